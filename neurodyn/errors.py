@@ -1,0 +1,27 @@
+"""Errors that teach: one clear line that names the argument, what came and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+def unknown(kind: str, name: object, options: Iterable[str]) -> ValueError:
+    """The error for a name that is not among the options; suggests the nearest one."""
+    options = sorted(options)
+    near = difflib.get_close_matches(str(name), options, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"{kind}: unknown name {name!r}.{hint} Known: {', '.join(options)}.")
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say which extra installs it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{module} is needed here and could not be imported ({error}). "
+            f"Install it with: pip install 'neurodyn[{extra}]'"
+        ) from error

@@ -1,0 +1,22 @@
+"""Neurons: one file a family, each a step and its learnable parameters."""
+
+from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
+from neurodyn.neurons.lif import IF, LIF, PLIF
+from neurodyn.neurons.lnm import LNM
+from neurodyn.neurons.qif import QIF
+from neurodyn.neurons.reset import HardReset, NoReset, Reset, SoftReset
+
+__all__ = [
+    "IF",
+    "LIF",
+    "LNM",
+    "PLIF",
+    "QIF",
+    "HardReset",
+    "Neuron",
+    "NoReset",
+    "Reset",
+    "SoftReset",
+    "dynamics_parameters",
+    "neurons_of",
+]

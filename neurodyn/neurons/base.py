@@ -1,0 +1,238 @@
+"""The neuron: an equation (`step`), its parameters, a spike and a reset, run over time by `scan`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from neurodyn.errors import unknown
+from neurodyn.neurons.reset import Reset, make_reset
+from neurodyn.neurons.window import membrane_variance
+from neurodyn.scan import scan
+from neurodyn.surrogate import Surrogate, Triangle
+
+Per = Literal["layer", "channel", "neuron"]
+Features = int | tuple[int, ...] | None
+State = tuple[Tensor, ...]
+
+
+class Neuron(nn.Module):
+    """Base of all neurons. A subclass is its equation:
+
+        class Mine(Neuron):
+            states = ("u",)
+
+            def __init__(self, features=None, **options):
+                super().__init__(features, **options)
+                self.a = self.parameter(0.5)
+
+            def step(self, x, u):
+                return self.fire(u - self.a * u + x)
+
+    `step` takes this step's input `(B, *features)` and the states in the order of `states`, and
+    returns the output and the new states in that order. It must be pure and elementwise.
+
+    Args:
+        features: the shape of one step without its batch, `(C, H, W)` or `C`; needed only where
+            parameters differ within the layer. Sizes that do not matter may be -1.
+        per: granularity of the parameters: one for the `"layer"`, one a `"channel"` (the first of
+            the features) or one a `"neuron"`.
+        threshold: firing threshold `V_th`; a neuron fires where `h >= V_th`.
+        learn_threshold: train it.
+        surrogate: the spike function; a `Triangle` of width 1 unless the neuron says otherwise.
+        reset: `"hard"` (to zero), `"soft"` (subtract the threshold), `"none"`, or a `Reset`.
+        detach_reset: cut the gradient through the reset.
+        learn_initial: train the states that a sequence starts from.
+        backend: how `scan` runs it.
+
+    Calling a neuron, `spikes = neuron(x)`, takes `x` of shape `(T, B, *features)`, starts from the
+    initial state and returns spikes of the same shape and dtype. Nothing is kept between calls:
+    `spikes, state = neuron(x, state, return_state=True)` goes on where a call ended. States are
+    float32 at least; half-precision inputs are computed in float32.
+    """
+
+    states: ClassVar[tuple[str, ...]] = ("u",)
+    initial: ClassVar[dict[str, float]] = {}
+    """Values that states start from; those not named start from 0."""
+
+    operations: ClassVar[tuple[int, int] | None] = None
+    """Multiplications and additions of one update, in the cheapest algebraic form; None: count the
+    step's own."""
+
+    def __init__(
+        self,
+        features: Features = None,
+        *,
+        per: Per = "layer",
+        threshold: float = 1.0,
+        learn_threshold: bool = False,
+        surrogate: Surrogate | None = None,
+        reset: str | Reset = "hard",
+        detach_reset: bool = False,
+        learn_initial: bool = False,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.features = (features,) if isinstance(features, int) else features
+        self.per = per
+        self.backend = backend
+        self._parameter_shape()
+        if threshold <= 0:
+            raise ValueError(f"threshold: expected a positive number, got {threshold}")
+        self.threshold = self.parameter(threshold, learn=learn_threshold)
+        self.spike = Triangle() if surrogate is None else surrogate
+        self.reset = make_reset(reset, detach_reset)
+        for name in self.states:
+            start = self.parameter(self.initial.get(name, 0.0), learn=learn_initial)
+            setattr(self, f"{name}_0", start)
+
+    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """One timestep: `(x, *states) -> (spikes, *new_states)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its step")
+
+    def fire(self, h: Tensor, threshold: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Spike where the charged membrane `h` reaches the threshold, and reset there."""
+        threshold = self.threshold if threshold is None else threshold
+        s = self.spike(h - threshold)
+        return s, self.reset(h, s, threshold)
+
+    def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The new states if no spike were fired: the step's dynamics alone."""
+        self.spike.silent = True
+        try:
+            return self.step(x, *state)[1:]
+        finally:
+            self.spike.silent = False
+
+    def parameter(self, value: float | Tensor, *, learn: bool = True) -> Tensor:
+        """A parameter of this neuron's granularity (a buffer if it is not learned).
+
+        Args:
+            value: a number, or a tensor that broadcasts to the granularity's shape: `()` a layer,
+                `(C, 1, 1)` a channel of feature maps, `features` a neuron.
+        """
+        shape = self._parameter_shape()
+        given = torch.as_tensor(value, dtype=torch.float32)
+        try:
+            tensor = given.expand(shape).clone()
+        except RuntimeError:
+            raise ValueError(
+                f"value: expected a number or a shape that broadcasts to {shape} "
+                f"(per={self.per!r}), got {tuple(given.shape)}"
+            ) from None
+        return nn.Parameter(tensor) if learn else nn.Buffer(tensor)
+
+    def initial_state(self) -> State:
+        """The states that a sequence starts from, broadcastable to one step."""
+        return tuple(getattr(self, f"{name}_0") for name in self.states)
+
+    def variance(self, *, with_reset: bool = False) -> Tensor:
+        """`Var[h]` of the charged membrane under normalised input, for derived windows.
+
+        Propagated numerically through the step; a neuron with a closed form overrides this.
+        """
+        return membrane_variance(self, with_reset=with_reset)
+
+    def forward(
+        self, x: Tensor, state: State | None = None, *, return_state: bool = False
+    ) -> Tensor | tuple[Tensor, State]:
+        (spikes,), final, _ = self._run(x, state, record=False)
+        return (spikes, final) if return_state else spikes
+
+    def record(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """Spikes and every state over time, by name, each `(T, B, *features)`."""
+        (spikes,), _, states = self._run(x, state, record=True)
+        return {"spikes": spikes, **dict(zip(self.states, states, strict=True))}
+
+    def extra_repr(self) -> str:
+        return f"per={self.per}, threshold={self.threshold.mean().item():g}"
+
+    def _run(
+        self, x: Tensor, state: State | None, record: bool
+    ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
+        self._check_input(x)
+        wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), self._dtype())
+        if state is None:
+            start = tuple(value.to(wide) for value in self.initial_state())
+        else:
+            start = self._check_state(state, x, wide)
+        if self.spike.derived:
+            with_reset = self.spike.derived == "derived-reset"
+            with torch.no_grad():
+                self.spike.fixed_width = 2 * self.variance(with_reset=with_reset).sqrt()
+        outputs, final, recorded = scan(
+            self, (x.to(wide),), start, backend=self.backend, record=record
+        )
+        return tuple(output.to(x.dtype) for output in outputs), final, recorded
+
+    def _dtype(self) -> torch.dtype:
+        return self.threshold.dtype
+
+    def _parameter_shape(self) -> tuple[int, ...]:
+        if self.per == "layer":
+            return ()
+        if self.per not in ("channel", "neuron"):
+            raise unknown("per", self.per, ("layer", "channel", "neuron"))
+        needed = self.features if self.per == "neuron" else (self.features or ())[:1]
+        if not needed or min(needed) < 1:
+            raise ValueError(
+                f"features: per={self.per!r} needs the shape of one step without its batch, "
+                f"such as features=(64, 8, 8) for feature maps, got {self.features}"
+            )
+        if self.per == "neuron":
+            return tuple(needed)
+        assert self.features is not None
+        return (self.features[0], *(1 for _ in self.features[1:]))
+
+    def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x: expected a floating-point tensor, got {got}")
+        if x.ndim < 2:
+            raise ValueError(f"x: expected (T, B, ...), got shape {tuple(x.shape)}")
+        if x.shape[0] == 0:
+            raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
+        if self.per == "layer" or self.features is None:
+            return
+        sizes = x.shape[2:]
+        fits = len(sizes) == len(self.features) and all(
+            want in (-1, got) for want, got in zip(self.features, sizes, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"x: expected (T, B, {', '.join(map(str, self.features))}) for per={self.per!r} "
+                f"parameters, got {tuple(x.shape)}"
+            )
+
+    def _check_state(self, state: State, x: Tensor, dtype: torch.dtype) -> State:
+        if not isinstance(state, tuple) or len(state) != len(self.states):
+            got = f"{len(state)} entries" if isinstance(state, tuple) else type(state).__name__
+            raise ValueError(f"state: expected a tuple of ({', '.join(self.states)}), got {got}")
+        for name, value in zip(self.states, state, strict=True):
+            if value.shape != x.shape[1:]:
+                raise ValueError(
+                    f"state: {name} expected shape {tuple(x.shape[1:])}, as one step of x, "
+                    f"got {tuple(value.shape)}"
+                )
+            if value.device != x.device:
+                raise ValueError(f"state: {name} expected on {x.device}, got {value.device}")
+        return tuple(value.to(dtype) for value in state)
+
+
+def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:
+    """Every neuron in a module, with its name."""
+    for name, child in module.named_modules():
+        if isinstance(child, Neuron):
+            yield name, child
+
+
+def dynamics_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The learned parameters of all neurons in a module: dynamics, thresholds, widths, states.
+
+    They belong in an optimiser group of their own: no weight decay, own learning rate.
+    """
+    unique = {id(p): p for _, neuron in neurons_of(module) for p in neuron.parameters()}
+    return list(unique.values())

@@ -1,0 +1,66 @@
+"""QIF: the discretised quadratic integrate-and-fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from neurodyn.neurons.base import Features, Neuron
+from neurodyn.surrogate import Rectangle, Surrogate
+
+
+class QIF(Neuron):
+    """Quadratic integrate and fire (Jahns et al., arXiv:2510.05168):
+
+        h[t] = u[t-1] + a (u[t-1] - u1)(u[t-1] - u2) + x[t]
+
+    Without input, `u1` is a stable rest where `0 < a (u2 - u1) < 2` and `u2` the unstable critical
+    potential: above it the membrane runs to the threshold by itself. A constant input above the
+    rheobase `a (u2 - u1)^2 / 4` makes it fire. The exact form is our reading of the paper, which
+    fits all that its abstract and figures state.
+
+    Args:
+        features, **options: as for `Neuron`.
+        a: gain, 1 / potential; default as in the paper's figure.
+        u1: resting potential.
+        u2: critical potential.
+        learn: train `a`, `u1` and `u2`; False keeps them as given.
+        lower: clip the membrane from below at this potential before the square is taken. The
+            parabola turns strong inhibition (`u < u1 - 1/a`, -4 by default) into excitation;
+            normalised inputs do not get there, others may need the clip.
+        surrogate: a rectangle of the derived width by default, as in the paper.
+    """
+
+    operations = (2, 2)
+
+    def __init__(
+        self,
+        features: Features = None,
+        *,
+        a: float = 0.25,
+        u1: float = 0.0,
+        u2: float = 0.5,
+        learn: bool = True,
+        lower: float | None = None,
+        surrogate: Surrogate | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            features, surrogate=Rectangle("derived") if surrogate is None else surrogate, **options
+        )
+        self.a = self.parameter(a, learn=learn)
+        self.u1 = self.parameter(u1, learn=learn)
+        self.u2 = self.parameter(u2, learn=learn)
+        self.lower = lower
+
+    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        v = u if self.lower is None else u.clamp(min=self.lower)
+        return self.fire(u + self.a * (v - self.u1) * (v - self.u2) + x)
+
+    def variance(self, *, with_reset: bool = False) -> Tensor:
+        """`V_th^2 (1 + (1 - a (u1 + u2))^2 + 2 a^2 V_th^2)` (without `lower`)."""
+        if with_reset:
+            return super().variance(with_reset=True)
+        power = self.threshold**2
+        return power * (1 + (1 - self.a * (self.u1 + self.u2)) ** 2 + 2 * self.a**2 * power)

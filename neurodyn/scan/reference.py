@@ -1,0 +1,34 @@
+"""The reference: the plain loop over time. In float64 it is the truth that kernels are tested against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Sequences = tuple[Tensor, ...]
+
+
+def scan_reference(
+    step: Callable[..., tuple[Tensor, ...]],
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    record: bool = False,
+) -> tuple[Sequences, Sequences, Sequences]:
+    """Outputs over time, final state and (if asked for) every state over time."""
+    n_states = len(state)
+    current = tuple(state)
+    outputs: list[tuple[Tensor, ...]] = []
+    history: list[tuple[Tensor, ...]] = []
+    # unbind, not x[t]: the backward of an index writes zeros of the whole sequence at every step.
+    for now in zip(*(sequence.unbind(0) for sequence in inputs), strict=True):
+        result = step(*now, *current)
+        n_outputs = len(result) - n_states
+        outputs.append(result[:n_outputs])
+        current = result[n_outputs:]
+        if record:
+            history.append(current)
+    stacked = tuple(torch.stack(column) for column in zip(*outputs, strict=True))
+    recorded = tuple(torch.stack(column) for column in zip(*history, strict=True))
+    return stacked, current, recorded

@@ -1,0 +1,189 @@
+"""The spike: a Heaviside step forward, a window in place of its derivative backward.
+
+Forward, `s = H(v)` with `v = h - threshold` and `H(0) = 1`. Its true derivative is zero almost
+everywhere, so backward uses a window of width `w` around the threshold (Neftci et al. 2019):
+
+    ds/dv = (scale / w) f(v / w)            f: the unit density of the class
+    ds/dw = -(v / w) ds/dv                  the derivative of the smooth step S(v / w), S' = f
+
+Every density here has `f(0) = 1` and area 1. So `w` means the same for all shapes: the width of the
+rectangle of equal height and area. Usual parameters translate as: triangle g = w; sigmoid slope 4/w;
+arctan alpha 2/w; Gaussian sigma w / sqrt(2 pi); fast sigmoid slope 2/w.
+Windows of peak 1, which some papers print, are `scale=w`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Width = float | Tensor | Literal["derived", "derived-reset"]
+
+
+class _Spike(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        v: Tensor, width: Tensor, scale: float, density: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        # NaN in, NaN out: a comparison alone would turn a broken membrane into a silent neuron.
+        return torch.where(v == v, (v >= 0).to(v.dtype), v)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        v, width, ctx.scale, ctx.density = inputs
+        ctx.save_for_backward(v, width)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        v, width = ctx.saved_tensors
+        z = v / width
+        grad_v = grads[0] * ctx.density(z) * (ctx.scale / width)
+        grad_width = None
+        if ctx.needs_input_grad[1]:
+            grad_width = (-(grad_v * z)).sum_to_size(width.shape)
+        return grad_v, grad_width, None, None
+
+
+class Surrogate(nn.Module):
+    """Base of the spike functions: `forward(v)` gives `H(v)`; subclasses give the `density`.
+
+    Args:
+        width: window width `w` in units of the membrane potential, > 0; a tensor gives one per
+            channel or neuron if it broadcasts against a step. `"derived"` lets the neuron that
+            holds the spike set `w = 2 sqrt(Var[h])` from its own parameters before every
+            sequence (LSG, IJCAI 2023; QIF, arXiv:2510.05168); `"derived-reset"` does so with the
+            reset in the moments (see `neurodyn.neurons.window`).
+        learn: train the width (as its logarithm, so that it stays positive).
+        scale: factor on the window; the peak is `scale / w`.
+    """
+
+    def __init__(self, width: Width = 1.0, *, learn: bool = False, scale: float = 1.0) -> None:
+        super().__init__()
+        self.derived = width if isinstance(width, str) else None
+        if self.derived not in (None, "derived", "derived-reset"):
+            raise ValueError(
+                f"width: expected a positive number, 'derived' or 'derived-reset', got {width!r}"
+            )
+        if self.derived and learn:
+            raise ValueError(f"learn: a width that is {width!r} cannot be learned as well")
+        value = torch.as_tensor(1.0 if isinstance(width, str) else width).float()
+        if not bool((value > 0).all()):
+            raise ValueError(f"width: expected a positive number, got {width}")
+        self.scale = float(scale)
+        self.silent = False
+        self.log_width = nn.Parameter(value.log()) if learn else None
+        # A derived width follows from the neuron's parameters and is no part of the checkpoint.
+        self.register_buffer(
+            "fixed_width", None if learn else value, persistent=self.derived is None
+        )
+
+    @property
+    def width(self) -> Tensor:
+        """The window's width now."""
+        width = self.fixed_width if self.log_width is None else self.log_width.exp()
+        assert isinstance(width, Tensor)
+        return width
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        """The window's shape `f(z)`: `f(0) = 1`, area 1."""
+        raise NotImplementedError
+
+    def window(self, v: Tensor) -> Tensor:
+        """The derivative that backward uses at `v`."""
+        return self.density(v / self.width) * (self.scale / self.width)
+
+    def forward(self, v: Tensor) -> Tensor:
+        if self.silent:
+            return torch.zeros_like(v)
+        width: Tensor = self.width.to(v.dtype)
+        return _Spike.apply(v, width, self.scale, self.density)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        width = self.derived or ("learned" if self.log_width is not None else None)
+        return f"width={width or self.width.tolist()}"
+
+
+class Rectangle(Surrogate):
+    """`f(z) = 1 where |z| <= 1/2` (STBP, Wu et al. 2018)."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        return (z.abs() <= 0.5).to(z.dtype)
+
+
+class Triangle(Surrogate):
+    """`f(z) = max(0, 1 - |z|)` (Bellec et al. 2018; the TET recipe, Deng et al. 2022, w = 1)."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        return (1 - z.abs()).clamp(min=0)
+
+
+class Sigmoid(Surrogate):
+    """`f(z) = 4 sigma(4z) (1 - sigma(4z))`, sigma the logistic function."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        p = torch.sigmoid(4 * z)
+        return 4 * p * (1 - p)
+
+
+class FastSigmoid(Surrogate):
+    """`f(z) = 1 / (1 + 2|z|)^2` (SuperSpike, Zenke & Ganguli 2018)."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        d = 1 + 2 * z.abs()
+        return 1 / (d * d)
+
+
+class ArcTan(Surrogate):
+    """`f(z) = 1 / (1 + (pi z)^2)` (PLIF, Fang et al. 2021, w = 1)."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        y = math.pi * z
+        return 1 / (1 + y * y)
+
+
+class Gaussian(Surrogate):
+    """`f(z) = exp(-pi z^2)`."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        return torch.exp(-math.pi * z * z)
+
+
+class Exponential(Surrogate):
+    """`f(z) = exp(-2|z|)`, the piecewise exponential (Shrestha & Orchard 2018)."""
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        return torch.exp(-2 * z.abs())
+
+
+class MultiGaussian(Surrogate):
+    """A Gaussian with negative lobes (Yin et al. 2021, h = .15, s = 6), normalised as the others.
+
+    `f(z) ~ (1 + h) N(y; 0, 1) - h N(y; 1, s) - h N(y; -1, s)` with `y = z w / sigma`.
+    """
+
+    H, S = 0.15, 6.0
+    # With area 1, this is the peak at sigma = 1, that is w / sigma for a peak of 1 at w = 1.
+    PEAK = ((1 + H) - 2 * H / S * math.exp(-0.5 / S**2)) / ((1 - H) * math.sqrt(2 * math.pi))
+
+    @staticmethod
+    def density(z: Tensor) -> Tensor:
+        h, s, peak = MultiGaussian.H, MultiGaussian.S, MultiGaussian.PEAK
+        y = z / peak
+
+        def bell(y: Tensor, width: float) -> Tensor:
+            return torch.exp(-0.5 * y * y / width**2) / width
+
+        lobes = (1 + h) * bell(y, 1.0) - h * (bell(y - 1, s) + bell(y + 1, s))
+        return lobes / ((1 - h) * peak * math.sqrt(2 * math.pi))
