@@ -1,0 +1,189 @@
+"""Where the data sets come from, where they lie, and how they get there."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurodyn.errors import require
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download.
+
+    Args:
+        name: its name, below each of the source's mirrors.
+        checksum: `"md5:..."` or `"sha256:..."`, as published.
+        members: the files that are wanted out of a tar archive; nothing for a file that is used as
+            it is.
+    """
+
+    name: str
+    checksum: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published data set.
+
+    Args:
+        title: what it is called.
+        folder: where its files lie below the root; torchvision's layout.
+        mirrors: addresses to try in this order.
+        archives: what to download.
+    """
+
+    title: str
+    folder: str
+    mirrors: tuple[str, ...]
+    archives: tuple[Archive, ...]
+
+    def find(self, root: str | Path, name: str) -> Path:
+        """The path of one of the data set's files below the root, plain or gzipped.
+
+        Raises:
+            FileNotFoundError: it is not there; says where to get it and where to put it.
+        """
+        path = folder_of(root) / self.folder / name
+        for candidate in (path, path.with_name(f"{name}.gz")):
+            if candidate.is_file():
+                return candidate
+        raise FileNotFoundError(
+            f"{self.title}: looked for {path} and did not find it. {self._advice(path)} "
+            "Or have it downloaded: --data.download true (in Python, download=True). "
+            "Or name the folder that has it: --data.root."
+        )
+
+    def fetch(self, root: str | Path) -> None:
+        """Download what is missing below the root, checksums verified.
+
+        Files appear in their place complete or not at all.
+
+        Raises:
+            OSError: no mirror gave the right file; says what each of them gave.
+        """
+        place = folder_of(root) / self.folder
+        for archive in self.archives:
+            if not all(self._present(place, name) for name in archive.members or (archive.name,)):
+                place.mkdir(parents=True, exist_ok=True)
+                # On the same file system, so that moving a file into its place is atomic.
+                with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as temporary:
+                    self._download(archive, Path(temporary))
+                    for file in self._unpack(archive, Path(temporary)):
+                        os.replace(file, place / file.name)
+
+    def _present(self, place: Path, name: str) -> bool:
+        return (place / name).is_file() or (place / name.removesuffix(".gz")).is_file()
+
+    def _download(self, archive: Archive, folder: Path) -> None:
+        pooch = require("pooch", "train")
+        failures = []
+        for mirror in self.mirrors:
+            url = mirror + archive.name
+            try:
+                pooch.retrieve(
+                    url,
+                    known_hash=archive.checksum,
+                    fname=archive.name,
+                    path=folder,
+                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                )
+                return
+            # A broken transfer is an OSError (requests), a wrong checksum a ValueError (pooch).
+            except (OSError, ValueError) as error:
+                failures.append(f"{url}: {error}")
+        raise OSError(
+            f"{self.title}: could not download {archive.name}; nothing was changed. "
+            + " ".join(failures)
+        )
+
+    def _unpack(self, archive: Archive, folder: Path) -> list[Path]:
+        if not archive.members:
+            return [folder / archive.name]
+        inside = [f"{self.folder}/{name}" for name in archive.members]
+        with tarfile.open(folder / archive.name) as tar:
+            tar.extractall(folder, [tar.getmember(name) for name in inside], filter="data")
+        return [folder / name for name in inside]
+
+    def _advice(self, path: Path) -> str:
+        for archive in self.archives:
+            if path.name in archive.members:
+                root = str(path.parent).removesuffix(self.folder)
+                return f"Get {self.mirrors[0]}{archive.name} and unpack it in {root}."
+            if archive.name == f"{path.name}.gz":
+                return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
+        raise AssertionError(f"{path.name} is no file of {self.title}")
+
+
+def folder_of(root: str | Path) -> Path:
+    """The root as an absolute path, `~` expanded; it need not exist.
+
+    Raises:
+        NotADirectoryError: it is a file.
+    """
+    path = Path(root).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"root: expected a folder, got the file {path}")
+    return path
+
+
+MNIST = Source(
+    title="MNIST",
+    folder="MNIST/raw",
+    mirrors=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    archives=(
+        Archive("train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+        Archive("train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432"),
+        Archive("t10k-images-idx3-ubyte.gz", "md5:9fb629c4189551a2d022fa330f9573f3"),
+        Archive("t10k-labels-idx1-ubyte.gz", "md5:ec29112dd5afa0611ce80d1b7f02629c"),
+    ),
+)
+
+FASHION_MNIST = Source(
+    title="Fashion-MNIST",
+    folder="FashionMNIST/raw",
+    mirrors=(
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    archives=(
+        Archive("train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        Archive("train-labels-idx1-ubyte.gz", "md5:25c81989df183df01b3e8a0aad5dffbe"),
+        Archive("t10k-images-idx3-ubyte.gz", "md5:bef4ecab320f06d8554ea6380940ec79"),
+        Archive("t10k-labels-idx1-ubyte.gz", "md5:bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+)
+
+CIFAR10 = Source(
+    title="CIFAR-10",
+    folder="cifar-10-batches-py",
+    mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    archives=(
+        Archive(
+            "cifar-10-python.tar.gz",
+            "md5:c58f30108f718f92721af3b95e74349a",
+            (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"),
+        ),
+    ),
+)
+
+CIFAR100 = Source(
+    title="CIFAR-100",
+    folder="cifar-100-python",
+    mirrors=("https://www.cs.toronto.edu/~kriz/",),
+    archives=(
+        Archive(
+            "cifar-100-python.tar.gz",
+            "md5:eb9058c3a382ffc7106e4002c42a8d85",
+            ("train", "test"),
+        ),
+    ),
+)
