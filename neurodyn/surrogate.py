@@ -6,10 +6,10 @@ everywhere, so backward uses a window of width `w` around the threshold (Neftci 
     ds/dv = (scale / w) f(v / w)            f: the unit density of the class
     ds/dw = -(v / w) ds/dv                  the derivative of the smooth step S(v / w), S' = f
 
-Every density here has `f(0) = 1` and area 1. So `w` means the same for all shapes: the width of the
-rectangle of equal height and area. Usual parameters translate as: triangle g = w; sigmoid slope 4/w;
-arctan alpha 2/w; Gaussian sigma w / sqrt(2 pi); fast sigmoid slope 2/w.
-Windows of peak 1, which some papers print, are `scale=w`.
+Every density here has `f(0) = 1` and area 1. So `w` means the same for all shapes: the width of
+the rectangle of equal height and area. Usual parameters translate as: triangle g = w; sigmoid
+slope 4/w; arctan alpha 2/w; Gaussian sigma w / sqrt(2 pi); fast sigmoid slope 2/w. Windows of
+peak 1, which some papers print, are `scale=w`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The neuron: an equation (`step`), its parameters, a spike and a reset, run over time by `scan`."""
+"""The neuron: an equation (`step`), its parameters, a spike, a reset; run over time by `scan`."""
 
 from __future__ import annotations
 
@@ -95,6 +95,8 @@ class Neuron(nn.Module):
 
     def fire(self, h: Tensor, threshold: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Spike where the charged membrane `h` reaches the threshold, and reset there."""
+        if self.spike.silent:
+            return torch.zeros_like(h), h
         threshold = self.threshold if threshold is None else threshold
         s = self.spike(h - threshold)
         return s, self.reset(h, s, threshold)

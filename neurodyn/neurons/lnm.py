@@ -20,8 +20,8 @@ class LNM(Neuron):
     """Learnable neuron model (Jahns, Moreno & Kinsy, arXiv:2510.07341):
 
         v    = clip(u[t-1])
-        h[t] = u[t-1] + (1/tau) f(v) + x[t]       f(v) = c0 + c1 v + ... + cd v^d     form="euler"
-        h[t] = F(v) + x[t]                        F(v) = c0 + c1 v + ... + cd v^d     form="absorbed"
+        h[t] = u[t-1] + (1/tau) f(v) + x[t]       f(v) = c0 + c1 v + ... + cd v^d    form="euler"
+        h[t] = F(v) + x[t]                        F(v) = c0 + c1 v + ... + cd v^d    form="absorbed"
 
     The polynomial is evaluated by Horner's rule and its coefficients `c[k]` are learned with the
     weights. `f(u) = -u` is LIF: `LNM(degree=1, clip="none")` equals `LIF(tau)` until it learns.

@@ -1,0 +1,111 @@
+"""What a neuron has learned: its map `u -> F(u)`, fixed points, stability, family.
+
+Everything is read off the step with the input held constant and the spike silenced, so it serves
+any neuron. Neurons of several states are seen through their first, the others at their initial
+values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from neurodyn.neurons import Neuron
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A potential that a step maps to itself: `F(u) + x = u`.
+
+    Attributes:
+        u: the potential.
+        slope: `dF/du` there; the next step's deviation is `slope` times this one's.
+    """
+
+    u: float
+    slope: float
+
+    @property
+    def stable(self) -> bool:
+        """Small deviations die out: `|slope| < 1`."""
+        return abs(self.slope) < 1
+
+    @property
+    def rings(self) -> bool:
+        """Deviations change sign at every step: `slope < 0`."""
+        return self.slope < 0
+
+
+@torch.no_grad()
+def membrane_map(neuron: Neuron, u: Tensor, x: float = 0.0) -> Tensor:
+    """The charged membrane after a step from each potential in `u`, before spike and reset.
+
+    Returns `(len(u), *granularity)`: one curve a layer, channel or neuron.
+    """
+    shape = neuron.threshold.shape
+    grid = u.to(neuron.threshold).reshape(-1, *(1 for _ in shape)).expand(-1, *shape)
+    others = [value.expand_as(grid) for value in neuron.initial_state()[1:]]
+    return neuron.charge(torch.full_like(grid, x), grid, *others)[0]
+
+
+def fixed_points(
+    neuron: Neuron, x: float = 0.0, bounds: tuple[float, float] = (-4.0, 4.0), points: int = 4001
+) -> list[FixedPoint]:
+    """All fixed points of a layer-wise neuron within bounds, by sign changes and bisection.
+
+    Args:
+        neuron: with one set of parameters (`per="layer"`).
+        x: constant input.
+        bounds: where to look; outside a polynomial's clip the map is no longer the polynomial.
+        points: grid to look for sign changes on.
+    """
+    if neuron.threshold.ndim:
+        raise ValueError(f"neuron: expected per='layer', got per={neuron.per!r}")
+
+    def residual(u: Tensor) -> Tensor:
+        return membrane_map(neuron, u, x).to(u) - u
+
+    grid = torch.linspace(*bounds, points, dtype=torch.float64)
+    value = residual(grid)
+    touches = grid[value == 0].tolist()
+    crossing = (value[:-1] * value[1:] < 0).nonzero().flatten()
+    low, high = grid[crossing], grid[crossing + 1]
+    if len(crossing):
+        rising = residual(high) > 0
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = (residual(middle) > 0) == rising
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+    roots = sorted([*touches, *((low + high) / 2).tolist()])
+    step = 1e-3
+    around = torch.tensor([[u - step, u + step] for u in roots], dtype=torch.float64).reshape(-1)
+    ends = membrane_map(neuron, around, x).reshape(-1, 2)
+    slopes = ((ends[:, 1] - ends[:, 0]) / (2 * step)).tolist()
+    return [FixedPoint(u, slope) for u, slope in zip(roots, slopes, strict=True)]
+
+
+def family(neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0)) -> str:
+    """A name for the dynamics without input, between the bounds, from `f(u) = F(u) - u`.
+
+    - `"LIF-like"`: falls along a straight line (within 5 % of its range);
+    - `"self-exciting"`: rises everywhere;
+    - `"non-linear leak"`: one fixed point, a stable rest, but not along a line;
+    - `"bistable"`: three roots, the outer ones stable;
+    - `"QIF-like"`: two roots, a stable rest below an unstable critical potential;
+    - `"other"`.
+    """
+    u = torch.linspace(*bounds, 401, dtype=torch.float64)
+    f = membrane_map(neuron, u).to(u) - u
+    slope, offset = torch.linalg.lstsq(torch.stack([u, torch.ones_like(u)], 1), f).solution
+    straight = slope * u + offset
+    range_ = (f.max() - f.min()).item()
+    change = f.diff()
+    if range_ > 0 and (f - straight).abs().max().item() < 0.05 * range_ and slope < 0:
+        return "LIF-like"
+    if bool((change > 0).all()):
+        return "self-exciting"
+    stable = tuple(point.stable for point in fixed_points(neuron, bounds=bounds))
+    names = {(True,): "non-linear leak", (True, False): "QIF-like", (True, False, True): "bistable"}
+    return names.get(stable, "other")

@@ -1,0 +1,96 @@
+"""Pictures of learned dynamics and of learning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import nn
+
+from neurodyn.analysis.dynamics import family, fixed_points, membrane_map
+from neurodyn.neurons import LIF, Neuron, neurons_of
+
+LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
+CURVES = 24
+COLUMNS = 4
+
+
+def plot_dynamics(
+    model: nn.Module, *, bounds: tuple[float, float] = (-2.0, 1.6), title: str = ""
+) -> Figure:
+    """One panel a neuron layer: its map `F(u)` against LIF's, with fixed points.
+
+    Filled points attract, open ones repel. Layers with a map for each channel or neuron show some
+    of them as thin lines.
+    """
+    layers = list(neurons_of(model))
+    if not layers:
+        raise ValueError("model: expected at least one neuron in it, found none")
+    columns = min(COLUMNS, len(layers))
+    rows = math.ceil(len(layers) / columns)
+    # Room for the legend and the title above the panels, whatever their number.
+    height = 3.0 * rows + 0.9
+    figure = Figure(figsize=(max(3.1 * columns, 5.2), height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis in axes[len(layers) :]:
+        axis.set_visible(False)
+    for axis, (name, neuron) in zip(axes, layers, strict=False):
+        _draw_map(axis, neuron, bounds)
+        kind = f"\n{family(neuron)}" if neuron.per == "layer" else ""
+        axis.set_title(f"{name}{kind}", fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=5, fontsize=8, frameon=False, title=title
+    )
+    return figure
+
+
+def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
+    u = torch.linspace(*bounds, 400)
+    axis.plot(u, u, color=GUIDE, lw=1, zorder=1, label="F(u) = u")
+    axis.plot(u, membrane_map(LIF(), u), color=REFERENCE, ls="--", lw=1.2, label="LIF")
+    curves = membrane_map(neuron, u).flatten(1) if neuron.per != "layer" else None
+    threshold = neuron.threshold.detach().float().mean().item()
+    if curves is not None:
+        chosen = torch.linspace(0, curves.shape[1] - 1, min(CURVES, curves.shape[1])).long()
+        axis.plot(u, curves[:, chosen], color=LEARNED, lw=0.7, alpha=0.5)
+    else:
+        axis.plot(u, membrane_map(neuron, u), color=LEARNED, lw=2, label="learned")
+        for point in fixed_points(neuron, bounds=bounds):
+            face = LEARNED if point.stable else "white"
+            axis.plot(point.u, point.u, "o", color=LEARNED, markerfacecolor=face, ms=6, zorder=4)
+    axis.axvline(threshold, color=REFERENCE, lw=0.8, ls=":", label="threshold")
+    axis.set_xlabel("u[t-1]", fontsize=8)
+    axis.set_ylabel("F(u)", fontsize=8)
+    axis.set_xlim(*bounds)
+    axis.set_ylim(*bounds)
+    axis.tick_params(labelsize=7)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def plot_curves(
+    curves: Mapping[str, Sequence[Sequence[float]]], *, ylabel: str = "validation accuracy [%]"
+) -> Figure:
+    """Learning curves: for each name the mean over runs and the band of their extremes."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.subplots()
+    for name, runs in curves.items():
+        length = min(len(run) for run in runs)
+        values = torch.tensor([list(run)[:length] for run in runs])
+        epochs = torch.arange(1, length + 1)
+        (line,) = axis.plot(epochs, values.mean(0), lw=1.8, label=name)
+        axis.fill_between(
+            epochs, values.amin(0), values.amax(0), color=line.get_color(), alpha=0.15, lw=0
+        )
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_ylabel(ylabel)
+    axis.legend(frameon=False)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    return figure

@@ -1,0 +1,31 @@
+"""Time and the layers that have none."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def repeat(x: Tensor, T: int) -> Tensor:
+    """Direct coding: the same frame `(B, ...)` at each of `T` steps, `(T, B, ...)`, as a view."""
+    if T < 1:
+        raise ValueError(f"T: expected at least one timestep, got {T}")
+    return x.expand(T, *x.shape)
+
+
+class TimeDistributed(nn.Sequential):
+    """Apply stateless layers to every timestep at once, by folding time into the batch.
+
+    `(T, B, ...) -> (T, B, ...)`. A sequence that shows one frame at every step (`repeat`) passes
+    once and is expanded again afterwards: the first convolution of a directly coded network costs a
+    T-th, and batch statistics are the same. (Dropout inside then drops the same units at every
+    step.)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 3:
+            raise ValueError(f"x: expected (T, B, features...), got shape {tuple(x.shape)}")
+        T = x.shape[0]
+        if T > 1 and x.stride(0) == 0 and x.numel() > 0:
+            return repeat(super().forward(x[0]), T)
+        out = super().forward(x.flatten(0, 1))
+        return out.unflatten(0, (T, x.shape[1]))

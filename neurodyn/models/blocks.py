@@ -1,0 +1,61 @@
+"""Building blocks of the networks, and what a network asks of a neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from neurodyn.layers import TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
+from neurodyn.neurons import Neuron
+
+NeuronFactory = Callable[[tuple[int, ...]], Neuron]
+"""Makes the neuron of a layer from the shape of its step without batch, `(C, H, W)` or `(C,)`.
+Every neuron class is one; options go through `functools.partial(LNM, degree=5)`."""
+
+Shape = tuple[int, int, int]
+
+
+def conv_norm(
+    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, alpha: float = 1.0
+) -> TimeDistributed:
+    """Convolution without bias and tdBN, at every timestep."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return TimeDistributed(conv, TDBatchNorm2d(outputs, alpha=alpha))
+
+
+def linear_norm(inputs: int, outputs: int) -> TimeDistributed:
+    """Linear layer without bias and tdBN, at every timestep."""
+    return TimeDistributed(nn.Linear(inputs, outputs, bias=False), TDBatchNorm1d(outputs))
+
+
+class SpikingNetwork(nn.Module):
+    """Base of the image networks: `(T, B, C, H, W) -> (T, B, classes)`, one output a timestep.
+
+    A subclass sets `self.body`, which ends in `(T, B, features)`, and `self.head`.
+    """
+
+    body: nn.Module
+    head: nn.Module
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 5 or x.shape[2:] != torch.Size(self.shape):
+            raise ValueError(
+                f"x: expected (T, B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}; "
+                "neurodyn.layers.repeat(images, T) shows one image at every step"
+            )
+        out: Tensor = self.head(self.body(x))
+        return out
+
+
+def halved(shape: Shape) -> Shape:
+    """The shape after pooling by two."""
+    channels, height, width = shape
+    if min(height, width) < 2:
+        raise ValueError(f"shape: feature maps of {height}x{width} are too small to pool by two")
+    return channels, height // 2, width // 2

@@ -1,0 +1,46 @@
+"""ConvNet: a small network for small images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from neurodyn.layers import TimeDistributed
+from neurodyn.models.blocks import NeuronFactory, Shape, SpikingNetwork, conv_norm, halved
+from neurodyn.neurons import LIF
+
+
+class ConvNet(SpikingNetwork):
+    """Conv3x3-tdBN-neuron blocks with 2x2 average pooling between them, then a linear head.
+
+    Args:
+        neuron: makes each layer's neuron from the shape of its step.
+        shape: of one image, `(C, H, W)`.
+        classes: number of outputs.
+        widths: channels of each block.
+        dropout: on the flattened features.
+    """
+
+    def __init__(
+        self,
+        neuron: NeuronFactory = LIF,
+        shape: Shape = (1, 8, 8),
+        classes: int = 10,
+        widths: Sequence[int] = (32, 64),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(shape)
+        body = nn.Sequential()
+        channels, *size = shape
+        current: Shape = (channels, *size)  # type: ignore[assignment]
+        for i, width in enumerate(widths):
+            body.append(conv_norm(current[0], width))
+            current = (width, *current[1:])
+            body.append(neuron(current))
+            if i + 1 < len(widths):
+                body.append(TimeDistributed(nn.AvgPool2d(2)))
+                current = halved(current)
+        self.body = body
+        features = current[0] * current[1] * current[2]
+        self.head = TimeDistributed(nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, classes))

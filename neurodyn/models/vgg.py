@@ -1,0 +1,47 @@
+"""VGGSNN: the network of the CIFAR10-DVS results (TET, Deng et al., ICLR 2022)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from neurodyn.layers import TimeDistributed
+from neurodyn.models.blocks import NeuronFactory, Shape, SpikingNetwork, conv_norm, halved
+from neurodyn.neurons import LIF
+
+LAYERS = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
+
+
+class VGGSNN(SpikingNetwork):
+    """64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-AP2-FC.
+
+    1.362 G synaptic operations a dense step and 0.922 M neurons at 2x48x48.
+
+    Args:
+        neuron: makes each layer's neuron from the shape of its step.
+        shape: of one frame, `(C, H, W)`; at least 16 pixels high and wide.
+        classes: number of outputs.
+        width: factor on all channel numbers.
+    """
+
+    def __init__(
+        self,
+        neuron: NeuronFactory = LIF,
+        shape: Shape = (2, 48, 48),
+        classes: int = 10,
+        width: float = 1.0,
+    ) -> None:
+        super().__init__(shape)
+        body = nn.Sequential()
+        current = shape
+        for layer in LAYERS:
+            if isinstance(layer, str):
+                body.append(TimeDistributed(nn.AvgPool2d(2)))
+                current = halved(current)
+            else:
+                channels = max(1, round(width * layer))
+                body.append(conv_norm(current[0], channels))
+                current = (channels, current[1], current[2])
+                body.append(neuron(current))
+        self.body = body
+        features = current[0] * current[1] * current[2]
+        self.head = TimeDistributed(nn.Flatten(), nn.Linear(features, classes))

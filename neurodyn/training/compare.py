@@ -1,0 +1,173 @@
+"""Compare neurons: the same network and recipe, over seeds, for each neuron."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from tqdm.auto import tqdm
+
+from neurodyn.analysis.pictures import plot_dynamics
+from neurodyn.training.entrant import Entrant
+from neurodyn.training.provenance import provenance, write_json
+from neurodyn.training.recipe import Recipe
+from neurodyn.training.report import write_report
+
+
+@dataclass
+class Result:
+    """One run: accuracies in percent, activity a test sample, energy in nanojoules."""
+
+    neuron: str
+    seed: int
+    accuracy: float
+    val_accuracy: float
+    firing_rate: float
+    sops: float
+    energy_nJ: float  # noqa: N815 - the unit's own spelling
+    parameters: int
+    seconds: float
+    fingerprint: str
+
+
+def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: Path) -> str:
+    """Train every neuron over every seed; write table, pictures and provenance; return the table.
+
+    Runs that are finished in `folder` are not run again and interrupted ones go on from their last
+    epoch, provided that recipe and options are the same.
+
+    Args:
+        recipe: command-line arguments of a recipe, such as `["--config", "digits"]`.
+        neurons: entrants, as `Entrant` reads them.
+        seeds: number of seeds, 0, 1, ...
+        folder: run folder.
+    """
+    if seeds < 1:
+        raise ValueError(f"seeds: expected at least 1, got {seeds}")
+    entrants = [Entrant.parse(text) for text in neurons]
+    if len(set(neurons)) < len(neurons):
+        raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
+    write_json(folder / "provenance.json", {**provenance(), "seeds": list(range(seeds))})
+    results, curves = [], dict[str, list[Path]]()
+    with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
+        for entrant in entrants:
+            for seed in range(seeds):
+                bar.set_description(f"{entrant.label} seed {seed}")
+                run = Run(entrant, seed, recipe, folder)
+                bar.total = len(entrants) * seeds * run.epochs
+                results.append(asdict(run.finish(bar)))
+                curves.setdefault(entrant.label, []).append(run.home / "log" / "metrics.csv")
+    return write_report(folder, results, curves)
+
+
+class Run:
+    """One neuron and seed: its folder, its state on disk, and how to finish it."""
+
+    def __init__(self, entrant: Entrant, seed: int, recipe: Sequence[str], folder: Path) -> None:
+        self.entrant, self.seed = entrant, seed
+        self.home = folder / entrant.folder / f"seed-{seed}"
+        arguments = [*recipe, *entrant.arguments(), f"--seed_everything={seed}"]
+        quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+        self.cli = Recipe([*arguments, *quiet], run=False)
+        self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
+        self.fingerprint = hashlib.sha256(self.config.encode()).hexdigest()[:16]
+        self.epochs = self.cli.trainer.max_epochs or 1
+
+    def finish(self, bar: tqdm[Any]) -> Result:
+        """The result: read if the run is finished, else trained, from where it stopped."""
+        done = self.home / "result.json"
+        if done.is_file() and self._same():
+            bar.update(self.epochs)
+            return Result(**json.loads(done.read_text()))
+        last = self.home / "last.ckpt"
+        if not self._same():
+            self._clear()
+        trainer, model, data = self.cli.trainer, self.cli.model, self.cli.datamodule
+        best = ModelCheckpoint(
+            self.home, "best", monitor="val_accuracy", mode="max", save_last=True,
+            enable_version_counter=False,
+        )  # fmt: skip
+        trainer.logger = CSVLogger(self.home, name="", version="log")
+        trainer.callbacks = [  # type: ignore[attr-defined]
+            *(c for c in trainer.callbacks if not isinstance(c, ModelCheckpoint)),  # type: ignore[attr-defined]
+            _Bar(bar, f"{self.entrant.label} seed {self.seed}"),
+            best,
+        ]
+        start = time.perf_counter()
+        resume = last if last.is_file() else None
+        trainer.fit(model, data, ckpt_path=resume, weights_only=True)
+        seconds = time.perf_counter() - start
+        score = trainer.test(model, data, ckpt_path="best", verbose=False, weights_only=True)[0]
+        assert best.best_model_score is not None
+        result = Result(
+            neuron=self.entrant.label,
+            seed=self.seed,
+            accuracy=100 * score["test_accuracy"],
+            val_accuracy=100 * best.best_model_score.item(),
+            firing_rate=score["firing_rate"],
+            sops=score["sops"],
+            energy_nJ=score["energy_nJ"],
+            parameters=sum(p.numel() for p in model.parameters()),
+            seconds=seconds,
+            fingerprint=self.fingerprint,
+        )
+        picture = plot_dynamics(model.network, title=f"{self.entrant.label}, seed {self.seed}")
+        picture.savefig(self.home / "dynamics.png", dpi=150)
+        write_json(done, asdict(result))
+        return result
+
+    def _same(self) -> bool:
+        marker = self.home / "fingerprint"
+        return marker.is_file() and marker.read_text() == self.fingerprint
+
+    def _clear(self) -> None:
+        """Begin anew: nothing of a run with other settings may be left beside this one's."""
+        for name in ("result.json", "last.ckpt", "best.ckpt", "log/metrics.csv"):
+            (self.home / name).unlink(missing_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "config.yaml").write_text(self.config)
+        (self.home / "fingerprint").write_text(self.fingerprint)
+
+
+class _Bar(L.Callback):
+    """Moves the comparison's progress bar on, epoch by epoch."""
+
+    def __init__(self, bar: tqdm[Any], label: str) -> None:
+        self.bar, self.label = bar, label
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.bar.update(trainer.current_epoch)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            accuracy = trainer.callback_metrics["val_accuracy"].item()
+            self.bar.set_description(f"{self.label}, validation {100 * accuracy:.1f} %")
+            self.bar.update(1)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's banners and tips, twelve times over, out of the table's way."""
+    logger = logging.getLogger("lightning.pytorch")
+    others = [logging.getLogger(name) for name in ("lightning.fabric", "pytorch_lightning")]
+    levels = [(log, log.level) for log in (logger, *others)]
+    for log, _ in levels:
+        log.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            yield
+        finally:
+            for log, level in levels:
+                log.setLevel(level)

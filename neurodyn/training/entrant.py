@@ -1,0 +1,55 @@
+"""An entrant of a comparison: a neuron class and its options, written in one word."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from neurodyn import neurons
+from neurodyn.errors import unknown
+from neurodyn.neurons import Neuron
+
+NEURON = "--model.network.init_args.neuron"
+
+
+def neuron_names() -> dict[str, type[Neuron]]:
+    """Every neuron class by its lower-case name."""
+    return {
+        key.lower(): value
+        for key, value in vars(neurons).items()
+        if isinstance(value, type) and issubclass(value, Neuron) and value is not Neuron
+    }
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A neuron in a comparison.
+
+    Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`.
+    """
+
+    label: str
+    cls: type[Neuron]
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Entrant:
+        """Read an entrant; an unknown name or a malformed option is an error."""
+        name, *options = text.split(":")
+        known = neuron_names()
+        if name.lower() not in known:
+            raise unknown("neurons", name, known)
+        for option in options:
+            if "=" not in option:
+                raise ValueError(f"neurons: expected name:option=value, got {option!r} in {text!r}")
+        return cls(text, known[name.lower()], tuple(options))
+
+    @property
+    def folder(self) -> str:
+        """The label as a file name."""
+        return re.sub(r"[^A-Za-z0-9.=_-]+", "+", self.label)
+
+    def arguments(self) -> list[str]:
+        """What to add to a recipe's command line."""
+        path = f"{self.cls.__module__}.{self.cls.__qualname__}"
+        return [f"{NEURON}={path}", *(f"{NEURON}.{option}" for option in self.options)]

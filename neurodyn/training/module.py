@@ -1,0 +1,107 @@
+"""The Lightning module that trains a spiking network as a classifier."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import lightning as L
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from neurodyn.analysis.energy import ActivityMeter
+from neurodyn.layers import Last, Leaky, Max, Mean, ReadoutLoss, TETLoss, repeat
+from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Classifier(L.LightningModule):
+    """A network `(T, B, ...) -> (T, B, classes)`, its read-out, loss and optimiser.
+
+    Args:
+        network: the network; `classes` outputs a timestep.
+        classes: number of classes.
+        timesteps: images are shown this many steps (direct coding); data that have time already,
+            `(T, B, ...)`, pass as they are.
+        readout: what turns outputs over time into scores.
+        loss: "readout" is cross-entropy on the scores; "tet" the TET loss on every step.
+        tet_weight: weight of TET's regulariser.
+        label_smoothing: of the cross-entropy.
+        optim: optimiser and schedule.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: int = 10,
+        timesteps: int = 4,
+        readout: Literal["mean", "last", "max", "leaky"] = "mean",
+        loss: Literal["readout", "tet"] = "readout",
+        tet_weight: float = 0.05,
+        label_smoothing: float = 0.0,
+        optim: OptimConfig = OptimConfig(),  # noqa: B008 - jsonargparse reads the default
+    ) -> None:
+        super().__init__()
+        if timesteps < 1:
+            raise ValueError(f"timesteps: expected at least 1, got {timesteps}")
+        self.network = network
+        self.timesteps = timesteps
+        self.optim = optim
+        simple = {"mean": Mean, "last": Last, "max": Max}
+        self.readout: nn.Module = Leaky(classes) if readout == "leaky" else simple[readout]()
+        self.loss: nn.Module
+        if loss == "tet":
+            self.loss = TETLoss(weight=tet_weight, label_smoothing=label_smoothing)
+        else:
+            self.loss = ReadoutLoss(self.readout, label_smoothing=label_smoothing)
+        self.accuracy = nn.ModuleDict(
+            {stage: MulticlassAccuracy(classes, average="micro") for stage in ("val", "test")}
+        )
+        self.meter = ActivityMeter(network)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs over time, of images `(B, C, H, W)` or of sequences `(T, B, ...)`."""
+        out: Tensor = self.network(repeat(x, self.timesteps) if x.ndim == 4 else x)
+        return out
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        x, labels = batch
+        loss: Tensor = self.loss(self(x), labels)
+        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        self._evaluate(batch, "test")
+
+    def _evaluate(self, batch: Batch, stage: str) -> None:
+        x, labels = batch
+        outputs = self(x)
+        metric = self.accuracy[stage]
+        metric.update(self.readout(outputs), labels)
+        self.log(f"{stage}_loss", self.loss(outputs, labels), batch_size=len(labels))
+        self.log(f"{stage}_accuracy", metric, prog_bar=True, batch_size=len(labels))
+
+    def on_test_start(self) -> None:
+        self.meter = ActivityMeter(self.network)
+        self.meter.__enter__()
+
+    def on_test_epoch_end(self) -> None:
+        activity = self.meter.activity
+        self.log("firing_rate", activity.rate)
+        self.log("sops", activity.sops)
+        self.log("energy_nJ", activity.energy / 1000)
+
+    def on_test_end(self) -> None:
+        self.meter.__exit__(None, None, None)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = make_optimizer(self, self.optim)
+        steps, epochs = self.trainer.estimated_stepping_batches, self.trainer.max_epochs or 1
+        schedule = make_schedule(optimizer, self.optim, int(steps), epochs)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }

@@ -1,0 +1,81 @@
+"""Optimiser and schedule: neuron dynamics form a group of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+
+from neurodyn.neurons import dynamics_parameters
+
+
+@dataclass
+class OptimConfig:
+    """How the weights and the neurons are trained.
+
+    Args:
+        name: "adamw" or "sgd" (Nesterov).
+        lr: peak learning rate of the weights.
+        weight_decay: on matrices and kernels only; never on norms, biases or dynamics.
+        momentum: of SGD.
+        dynamics_lr: learning rate of the neurons' parameters, as a multiple of `lr`.
+        warmup: epochs of linear warm-up, before a cosine to zero.
+    """
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    momentum: float = 0.9
+    dynamics_lr: float = 1.0
+    warmup: float = 0.0
+
+
+def parameter_groups(module: nn.Module, config: OptimConfig) -> list[dict[str, object]]:
+    """Three groups: weights (decayed), norms and biases (not), dynamics (own learning rate)."""
+    dynamics = [p for p in dynamics_parameters(module) if p.requires_grad]
+    taken = {id(p) for p in dynamics}
+    others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
+    groups = [
+        {
+            "name": "weights",
+            "params": [p for p in others if p.ndim > 1],
+            "lr": config.lr,
+            "weight_decay": config.weight_decay,
+        },
+        {
+            "name": "norms and biases",
+            "params": [p for p in others if p.ndim <= 1],
+            "lr": config.lr,
+            "weight_decay": 0.0,
+        },
+        {
+            "name": "dynamics",
+            "params": dynamics,
+            "lr": config.lr * config.dynamics_lr,
+            "weight_decay": 0.0,
+        },
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
+    """The optimiser over the three groups."""
+    groups = parameter_groups(module, config)
+    if config.name == "sgd":
+        return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
+    return AdamW(groups, lr=config.lr)
+
+
+def make_schedule(
+    optimizer: Optimizer, config: OptimConfig, steps: int, epochs: int
+) -> LRScheduler:
+    """Linear warm-up, then a cosine to zero, stepped once a batch."""
+    warmup = min(round(config.warmup * steps / max(epochs, 1)), steps - 1)
+    cosine = CosineAnnealingLR(optimizer, max(steps - warmup, 1))
+    if warmup < 1:
+        return cosine
+    rise = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+    return SequentialLR(optimizer, [rise, cosine], milestones=[warmup])

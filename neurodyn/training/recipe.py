@@ -1,0 +1,81 @@
+"""A recipe: one YAML file that says network, neuron, data and training."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from neurodyn.data import ImageData
+from neurodyn.errors import unknown
+from neurodyn.training.module import Classifier
+from neurodyn.training.watch import Watch
+
+
+def recipe_folder() -> Path:
+    """Where the recipes lie: in the installed package, or beside it in a checkout."""
+    package = Path(str(files("neurodyn")))
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in recipe_folder().glob("*.yaml"))
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe by its path or, for those that come with the package, by its name."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    # `recipes/digits.yaml` means the packaged recipe too, wherever the command is run.
+    if path.stem not in recipe_names():
+        raise unknown("config", name, recipe_names())
+    return recipe_folder() / f"{path.stem}.yaml"
+
+
+def with_recipe_paths(args: list[str]) -> list[str]:
+    """The arguments with the names of recipes behind `--config` turned into paths."""
+    done = list(args)
+    for i, arg in enumerate(done):
+        if arg in ("--config", "-c") and i + 1 < len(done):
+            done[i + 1] = str(find_recipe(done[i + 1]))
+        elif arg.startswith("--config="):
+            done[i] = f"--config={find_recipe(arg.partition('=')[2])}"
+    return done
+
+
+class Recipe(LightningCLI):
+    """`LightningCLI` with our module and data; checkpoints by validation accuracy; the watch."""
+
+    def __init__(self, args: list[str], *, run: bool) -> None:
+        super().__init__(
+            Classifier,
+            ImageData,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"description": __doc__, "prog": "neurodyn"},
+            args=with_recipe_paths(args),
+            run=run,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val_accuracy",
+                "checkpoint.mode": "max",
+                "checkpoint.save_last": True,
+                "checkpoint.filename": "best",
+                "checkpoint.enable_version_counter": False,
+            }
+        )
+        parser.add_lightning_class_args(Watch, "watch")
+        parser.link_arguments("data.shape", "model.network.init_args.shape", apply_on="instantiate")
+        for target in ("model.network.init_args.classes", "model.classes"):
+            parser.link_arguments("data.classes", target, apply_on="instantiate")

@@ -1,0 +1,201 @@
+"""What every neuron does: shapes, states, dtypes, granularity, errors."""
+
+import copy
+
+import pytest
+import torch
+
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron, dynamics_parameters
+
+ALL = [IF, LIF, PLIF, QIF, LNM]
+
+
+class ThreeLines(Neuron):
+    states = ("u", "a")
+
+    def step(self, x, u, a):
+        s, u = self.fire(0.5 * u + x - a)
+        return s, u, 0.9 * a + 0.1 * s
+
+
+@pytest.mark.parametrize("cls", [*ALL, ThreeLines])
+@pytest.mark.parametrize("shape", [(3, 2), (1, 5), (4, 2, 3), (4, 2, 3, 5, 5)])
+def test_shape_and_dtype_are_the_inputs(cls, shape):
+    x = torch.randn(shape)
+    spikes = cls()(x)
+    assert spikes.shape == shape
+    assert spikes.dtype == x.dtype
+    assert set(spikes.unique().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("cls", [*ALL, ThreeLines])
+def test_chunks_equal_one_call(cls):
+    x = torch.randn(12, 3, 7)
+    neuron = cls()
+    whole, final = neuron(x, return_state=True)
+    state, parts = None, []
+    for chunk in x.split([1, 4, 7]):
+        part, state = neuron(chunk, state, return_state=True)
+        parts.append(part)
+    assert torch.equal(torch.cat(parts), whole)
+    for a, b in zip(state, final, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_no_hidden_state(cls):
+    x = torch.randn(5, 4)
+    neuron = cls()
+    first = neuron(x)
+    first.sum().backward() if first.requires_grad else None
+    assert torch.equal(neuron(x), first)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_record_has_every_state(cls):
+    x = torch.randn(5, 4, 3)
+    seen = cls().record(x)
+    assert list(seen) == ["spikes", "u"]
+    assert seen["u"].shape == x.shape
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_empty_batch(cls):
+    assert cls()(torch.zeros(4, 0, 3)).shape == (4, 0, 3)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_float64_states(cls):
+    spikes, (u,) = cls().double()(torch.randn(3, 2, dtype=torch.float64), return_state=True)
+    assert spikes.dtype == u.dtype == torch.float64
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_float32(cls, dtype):
+    x = torch.randn(6, 40).to(dtype)
+    spikes, (u,) = cls()(x, return_state=True)
+    assert spikes.dtype == dtype
+    assert u.dtype == torch.float32
+    assert torch.equal(spikes.float(), cls()(x.float()))
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_autocast(cls):
+    x = torch.randn(4, 8, 16, requires_grad=True)
+    layer, neuron = torch.nn.Linear(16, 16), cls()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        spikes = neuron(layer(x))
+    assert spikes.dtype == torch.bfloat16
+    spikes.sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_strides_do_not_matter(cls):
+    x = torch.randn(4, 2, 3, 6, 6)
+    channels_last = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    for view in (
+        x.transpose(0, 1).contiguous().transpose(0, 1),
+        channels_last.unflatten(0, (4, 2)),
+        torch.randn(4, 2, 3, 6, 12)[..., ::2].copy_(x),
+    ):
+        assert not view.is_contiguous()
+        assert torch.equal(cls()(view), cls()(x))
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize(("per", "shape"), [("channel", (3, 1, 1)), ("neuron", (3, 4, 4))])
+def test_granularity(cls, per, shape):
+    x = torch.randn(5, 2, 3, 4, 4)
+    neuron = cls((3, 4, 4), per=per, learn_threshold=True)
+    assert neuron.threshold.shape == shape
+    assert torch.equal(neuron(x), cls()(x)), "equal parameters everywhere give the layer's result"
+    neuron(x).sum().backward()
+    for name, parameter in neuron.named_parameters():
+        assert parameter.shape == shape
+        assert parameter.grad.shape == shape, name
+    with torch.no_grad():
+        neuron.threshold[1] = 1e6
+    assert neuron(x)[:, :, 1].sum() == 0
+
+
+def test_channels_of_any_map_size():
+    neuron = LNM((3, -1, -1), per="channel")
+    assert neuron(torch.randn(2, 2, 3, 5, 7)).shape == (2, 2, 3, 5, 7)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_compiles_in_one_graph(cls):
+    torch._dynamo.reset()
+    x = torch.randn(3, 2, 5)
+    neuron = cls()
+    compiled = torch.compile(neuron, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(x), neuron(x))
+
+
+def test_state_dict_round_trip():
+    neuron = LNM(start="qif", learn_threshold=True)
+    other = LNM()
+    other.load_state_dict(neuron.state_dict())
+    x = torch.randn(9, 30)
+    assert torch.equal(other(x), neuron(x))
+
+
+def test_copies_are_independent():
+    neuron = LNM()
+    twin = copy.deepcopy(neuron)
+    with torch.no_grad():
+        twin.c[1].fill_(5.0)
+    assert neuron.c[1].item() == -1
+
+
+def test_dynamics_parameters_are_the_neurons_alone():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), LNM(), torch.nn.Linear(3, 3), PLIF())
+    assert len(dynamics_parameters(net)) == 5
+
+
+def test_nan_reaches_the_output():
+    x = torch.zeros(3, 1, 2)
+    x[1, 0, 0] = float("nan")
+    spikes = LIF()(x)
+    assert torch.isnan(spikes[1:, 0, 0]).all()
+    assert (spikes[:, 0, 1] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.zeros(32), ValueError, r"x: expected \(T, B, ...\), got shape \(32,\)"),
+        (torch.zeros(0, 3, 4), ValueError, "x: expected at least one timestep, got T=0"),
+        (torch.zeros(2, 3).long(), TypeError, "x: expected a floating-point tensor, got torch.int64"),
+        (torch.zeros(2, 3).bool(), TypeError, "got torch.bool"),
+        ([[1.0]], TypeError, "x: expected a floating-point tensor, got list"),
+    ],
+)
+def test_bad_input(x, error, message):
+    with pytest.raises(error, match=message):
+        LIF()(x)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ((torch.zeros(4),), r"state: u expected shape \(2, 3\), as one step of x, got \(4,\)"),
+        ((torch.zeros(2, 3), torch.zeros(2, 3)), r"state: expected a tuple of \(u\), got 2 entries"),
+        (torch.zeros(2, 3), r"state: expected a tuple of \(u\), got Tensor"),
+    ],
+)
+def test_bad_state(state, message):
+    with pytest.raises(ValueError, match=message):
+        LIF()(torch.zeros(5, 2, 3), state)
+
+
+def test_features_that_do_not_fit():
+    with pytest.raises(ValueError, match=r"x: expected \(T, B, 64, 8, 8\).*got \(4, 2, 32, 8, 8\)"):
+        LIF((64, 8, 8), per="neuron")(torch.zeros(4, 2, 32, 8, 8))
+
+
+def test_a_neuron_without_a_step():
+    with pytest.raises(NotImplementedError, match="Neuron does not define its step"):
+        Neuron()(torch.zeros(1, 1))

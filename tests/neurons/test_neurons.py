@@ -1,0 +1,168 @@
+"""The equations, one by one, against arithmetic done by hand."""
+
+import math
+
+import pytest
+import torch
+
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset
+
+
+def run_by_hand(charge, x, threshold=1.0, reset="hard"):
+    """Python floats, one neuron: spikes and membrane after each step."""
+    u, spikes, membrane = 0.0, [], []
+    for now in x:
+        h = charge(u, now)
+        s = float(h >= threshold)
+        u = {"hard": h * (1 - s), "soft": h - threshold * s, "none": h}[reset]
+        spikes.append(s)
+        membrane.append(u)
+    return spikes, membrane
+
+
+CASES = [
+    (IF(), lambda u, x: u + x),
+    (LIF(tau=4.0), lambda u, x: u * 0.75 + x),
+    (LIF(tau=4.0, decay_input=True), lambda u, x: u + (x - u) / 4),
+    (PLIF(tau=3.0), lambda u, x: u - u / 3 + x),
+    (QIF(a=0.3, u1=0.1, u2=0.6), lambda u, x: u + 0.3 * (u - 0.1) * (u - 0.6) + x),
+    (QIF(lower=-0.5), lambda u, x: u + 0.25 * max(u, -0.5) * (max(u, -0.5) - 0.5) + x),
+    (
+        LNM(start=(0.1, -1.0, 0.4, -0.3), clip_range=0.8),
+        lambda u, x: u + 0.5 * cubic(max(-0.8, min(0.8, u))) + x,
+    ),
+    (
+        LNM(start=(0.1, -1.0, 0.4, -0.3), clip="smooth", clip_range=0.8),
+        lambda u, x: u + 0.5 * cubic(0.8 * math.tanh(u / 0.8)) + x,
+    ),
+    (
+        LNM(start=(0.1, 0.5, 0.4, -0.3), form="absorbed", clip="none"),
+        lambda u, x: cubic(u) + 1.5 * u + x,
+    ),
+]
+
+
+def cubic(v):
+    return 0.1 - v + 0.4 * v**2 - 0.3 * v**3
+
+
+@pytest.mark.parametrize(("neuron", "charge"), CASES)
+def test_equation(neuron, charge):
+    x = 0.5 + torch.randn(40, 1, dtype=torch.float64)
+    seen = neuron.double().record(x)
+    spikes, membrane = run_by_hand(charge, x[:, 0].tolist())
+    assert 0 < sum(spikes) < 40
+    assert seen["spikes"][:, 0].tolist() == spikes
+    torch.testing.assert_close(
+        seen["u"][:, 0].detach(), torch.tensor(membrane, dtype=torch.float64), rtol=1e-6, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("reset", ["hard", "soft", "none"])
+def test_reset(reset):
+    x = torch.rand(30, 1, dtype=torch.float64)
+    seen = LIF(reset=reset).double().record(x)
+    spikes, membrane = run_by_hand(lambda u, x: 0.5 * u + x, x[:, 0].tolist(), reset=reset)
+    assert 0 < sum(spikes) < 30
+    assert seen["spikes"][:, 0].tolist() == spikes
+    torch.testing.assert_close(seen["u"][:, 0], torch.tensor(membrane, dtype=torch.float64))
+
+
+def test_learned_reset_value():
+    neuron = LIF(reset=HardReset(0.25, learn=True, detach=True))
+    seen = neuron.record(torch.tensor([[2.0], [0.0]]))
+    assert seen["u"][:, 0].tolist() == pytest.approx([0.25, 0.125])
+    seen["u"].sum().backward()
+    assert neuron.reset.value.grad.item() == pytest.approx(1.5)
+
+
+def test_lnm_of_degree_one_is_lif_to_the_last_bit():
+    x = 2 * torch.randn(50, 7, 5, requires_grad=True)
+    for tau in (2.0, 3.0):
+        lnm, lif = LNM(degree=1, clip="none", tau=tau), LIF(tau=tau)
+        ours, theirs = lnm.record(x), lif.record(x)
+        assert torch.equal(ours["spikes"], theirs["spikes"])
+        assert torch.equal(ours["u"], theirs["u"])
+        upstream = torch.randn_like(ours["spikes"])
+        assert torch.equal(
+            torch.autograd.grad(ours["spikes"], x, upstream)[0],
+            torch.autograd.grad(theirs["spikes"], x, upstream)[0],
+        )
+
+
+@pytest.mark.parametrize("form", ["euler", "absorbed"])
+def test_lnm_started_as_qif_is_qif(form):
+    x = torch.randn(50, 7)
+    lnm = LNM(start="qif", form=form, clip="none").record(x)
+    qif = QIF().record(x)
+    torch.testing.assert_close(lnm["u"], qif["u"])
+    assert torch.equal(lnm["spikes"], qif["spikes"])
+
+
+@pytest.mark.parametrize("degree", [1, 2, 3, 4, 5, 8])
+def test_lnm_of_any_degree_learns_every_coefficient(degree):
+    neuron = LNM(degree=degree)
+    neuron(torch.randn(6, 32)).sum().backward()
+    assert len(neuron.c) == degree + 1
+    assert all(c.grad is not None and c.grad != 0 for c in neuron.c)
+
+
+def test_plif_starts_as_lif_and_learns():
+    x = torch.randn(10, 16)
+    plif = PLIF(tau=2.0)
+    torch.testing.assert_close(plif.record(x)["u"], LIF(tau=2.0).record(x)["u"])
+    plif(x).sum().backward()
+    assert plif.w.grad != 0
+
+
+def test_qif_fixed_points_of_the_paper():
+    """Slopes 7/8 and 9/8 at rest and critical potential; a membrane above the latter runs away."""
+    neuron = QIF(reset="none")
+    quiet = torch.zeros(60, 1)
+    below = neuron(quiet, (torch.tensor([0.49]),), return_state=True)[1][0].item()
+    above = neuron(quiet, (torch.tensor([0.51]),), return_state=True)[1][0].item()
+    assert below < 0.1
+    assert above > 1
+
+
+def test_detached_reset_cuts_the_gradient():
+    x = torch.full((2, 1), 1.2, requires_grad=True)
+    grads = []
+    for detach in (False, True):
+        upstream = torch.tensor([[0.0], [1.0]])
+        (grad,) = torch.autograd.grad(LIF(detach_reset=detach)(x), x, upstream)
+        grads.append(grad[0].item())
+    assert grads[0] != 0
+    assert grads[1] == 0
+
+
+def test_learned_threshold_and_initial_state():
+    neuron = LIF(learn_threshold=True, learn_initial=True)
+    neuron(torch.rand(4, 8)).sum().backward()
+    assert neuron.threshold.grad < 0
+    assert neuron.u_0.grad > 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LNM(degree=0), "degree: expected at least 1, got 0"),
+        (lambda: LNM(clip="sharp"), "clip: unknown name 'sharp'"),
+        (lambda: LNM(form="eulr"), "Did you mean 'euler'"),
+        (lambda: LNM(start="lfi"), "Did you mean 'lif'"),
+        (lambda: LNM(start=(0, 1)), "start: expected 4 coefficients c0..c3, got 2"),
+        (lambda: LNM(degree=1, start="qif"), "'qif' needs degree >= 2"),
+        (lambda: LNM(clip_range=0), "clip_range: expected a positive"),
+        (lambda: LNM(tau=0), "tau: expected a positive"),
+        (lambda: LIF(tau=0.5), "tau: expected at least one timestep"),
+        (lambda: PLIF(tau=1.0), "tau: a learned time constant has to start above 1"),
+        (lambda: LIF(reset="softly"), "Did you mean 'soft'"),
+        (lambda: LIF(threshold=0), "threshold: expected a positive"),
+        (lambda: LIF(per="channel"), "features: per='channel' needs"),
+        (lambda: LIF(8, per="chanel"), "Did you mean 'channel'"),
+        (lambda: LIF(backend="fpga"), "backend: unknown name 'fpga'"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()(torch.zeros(1, 1))

@@ -1,0 +1,96 @@
+"""Derived surrogate widths: closed forms, quadrature and simulation agree."""
+
+import pytest
+import torch
+
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron
+from neurodyn.surrogate import Rectangle
+
+CUBIC = (0.05, -0.9, 0.3, -0.1)
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        IF(),
+        LIF(tau=3.0),
+        LIF(decay_input=True),
+        PLIF(threshold=0.7),
+        QIF(),
+        QIF(threshold=2.0),
+        LNM(start=CUBIC, clip="none"),
+        LNM(start=CUBIC, clip="none", threshold=0.6),
+        LNM(degree=5, start=(*CUBIC, 0.02, 0.01), clip="none", form="absorbed"),
+    ],
+)
+def test_closed_form_equals_quadrature(neuron):
+    torch.testing.assert_close(neuron.variance(), Neuron.variance(neuron), rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_of_the_papers():
+    assert QIF().variance().item() == pytest.approx(1.890625)
+    assert LIF(tau=2.0).variance().item() == pytest.approx(1.25), "LSG: V_th^2 (1 + lambda^2)"
+    d1, d2, d3 = 0.5, 0.3, -0.1
+    expected = 1 + d1**2 + 2 * d2**2 + 6 * d1 * d3 + 15 * d3**2
+    lnm = LNM(form="absorbed", start=(0.2, d1, d2, d3))
+    assert lnm.variance().item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("neuron", [LIF(), QIF(), LNM(start="qif")])
+def test_with_reset_agrees_with_simulation(neuron):
+    x = torch.randn(4, 400_000)
+    u = neuron.record(x[:3])["u"][-1]
+    simulated = neuron.charge(x[3], u)[0].var()
+    derived = neuron.variance(with_reset=True)
+    torch.testing.assert_close(derived, simulated, rtol=0.02, atol=0)
+
+
+def test_quadrature_sees_the_clip():
+    """Unlike the closed form, which leaves it out."""
+    steep = {"start": (0.0, -1.0, 0.0, -1.0), "clip_range": 1.0}
+    x, u = torch.randn(2, 400_000).unbind(0)
+    neuron = LNM(**steep)
+    torch.testing.assert_close(
+        Neuron.variance(neuron), neuron.charge(x, u)[0].var(), rtol=0.02, atol=0
+    )
+
+
+@pytest.mark.parametrize("option", ["derived", "derived-reset"])
+def test_width_follows_the_parameters(option):
+    neuron = QIF(surrogate=Rectangle(option))
+    x = torch.randn(4, 10)
+    neuron(x)
+    first = neuron.spike.width.item()
+    with_reset = option == "derived-reset"
+    assert first == pytest.approx(2 * neuron.variance(with_reset=with_reset).sqrt().item())
+    with torch.no_grad():
+        neuron.a.fill_(0.5)
+    neuron(x)
+    assert neuron.spike.width.item() != pytest.approx(first, rel=1e-3)
+
+
+def test_backward_uses_the_derived_width():
+    x = torch.tensor([[0.5]], requires_grad=True)
+    neuron = LIF(surrogate=Rectangle("derived"))
+    neuron(x).sum().backward()
+    assert x.grad.item() == pytest.approx(1 / (2 * 1.25**0.5))
+
+
+def test_widths_of_channels():
+    neuron = LNM((3, 4, 4), per="channel", surrogate=Rectangle("derived"))
+    with torch.no_grad():
+        neuron.c[2].copy_(torch.tensor([0.0, 0.5, 1.0]).reshape(3, 1, 1))
+    neuron(torch.randn(2, 2, 3, 4, 4))
+    widths = neuron.spike.width
+    assert widths.shape == (3, 1, 1)
+    assert widths.flatten().diff().min() > 0
+
+
+@pytest.mark.parametrize("per", ["channel", "neuron"])
+def test_generic_variance_of_any_granularity(per):
+    neuron = QIF((3, 2, 2), per=per)
+    for with_reset in (False, True):
+        value = Neuron.variance(neuron, with_reset=with_reset)
+        assert value.shape == neuron.a.shape
+        reference = Neuron.variance(QIF(), with_reset=with_reset)
+        torch.testing.assert_close(value, reference.expand(value.shape))
