@@ -1,0 +1,59 @@
+"""Where real data may lie, and small files in the real formats."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def find_real(*relative: str) -> Path:
+    """The first of the places for real data that has these files; skips the test if none has."""
+    given = os.environ.get("NEURODYN_DATA")
+    cache = Path("~/.cache/neurodyn/data").expanduser()
+    shared = REPOSITORY.parent / "shared" / "data"
+    roots = [Path(given)] if given else [cache, shared, shared / "mnist", shared / "fashion-mnist"]
+    for root in roots:
+        if all((root / path).exists() for path in relative):
+            return root
+    wanted = " and ".join(relative)
+    pytest.skip(f"no {wanted} below {', '.join(map(str, roots))} (set NEURODYN_DATA)")
+
+
+def write_idx(path: Path, array: np.ndarray, code: int = 0x08, *, packed: bool = False) -> Path:
+    header = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    content = header + array.tobytes()
+    path.write_bytes(gzip.compress(content) if packed else content)
+    return path
+
+
+def write_batch(path: Path, images: int, classes: int = 10, key: bytes = b"labels") -> Path:
+    rng = np.random.default_rng(images)
+    batch = {
+        key: [index % classes for index in range(images)],
+        b"data": rng.integers(0, 256, (images, 3072), dtype=np.uint8),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(batch, protocol=2))
+    return path
+
+
+def write_mnist(root: Path, *, packed: bool = False) -> Path:
+    """An MNIST of 200 training and 50 test images below the root."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    end = ".gz" if packed else ""
+    for part, number in (("train", 200), ("t10k", 50)):
+        images = rng.integers(0, 256, (number, 28, 28), dtype=np.uint8)
+        labels = np.arange(number, dtype=np.uint8) % 10
+        write_idx(raw / f"{part}-images-idx3-ubyte{end}", images, packed=packed)
+        write_idx(raw / f"{part}-labels-idx1-ubyte{end}", labels, packed=packed)
+    return root

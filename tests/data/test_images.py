@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from neurodyn.data.images import Images, stratified, whole
+
+UNEVEN = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
+
+
+def test_batches_by_index_are_the_single_images() -> None:
+    images = Images(torch.arange(20 * 4).to(torch.uint8).reshape(20, 1, 2, 2), torch.arange(20))
+    loader = DataLoader(images, batch_size=6, collate_fn=whole)
+    batches = list(loader)
+    assert [len(labels) for _, labels in batches] == [6, 6, 6, 2]
+    for index in range(20):
+        image, label = images[index]
+        assert torch.equal(batches[index // 6][0][index % 6], image)
+        assert batches[index // 6][1][index % 6] == label
+
+
+def test_subset_keeps_the_order_asked_for() -> None:
+    images = Images(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), torch.arange(5))
+    assert images.subset(torch.tensor([3, 0])).labels.tolist() == [3, 0]
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_order_is_a_permutation_that_depends_on_the_seed_alone(balanced: bool) -> None:
+    order = stratified(UNEVEN, 0, balanced=balanced)
+    assert order.sort().values.tolist() == list(range(100))
+    torch.manual_seed(5)
+    assert torch.equal(order, stratified(UNEVEN, 0, balanced=balanced))
+    assert not torch.equal(order, stratified(UNEVEN, 1, balanced=balanced))
+
+
+def test_every_prefix_is_in_proportion() -> None:
+    order = stratified(UNEVEN, 0)
+    for number in range(1, 101):
+        found = UNEVEN[order[:number]].bincount(minlength=3)
+        expected = number * torch.tensor([0.5, 0.3, 0.2])
+        assert (found - expected).abs().max() <= 1
+
+
+def test_balanced_prefixes_are_even_as_far_as_classes_go() -> None:
+    order = stratified(UNEVEN, 0, balanced=True)
+    for number, expected in ((3, [1, 1, 1]), (30, [10, 10, 10]), (80, [30, 30, 20])):
+        assert UNEVEN[order[:number]].bincount().tolist() == expected
+
+
+def test_ties_are_broken_at_random() -> None:
+    labels = torch.arange(100) % 10
+    first = {int(labels[stratified(labels, seed, balanced=True)[0]]) for seed in range(50)}
+    assert len(first) > 5

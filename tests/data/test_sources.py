@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from neurodyn.data import sources
+from neurodyn.data.sources import Archive, Source, folder_of
+
+CONTENT = bytes(range(256)) * 200
+
+
+class Server:
+    """Files served on this machine; `broken` ones stop half-way, though they promise all."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.broken: set[str] = set()
+        self.asked: list[str] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                content = server.files.get(self.path)
+                if content is None:
+                    self.send_error(404)
+                    return
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                half = self.path in server.broken
+                self.wfile.write(content[: len(content) // 2] if half else content)
+
+            def log_message(self, *_args: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.http.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+    thread.join()
+
+
+def md5(content: bytes) -> str:
+    return f"md5:{hashlib.md5(content).hexdigest()}"
+
+
+def source(*mirrors: str, checksum: str | None = None) -> Source:
+    archive = Archive("train.gz", checksum or md5(CONTENT))
+    return Source("Something", "some/raw", mirrors, (archive,))
+
+
+def files_below(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def test_download(server: Server, tmp_path: Path) -> None:
+    server.files["/train.gz"] = CONTENT
+    source(server.url).fetch(tmp_path)
+    assert files_below(tmp_path) == ["some/raw/train.gz"]
+    assert source().find(tmp_path, "train").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", ["train", "train.gz"])
+def test_what_is_there_is_not_downloaded(server: Server, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "some" / "raw" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    source(server.url).fetch(tmp_path)
+    assert server.asked == []
+    assert path.read_bytes() == b"mine"
+
+
+def test_wrong_checksum_leaves_nothing(server: Server, tmp_path: Path) -> None:
+    server.files["/train.gz"] = CONTENT[:-1] + b"!"
+    with pytest.raises(OSError, match=r"could not download train\.gz; .*hash") as error:
+        source(server.url).fetch(tmp_path)
+    assert f"{server.url}train.gz" in str(error.value)
+    assert [path for path in tmp_path.rglob("*") if path.name != "raw"] == [tmp_path / "some"]
+
+
+# Without its checksum to catch it, a half file must still be noticed: the promised length tells.
+@pytest.mark.parametrize("checksum", [md5(CONTENT), md5(CONTENT[: len(CONTENT) // 2])])
+def test_broken_off_transfer_leaves_nothing(server: Server, tmp_path: Path, checksum: str) -> None:
+    server.files["/train.gz"] = CONTENT
+    server.broken.add("/train.gz")
+    with pytest.raises(OSError, match=r"could not download train\.gz"):
+        source(server.url, checksum=checksum).fetch(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.name != "raw"] == [tmp_path / "some"]
+
+
+def test_second_mirror_helps_out(server: Server, tmp_path: Path) -> None:
+    server.files["/b/train.gz"] = CONTENT
+    source(f"{server.url}a/", f"{server.url}b/").fetch(tmp_path)
+    assert server.asked == ["/a/train.gz", "/b/train.gz"]
+    assert files_below(tmp_path) == ["some/raw/train.gz"]
+
+
+def test_every_mirror_that_failed_is_named(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"/a/train\.gz: 404.*/b/train\.gz: 404"):
+        source(f"{server.url}a/", f"{server.url}b/").fetch(tmp_path)
+
+
+def tar_of(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.replace("__", "/"))
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_archive_gives_its_members_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    content = tar_of(batches__one=b"1", batches__two=b"2", batches__other=b"3", elsewhere=b"4")
+    server.files["/all.tar.gz"] = content
+    archive = Archive("all.tar.gz", md5(content), ("one", "two"))
+    packed = Source("Batches", "batches", (server.url,), (archive,))
+    one = tmp_path / "batches" / "one"
+    one.parent.mkdir()
+    one.write_bytes(b"stays unless the set is incomplete")
+    packed.fetch(tmp_path)
+    assert files_below(tmp_path) == ["batches/one", "batches/two"]
+    assert one.read_bytes() == b"1"
+    packed.fetch(tmp_path)
+    assert server.asked == ["/all.tar.gz"]
+
+
+def test_archive_cannot_write_elsewhere(server: Server, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        link = tarfile.TarInfo("batches/one")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    server.files["/all.tar.gz"] = buffer.getvalue()
+    archive = Archive("all.tar.gz", md5(buffer.getvalue()), ("one",))
+    with pytest.raises(tarfile.FilterError):
+        Source("Batches", "batches", (server.url,), (archive,)).fetch(tmp_path)
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "advice"),
+    [
+        (
+            sources.MNIST,
+            "train-images-idx3-ubyte",
+            "Get https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz "
+            "and put it into {root}/MNIST/raw.",
+        ),
+        (
+            sources.CIFAR10,
+            "data_batch_1",
+            "Get https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz and unpack it in {root}/.",
+        ),
+    ],
+)
+def test_missing_file_says_what_to_do(
+    tmp_path: Path, source: Source, name: str, advice: str
+) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        source.find(tmp_path, name)
+    message = str(error.value)
+    assert message.startswith(f"{source.title}: looked for {tmp_path / source.folder / name} ")
+    assert advice.format(root=tmp_path) in message
+    assert "--data.download true" in message
+
+
+def test_plain_file_is_preferred_to_the_packed_one(tmp_path: Path) -> None:
+    raw = tmp_path / "some" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train.gz").touch()
+    assert source().find(tmp_path, "train") == raw / "train.gz"
+    (raw / "train").touch()
+    assert source().find(tmp_path, "train") == raw / "train"
+
+
+def test_root_is_expanded_and_must_not_be_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder_of("~/data") == tmp_path / "data"
+    (tmp_path / "data").touch()
+    with pytest.raises(
+        NotADirectoryError, match=f"root: expected a folder, got the file {tmp_path}"
+    ):
+        folder_of("~/data")
