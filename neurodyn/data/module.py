@@ -124,10 +124,10 @@ class ImageData(lightning.LightningDataModule):
             self.source.fetch(self.root)
 
     def setup(self, stage: str | None = None) -> None:
-        if stage in (None, "test") and self._test is None:
-            self._test = self._read(train=False)
         if stage in (None, "fit", "validate") and self._training is None:
             self._training, self._validation = self._split(self._read(train=True))
+        if stage in (None, "test") and self._test is None:
+            self._test = self._read(train=False)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         images = _ready(self._training)
