@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from neurodyn.errors import unknown
+from neurodyn.scan.graph import UnsupportedStepError
+from neurodyn.scan.op import backend_module, scan_op
+from neurodyn.scan.plan import Plan, plan_of
 from neurodyn.scan.reference import Sequences, scan_reference
 
-BACKENDS = ("auto", "reference")
+BACKENDS = ("auto", "reference", "cpu", "gpu")
+INLINE_STEPS = 8
+"""Up to this many steps `torch.compile` sees the loop itself, and fuses it with what is around."""
+
+_warned: set[str] = set()
 
 
 class Cell(Protocol):
@@ -33,8 +43,10 @@ def scan(
         cell: the step and its parameters.
         inputs: sequences of equal shape `(T, ...)`, T >= 1.
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
-        backend: `"reference"` is the plain loop; `"auto"` takes the fastest that can run.
-        record: return every state over time as well.
+        backend: `"reference"` is the plain loop; `"cpu"` and `"gpu"` are compiled kernels, an error
+            where they cannot run; `"auto"` takes the fastest that can run, and warns once if that
+            is the reference although a kernel was to be expected.
+        record: return every state over time as well (by the reference).
 
     Returns:
         `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
@@ -50,5 +62,83 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
+    if backend != "reference" and not record:
+        result = _compiled(cell, inputs, state, backend)
+        if result is not None:
+            return result
     full = tuple(value.expand(shape[1:]) for value in state)
     return scan_reference(cell.step, inputs, full, record)
+
+
+def why_not(
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], *, backend: str = "auto"
+) -> str | None:
+    """Why a backend cannot run this cell on these inputs; None if it can.
+
+    Args:
+        cell, inputs, state: as for `scan`.
+        backend: `"cpu"`, `"gpu"`, or `"auto"` for the one of the inputs' device.
+    """
+    plan = _choose(cell, inputs, state, backend)
+    return plan if isinstance(plan, str) else None
+
+
+Choice = tuple[str, Plan, list[Tensor]]
+
+
+def _choose(
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
+) -> Choice | str:
+    """The backend, the plan and the cell's tensors; or why there is none."""
+    x = inputs[0]
+    name = {"cpu": "cpu", "cuda": "gpu"}.get(x.device.type) if backend == "auto" else backend
+    if name is None:
+        return f"there are no kernels for {x.device.type!r} devices"
+    if not isinstance(cell, nn.Module):
+        return f"the cell is a {type(cell).__name__}, not an nn.Module"
+    if torch._C._are_functorch_transforms_active():
+        return "kernels do not run inside transforms of torch.func"
+    if x.numel() == 0:
+        return "the input is empty"
+    dtype = x.dtype
+    for value in (*inputs[1:], *state):
+        dtype = torch.promote_types(dtype, value.dtype)
+    plan, tensors = plan_of(cell, len(inputs), len(state), dtype)
+    if isinstance(plan, UnsupportedStepError):
+        return str(plan)
+    reason = _misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
+    if reason is None and any(t.device != x.device for t in (*inputs, *state, *tensors)):
+        reason = f"not all tensors of the cell are on {x.device}, as x is"
+    reason = reason or backend_module(name).why_not(plan, inputs)
+    return reason or (name, plan, tensors)
+
+
+@lru_cache(maxsize=1024)
+def _misfit(step: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> str | None:
+    for shape in shapes:
+        pairs = zip(reversed(shape), reversed(step), strict=False)
+        if len(shape) > len(step) or any(size not in (1, given) for size, given in pairs):
+            return f"a parameter or state of shape {tuple(shape)} does not broadcast to {step}"
+    return None
+
+
+def _compiled(
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
+) -> tuple[Sequences, Sequences, Sequences] | None:
+    """The scan by a kernel; None if the reference has to do it."""
+    choice = _choose(cell, inputs, state, backend)
+    if isinstance(choice, str):
+        if backend != "auto":
+            raise ValueError(f"backend: {backend!r} cannot run this: {choice}")
+        _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
+        return None
+    name, plan, tensors = choice
+    results = scan_op(name, plan, inputs, state, tensors)
+    n_outputs = plan.trace.n_outputs
+    return tuple(results[:n_outputs]), tuple(results[n_outputs:]), ()
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)

@@ -1,0 +1,100 @@
+"""Where kernels are kept: emitted source, and the machine code that Numba makes of it.
+
+A kernel's file is named by the hash of its source, so a file never changes and needs no lock: it is
+written aside and renamed into place. Whoever cannot write there (a read-only home, a full disk)
+compiles for itself in memory or in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+import threading
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from neurodyn import __version__
+
+_lock = threading.Lock()
+
+
+def cache_dir() -> Path:
+    """`$NEURODYN_CACHE`, else `neurodyn` in the user's cache folder."""
+    given = os.environ.get("NEURODYN_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "neurodyn"
+
+
+def load_kernel(name: str, source: str) -> ModuleType:
+    """Import emitted source from the cache, writing it there first if it is not.
+
+    Args:
+        name: what the kernel is, for its file's name.
+        source: the module's source.
+    """
+    digest = hashlib.sha256(f"{__version__} {_toolchain()}\n{source}".encode()).hexdigest()[:16]
+    module = f"neurodyn_kernel_{name}_{digest}"
+    with _lock:
+        if module not in sys.modules:
+            path = _stored(f"{module}.py", source)
+            spec = importlib.util.spec_from_file_location(module, path)
+            assert spec is not None and spec.loader is not None
+            loaded = importlib.util.module_from_spec(spec)
+            sys.modules[module] = loaded
+            try:
+                spec.loader.exec_module(loaded)
+            except BaseException:
+                del sys.modules[module]
+                raise
+        return sys.modules[module]
+
+
+def _stored(name: str, source: str) -> Path:
+    path = cache_dir() / name
+    if _holds(path, source):
+        return path
+    try:
+        return _write(path, source)
+    except OSError:
+        return _write(_own_folder() / name, source)
+
+
+def _holds(path: Path, source: str) -> bool:
+    try:
+        return path.read_text() == source
+    except OSError:
+        return False
+
+
+def _write(path: Path, source: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(source)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return path
+
+
+@lru_cache(maxsize=1)
+def _own_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="neurodyn-"))
+
+
+@lru_cache(maxsize=1)
+def _toolchain() -> str:
+    """What the machine code depends on besides the source: the helpers that kernels call."""
+    helpers = sorted(Path(__file__).parent.glob("*_math.py"))
+    text = b"".join(path.read_bytes() for path in helpers)
+    return f"{torch.__version__} {hashlib.sha256(text).hexdigest()}"

@@ -1,0 +1,166 @@
+"""The CPU backend: prints, compiles and launches Numba kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurodyn.scan import team
+from neurodyn.scan.cache import load_kernel
+from neurodyn.scan.cpu_source import print_backward, print_forward
+from neurodyn.scan.layout import Layout, Static, plan_layout
+from neurodyn.scan.plan import Plan
+from neurodyn.scan.printer import Parts
+
+SEGMENT = 64
+"""Steps whose states are kept at once in the backward pass, inside the cache."""
+NOTHING = (0, 0, 0)
+
+
+def why_not(plan: Plan, inputs: Sequence[Tensor]) -> str | None:
+    """Why these kernels cannot run here, or None."""
+    if inputs[0].device.type != "cpu":
+        return f"x is on {inputs[0].device}, not on the CPU"
+    if plan.dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 or float64, not in {plan.dtype}"
+    return None
+
+
+def forward(
+    plan: Plan, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
+) -> list[Tensor]:
+    """Outputs over time and final states."""
+    parts, used = plan.parts(None)
+    values = [*states, *(parameters[i] for i in used)]
+    layout = _layout(inputs[0], values)
+    kernel = _kernel(plan, parts, layout, None)
+    steps = inputs[0].shape[0]
+    tensors = _Arguments(layout, plan.dtype)
+    for x in inputs:
+        tensors.sequence(x)
+    tensors.statics(values)
+    outputs = [layout.empty(inputs[0], steps, plan.dtype) for _ in range(plan.trace.n_outputs)]
+    finals = [layout.empty(inputs[0], None, plan.dtype) for _ in states]
+    for y in outputs:
+        tensors.fresh(y)
+    for u in finals:
+        tensors.fresh(u)
+    team.run(kernel, layout.tasks, tensors.pack(steps, 1, 1), steps * layout.elements)
+    return [*outputs, *finals]
+
+
+def backward(
+    plan: Plan,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    wanted: tuple[bool, ...],
+) -> list[Tensor | None]:
+    """The gradients of inputs, states and parameters; None where not wanted or zero."""
+    parts, used = plan.parts(wanted)
+    values = [*states, *(parameters[i] for i in used)]
+    layout = _layout(inputs[0], values)
+    kernel = _kernel(plan, parts, layout, wanted)
+    steps = inputs[0].shape[0]
+    length = min(steps, SEGMENT)
+    tensors = _Arguments(layout, plan.dtype)
+    for x in inputs:
+        tensors.sequence(x)
+    tensors.statics(values)
+    for i, grad in enumerate(grads):
+        tensors.cotangent(grad, is_state=i >= plan.trace.n_outputs)
+    result: list[Tensor | None] = [None] * len(parts.leaves)
+    for i, leaf in enumerate(plan.trace.inputs):
+        if parts.gradient(leaf) is not None:
+            result[i] = layout.empty(inputs[0], steps, plan.dtype)
+            tensors.fresh(result[i])
+    sums: list[tuple[int, Tensor, Static]] = []
+    for i, static in enumerate(layout.statics):
+        index = len(inputs) + (i if i < len(states) else len(states) + used[i - len(states)])
+        if i < len(states) or parts.gradient(parts.leaves[index]) is not None:
+            sums.append((index, tensors.sum(static, inputs[0]), static))
+    segments = -(-steps // length)
+    team.run(kernel, layout.tasks, tensors.pack(steps, length, segments), steps * layout.elements)
+    for index, partial, static in sums:
+        if wanted[index]:
+            value = values[index - len(inputs)] if index < len(inputs) + len(states) else None
+            value = parameters[index - len(inputs) - len(states)] if value is None else value
+            result[index] = layout.collect(partial, static).to(value.dtype).sum_to_size(value.shape)
+    return result
+
+
+class _Arguments:
+    """The kernel's argument array: addresses and strides."""
+
+    def __init__(self, layout: Layout, dtype: torch.dtype) -> None:
+        self.layout, self.dtype = layout, dtype
+        self.entries: list[int] = []
+        self.alive: list[Tensor] = []
+
+    def _add(self, tensor: Tensor, over_time: int, over_blocks: int) -> None:
+        self.alive.append(tensor)
+        self.entries += (tensor.data_ptr(), over_time, over_blocks)
+
+    def sequence(self, x: Tensor) -> None:
+        self._add(*self.layout.arrange(x.to(self.dtype)))
+
+    def fresh(self, y: Tensor) -> None:
+        self._add(y, self.layout.elements, self.layout.period)
+
+    def statics(self, values: Sequence[Tensor]) -> None:
+        for value, static in zip(values, self.layout.statics, strict=True):
+            held = self.layout.values(value.to(self.dtype), static)
+            if static.kind == "one":
+                self._add(held, static.run, static.size)
+            else:
+                self._add(held, 0, self.layout.period)
+
+    def cotangent(self, grad: Tensor | None, *, is_state: bool) -> None:
+        layout = self.layout
+        if grad is None and is_state:
+            self.entries += NOTHING
+        elif grad is None:
+            self._add(torch.zeros(layout.period, dtype=self.dtype), 0, 0)
+        elif is_state:
+            self.sequence(grad[None])
+        else:
+            self.sequence(grad)
+
+    def sum(self, static: Static, like: Tensor) -> Tensor:
+        layout = self.layout
+        if static.kind == "full":
+            total = layout.empty(like, None, self.dtype)
+        elif static.kind == "row":
+            total = torch.empty(layout.groups * layout.period, dtype=torch.float64)
+        else:
+            total = torch.empty(layout.tasks, dtype=torch.float64)
+        self._add(total, 0, layout.period)
+        return total
+
+    def pack(self, steps: int, length: int, segments: int) -> Any:
+        at = self.layout
+        head = (steps, at.outer, at.period, at.inner, at.pieces, at.width, at.groups)
+        return np.array((*head, length, segments, *self.entries), dtype=np.int64)
+
+
+def _layout(x: Tensor, values: Sequence[Tensor]) -> Layout:
+    return plan_layout(
+        tuple(x.shape[1:]), x.stride()[1:], tuple(tuple(value.shape) for value in values)
+    )
+
+
+def _kernel(plan: Plan, parts: Parts, layout: Layout, wanted: tuple[bool, ...] | None) -> team.Kernel:
+    kinds = tuple(static.kind for static in layout.statics)
+    key = ("cpu", wanted, kinds)
+    if key not in plan.kernels:
+        bits = 64 if plan.dtype == torch.float64 else 32
+        write = print_forward if wanted is None else print_backward
+        module = load_kernel(plan.name, write(parts, bits, kinds))
+        plan.kernels[key] = module.forward if wanted is None else module.backward
+    kernel: team.Kernel = plan.kernels[key]
+    return kernel

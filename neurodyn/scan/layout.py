@@ -1,0 +1,238 @@
+"""How the elements of a step lie in memory, and how a kernel walks over them.
+
+A step `(B, C, H, W)` is seen as `outer` blocks of `period` adjacent elements, in the order in which
+they lie in memory (channels-last or not). A block is cut into *columns*. What a column's parameters
+are does not depend on the block, so a kernel loads them once and then visits all blocks:
+
+    for column:                 in parallel
+        load parameters
+        for block:
+            for time:
+                for element of the column: step
+
+A parameter or an initial state is then one of three kinds:
+
+    "one"     a single number for the whole column: layer parameters; channels, where feature maps
+              are large enough for a column to lie within one
+    "row"     a number for every element of a column: neuron parameters, small feature maps
+    "full"    a number for every element of every block: a state that was handed in
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+StaticKind = Literal["one", "row", "full"]
+Shape = tuple[int, ...]
+
+WIDTH = 512
+"""Elements of a column: their states fit in the first-level cache."""
+SHORTEST_RUN = 64
+"""Feature maps smaller than this share a column with their neighbours."""
+TILE = 256
+"""Blocks shorter than this are tiled into longer ones."""
+TASKS = 64
+"""Tasks to aim at. It is a constant, not the number of threads: sums are the same on any machine."""
+
+
+@dataclass(frozen=True)
+class Static:
+    """Where the values of a parameter or an initial state are.
+
+    Attributes:
+        kind: see the module.
+        shape: its shape, with the step's number of dimensions.
+        run: for "one", how many adjacent elements share a value.
+        size: for "one", the number of values.
+    """
+
+    kind: StaticKind
+    shape: Shape
+    run: int = 1
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The walk over steps of one shape and one order in memory."""
+
+    shape: Shape
+    order: Shape
+    """The step's dimensions from the slowest to the fastest in memory."""
+    split: int
+    """How many of them lie outside a block."""
+    tile: int
+    """Blocks that were tiled into one."""
+    inner: int
+    """A column stays within a run of this length."""
+    width: int
+    groups: int
+    """Blocks are visited in this many groups, each a task of its own."""
+    statics: tuple[Static, ...]
+
+    @property
+    def sizes(self) -> Shape:
+        return tuple(self.shape[d] for d in self.order)
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def period(self) -> int:
+        return math.prod(self.sizes[self.split :]) * self.tile
+
+    @property
+    def outer(self) -> int:
+        return self.elements // self.period
+
+    @property
+    def pieces(self) -> int:
+        return -(-self.inner // self.width)
+
+    @property
+    def columns(self) -> int:
+        return self.period // self.inner * self.pieces
+
+    @property
+    def tasks(self) -> int:
+        return self.columns * self.groups
+
+    def arrange(self, sequence: Tensor) -> tuple[Tensor, int, int]:
+        """A sequence and its strides over time and blocks; a copy if it lies otherwise."""
+        block = self._block_stride(sequence.stride()[1:])
+        if block is None:
+            arranged = self.empty(sequence, sequence.shape[0])
+            arranged.copy_(sequence)
+            return arranged, self.elements, self.period
+        return sequence, sequence.stride(0), block
+
+    def _block_stride(self, strides: Shape) -> int | None:
+        dense, block = 1, None
+        boundary = 0 if self.tile > 1 else self.split
+        for i in range(len(self.order) - 1, -1, -1):
+            size, stride = self.sizes[i], strides[self.order[i]]
+            if size == 1:
+                continue
+            if i < boundary and block is None:
+                block = dense = stride
+            if stride != dense:
+                return None
+            dense *= size
+        return self.period if block is None else block
+
+    def empty(self, like: Tensor, T: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
+        """A fresh sequence (a step, if T is None) that lies in this order."""
+        lead = () if T is None else (T,)
+        fresh = torch.empty((*lead, *self.sizes), dtype=dtype or like.dtype, device=like.device)
+        if self.order == tuple(range(len(self.order))):
+            return fresh
+        return fresh.permute(*range(len(lead)), *(self.order.index(d) + len(lead) for d in range(len(self.order))))
+
+    def values(self, value: Tensor, static: Static) -> Tensor:
+        """A parameter's or state's values, adjacent and in the order of memory."""
+        if static.kind == "one":
+            if static.size == 1:
+                return value
+            return value.reshape(static.shape).permute(self.order).contiguous()
+        value = value.reshape(static.shape)
+        if static.kind == "full":
+            return value.expand(self.shape).permute(self.order).contiguous()
+        inside = self.sizes[self.split :]
+        value = value.permute(self.order).reshape([value.shape[d] for d in self.order[self.split :]])
+        return value.expand(self.tile, *inside).contiguous()
+
+    def collect(self, partial: Tensor, static: Static) -> Tensor:
+        """The gradient of a parameter or state from what the tasks have summed."""
+        shape = [static.shape[d] for d in self.order]
+        if static.kind == "one":
+            runs = partial.view(-1, self.pieces * self.groups).sum(1)
+            values = runs.view(-1, static.size, static.run // self.inner).sum((0, 2))
+        elif static.kind == "row":
+            inside = self.sizes[self.split :]
+            values = partial.view(self.groups * self.tile, *inside).sum(0)
+            shared = [i for i, size in enumerate(shape[self.split :]) if size == 1]
+            values = values.sum(shared, keepdim=True) if shared else values
+        else:
+            return partial
+        values = values.reshape(shape)
+        return values.permute([self.order.index(d) for d in range(len(shape))])
+
+
+@lru_cache(maxsize=1024)
+def plan_layout(shape: Shape, strides: Shape, statics: tuple[Shape, ...]) -> Layout:
+    """The layout for steps of this shape and these strides.
+
+    Args:
+        statics: the shapes of initial states and parameters; they broadcast to `shape`.
+    """
+    rank = len(shape)
+    order = tuple(sorted(range(rank), key=lambda d: (-strides[d] if shape[d] > 1 else 0, d)))
+    boundary = _dense_from([shape[d] for d in order], [strides[d] for d in order])
+    if boundary is None:
+        order, boundary = tuple(range(rank)), 0
+    sizes = [shape[d] for d in order]
+    padded = [(1,) * (rank - len(s)) + s for s in statics]
+    spans = [_span([s[d] for d in order]) for s in padded]
+
+    inside = [first for first, _, _ in spans if first > 0 and first < rank]
+    split = boundary or min(inside, default=0)
+    if boundary == 0 and any(first < split for first, _, _ in spans):
+        split = min(inside, default=0)
+
+    placed: list[Static] = []
+    inner = period = math.prod(sizes[split:])
+    for full_shape, (first, last, solid) in zip(padded, spans, strict=True):
+        run = math.prod(sizes[last + 1 :])
+        if first == rank:
+            placed.append(Static("one", full_shape, period))
+        elif first < split or (first == 0 and split == 0 and run < SHORTEST_RUN):
+            placed.append(Static("full", full_shape))
+        elif solid and run >= SHORTEST_RUN:
+            placed.append(Static("one", full_shape, run, math.prod(sizes[first : last + 1])))
+            inner = min(inner, run)
+        else:
+            placed.append(Static("row", full_shape))
+
+    outer, tile = math.prod(sizes[:split]), 1
+    if boundary == 0 and inner == period and period < TILE:
+        tile = max(k for k in range(1, max(1, 4 * TILE // period) + 1) if outer % k == 0)
+        inner, period = inner * tile, period * tile
+        outer //= tile
+        placed = [
+            Static(s.kind, s.shape, period if s.kind == "one" else s.run, s.size) for s in placed
+        ]
+    # Equal pieces: a remainder of a few elements would cost as much as a whole piece.
+    width = -(-inner // -(-inner // WIDTH))
+    columns = period // inner * -(-inner // width)
+    groups = min(outer, max(1, TASKS // columns))
+    return Layout(shape, order, split, tile, inner, width, groups, tuple(placed))
+
+
+def _dense_from(sizes: list[int], strides: list[int]) -> int | None:
+    """Where the dense part begins; None if what lies outside has no single stride."""
+    expected, boundary = 1, 0
+    for i in range(len(sizes) - 1, -1, -1):
+        if sizes[i] == 1:
+            continue
+        if strides[i] != expected:
+            if boundary or strides[i] < expected:
+                return None
+            boundary, expected = i + 1, strides[i]
+        expected *= sizes[i]
+    return boundary if boundary < len(sizes) else None
+
+
+def _span(sizes: list[int]) -> tuple[int, int, bool]:
+    """First and last dimension along which a value varies, and whether all between do."""
+    varying = [i for i, size in enumerate(sizes) if size > 1]
+    if not varying:
+        return len(sizes), len(sizes), True
+    first, last = varying[0], varying[-1]
+    return first, last, len(varying) == last - first + 1

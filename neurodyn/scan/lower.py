@@ -1,0 +1,203 @@
+"""PyTorch's operations in the graph's vocabulary: one small rule each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from neurodyn.scan.graph import Builder, Kind, Node
+
+Rule = Callable[..., Node]
+
+
+class Lowering:
+    """Rules by the name of the ATen operation, without overload and in-place underscore.
+
+    A rule gets nodes and numbers in the operation's order and returns a node. Numbers become
+    constants of the kind that the operation computes in, as PyTorch's type promotion has it for
+    tensors of one dtype: bool < int < real, true division and functions are real.
+    """
+
+    def __init__(self, builder: Builder) -> None:
+        self.b = builder
+        self.rules: dict[str, Rule] = {}
+        for name in ("add", "sub", "rsub"):
+            self.rules[name] = self._sum(name)
+        for op in ("mul", "minimum", "maximum"):
+            self.rules[op] = self._promoted(op)
+        for op in ("lt", "le", "gt", "ge", "eq", "ne"):
+            self.rules[op] = self._promoted(op)
+        for op in ("neg", "abs", "sign", "floor", "ceil", "trunc"):
+            self.rules[op] = lambda a, op=op: self.b.make(op, a)
+        for op in ("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sigmoid", "tanh", "sin", "cos", "erf"):
+            self.rules[op] = lambda a, op=op: self.b.make(op, self.real(a))
+        for name in ("logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not"):
+            self.rules[name] = self._logic(name)
+        for name in dir(self):
+            if name.startswith("op_"):
+                self.rules[name[3:]] = getattr(self, name)
+        self.rules["sgn"] = self.rules["sign"]
+
+    def real(self, value: Any) -> Node:
+        return self.b.cast(value, "real") if isinstance(value, Node) else self.b.const(value, "real")
+
+    def truth(self, value: Any) -> Node:
+        return self.b.cast(value, "bool") if isinstance(value, Node) else self.b.const(value, "bool")
+
+    def promote(self, *values: Any) -> tuple[Node, ...]:
+        """The values as nodes of their common kind."""
+        order: list[Kind] = ["bool", "int", "real"]
+        kind = order[max(order.index(_kind(value)) for value in values)]
+        return tuple(
+            self.b.cast(v, kind) if isinstance(v, Node) else self.b.const(v, kind) for v in values
+        )
+
+    def _promoted(self, op: str) -> Rule:
+        return lambda a, b: self.b.make(op, *self.promote(a, b))
+
+    def _sum(self, name: str) -> Rule:
+        def rule(a: Any, b: Any, alpha: float = 1) -> Node:
+            if name == "rsub":
+                a, b = b, a
+                if alpha != 1:
+                    a = self.b.make("mul", *self.promote(a, alpha))
+            elif alpha != 1:
+                b = self.b.make("mul", *self.promote(b, alpha))
+            return self.b.make("add" if name == "add" else "sub", *self.promote(a, b))
+
+        return rule
+
+    def _logic(self, name: str) -> Rule:
+        kind, op = name.split("_")
+
+        def rule(*args: Any) -> Node:
+            if kind == "bitwise" and any(_kind(arg) != "bool" for arg in args):
+                raise NotImplementedError("bits of integers")
+            return self.b.make(op, *(self.truth(arg) for arg in args))
+
+        return rule
+
+    def op_div(self, a: Any, b: Any, rounding_mode: str | None = None) -> Node:
+        quotient = self.b.make("div", self.real(a), self.real(b))
+        if rounding_mode is None:
+            return quotient
+        return self.b.make({"floor": "floor", "trunc": "trunc"}[rounding_mode], quotient)
+
+    def op_reciprocal(self, a: Node) -> Node:
+        return self.op_div(1.0, a)
+
+    def op_square(self, a: Node) -> Node:
+        return self.b.make("mul", a, a)
+
+    def op_pow(self, a: Any, b: Any) -> Node:
+        if not isinstance(b, Node):
+            if float(b) == int(b) and 0 <= b <= 8:
+                return self._power(self.real(a), int(b))
+            special = {0.5: "sqrt", -0.5: "rsqrt"}.get(float(b))
+            if special:
+                return self.b.make(special, self.real(a))
+            if b == -1:
+                return self.op_reciprocal(a)
+        return self.b.make("pow", self.real(a), self.real(b))
+
+    def _power(self, a: Node, n: int) -> Node:
+        if n == 0:
+            return self.real(1.0)
+        half = self._power(a, n // 2) if n > 1 else None
+        square = self.b.make("mul", half, half) if half else None
+        if square is None:
+            return a
+        return self.b.make("mul", square, a) if n % 2 else square
+
+    def op_round(self, a: Node, decimals: int = 0) -> Node:
+        if decimals:
+            raise NotImplementedError("round to decimals")
+        return self.b.make("round", a)
+
+    def op_where(self, condition: Node, a: Any, b: Any) -> Node:
+        return self.b.make("where", self.truth(condition), *self.promote(a, b))
+
+    def op_masked_fill(self, a: Node, mask: Node, value: Any) -> Node:
+        return self.op_where(mask, value, a)
+
+    def op_clamp(self, a: Node, min: Any = None, max: Any = None) -> Node:
+        if min is not None:
+            a = self.b.make("maximum", *self.promote(a, min))
+        if max is not None:
+            a = self.b.make("minimum", *self.promote(a, max))
+        return a
+
+    op_hardtanh = op_clamp
+
+    def op_clamp_min(self, a: Node, min: Any) -> Node:
+        return self.op_clamp(a, min)
+
+    def op_clamp_max(self, a: Node, max: Any) -> Node:
+        return self.op_clamp(a, None, max)
+
+    def op_relu(self, a: Node) -> Node:
+        return self.op_clamp(a, 0.0)
+
+    def op_threshold_backward(self, grad: Node, a: Node, threshold: float) -> Node:
+        return self.op_where(self.rules["le"](a, threshold), 0.0, grad)
+
+    def op_hardtanh_backward(self, grad: Node, a: Node, low: float, high: float) -> Node:
+        outside = self.b.make("or", self.rules["le"](a, low), self.rules["ge"](a, high))
+        return self.op_where(outside, 0.0, grad)
+
+    def op_leaky_relu(self, a: Node, slope: float = 0.01) -> Node:
+        return self.op_where(self.rules["gt"](a, 0.0), a, self.rules["mul"](a, slope))
+
+    def op_leaky_relu_backward(self, grad: Node, a: Node, slope: float, _: bool) -> Node:
+        return self.op_where(self.rules["gt"](a, 0.0), grad, self.rules["mul"](grad, slope))
+
+    def op_sigmoid_backward(self, grad: Node, y: Node) -> Node:
+        slope = self.b.make("mul", y, self.rules["rsub"](y, 1.0))
+        return self.b.make("mul", grad, slope)
+
+    def op_tanh_backward(self, grad: Node, y: Node) -> Node:
+        return self.b.make("mul", grad, self.rules["rsub"](self.b.make("mul", y, y), 1.0))
+
+    def op_silu(self, a: Node) -> Node:
+        return self.b.make("mul", a, self.b.make("sigmoid", a))
+
+    def op_silu_backward(self, grad: Node, a: Node) -> Node:
+        p = self.b.make("sigmoid", a)
+        inner = self.rules["add"](self.b.make("mul", a, self.rules["rsub"](p, 1.0)), 1.0)
+        return self.b.make("mul", grad, self.b.make("mul", p, inner))
+
+    def op_softplus(self, a: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
+        z = self.rules["mul"](a, float(beta))
+        # log(1 + exp z) = max(z, 0) + log1p(exp(-|z|)), which cannot overflow.
+        tail = self.b.make("log1p", self.b.make("exp", self.b.make("neg", self.b.make("abs", z))))
+        smooth = self.b.make("add", self.op_clamp(z, 0.0), tail)
+        smooth = self.op_div(smooth, float(beta))
+        return self.op_where(self.rules["gt"](z, float(threshold)), a, smooth)
+
+    def op_softplus_backward(self, grad: Node, a: Node, beta: float, threshold: float) -> Node:
+        z = self.rules["mul"](a, float(beta))
+        slope = self.b.make("mul", grad, self.b.make("sigmoid", z))
+        return self.op_where(self.rules["gt"](z, float(threshold)), grad, slope)
+
+    def op_gelu(self, a: Node, approximate: str = "none") -> Node:
+        if approximate != "none":
+            raise NotImplementedError(f"gelu with approximate={approximate!r}")
+        cdf = self.b.make("erf", self.rules["mul"](a, math.sqrt(0.5)))
+        return self.rules["mul"](self.b.make("mul", a, self.rules["add"](cdf, 1.0)), 0.5)
+
+    def op_isnan(self, a: Node) -> Node:
+        return self.b.make("ne", a, a)
+
+    def op_lerp(self, a: Any, b: Any, weight: Any) -> Node:
+        step = self.rules["mul"](self.rules["sub"](b, a), weight)
+        return self.rules["add"](a, step)
+
+    def op_addcmul(self, a: Any, b: Any, c: Any, value: float = 1) -> Node:
+        return self.rules["add"](a, self.rules["mul"](b, c), alpha=value)
+
+
+def _kind(value: Any) -> Kind:
+    if isinstance(value, Node):
+        return value.kind
+    return "bool" if isinstance(value, bool) else "int" if isinstance(value, int) else "real"

@@ -1,0 +1,151 @@
+"""The plan of a cell: its trace and the kernels made from it, found again by the cell's structure."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurodyn.scan.graph import UnsupportedStepError, reachable
+from neurodyn.scan.printer import Parts, split
+from neurodyn.scan.trace import Trace, trace
+
+# What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.
+_INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
+_plans: dict[Any, Plan | UnsupportedStepError] = {}
+_by_key: dict[str, Plan] = {}
+_lock = threading.Lock()
+
+
+class Plan:
+    """A traced step. `key` names the computation: equal keys compute the same.
+
+    Attributes:
+        used: which of the cell's tensors the step depends on; kernels get those alone.
+        kernels: compiled kernels by backend and variant.
+    """
+
+    def __init__(self, name: str, traced: Trace, dtype: torch.dtype) -> None:
+        self.used, self.trace, self.dtype = *_without_unused(traced), dtype
+        traced = self.trace
+        self.kernels: dict[Any, Any] = {}
+        self._parts: dict[tuple[bool, ...] | None, tuple[Parts, tuple[int, ...]]] = {}
+        self.name = name
+        nodes = reachable([*traced.results, *(g for g in traced.vjp if g is not None), *traced.grads])
+        order = (traced.inputs, traced.states, traced.parameters, traced.grads, traced.results, traced.vjp)
+        text = repr(([(n.index, n.op, n.kind, n.name, n.value, [a.index for a in n.args]) for n in nodes],
+                     [[None if n is None else n.index for n in group] for group in order], str(dtype)))
+        self.key = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def parts(self, wanted: tuple[bool, ...] | None) -> tuple[Parts, tuple[int, ...]]:
+        """The functions for these gradients, and which parameters they use."""
+        if wanted not in self._parts:
+            parts = split(self.trace, wanted)
+            index = {leaf: i for i, leaf in enumerate(self.trace.parameters)}
+            self._parts[wanted] = parts, tuple(index[p] for p in parts.parameters)
+        return self._parts[wanted]
+
+
+def _without_unused(traced: Trace) -> tuple[tuple[int, ...], Trace]:
+    nodes = set(reachable([*traced.results, *(g for g in traced.vjp if g is not None)]))
+    used = tuple(i for i, p in enumerate(traced.parameters) if p in nodes)
+    before = len(traced.inputs) + len(traced.states)
+    vjp = (*traced.vjp[:before], *(traced.vjp[before + i] for i in used))
+    return used, replace(traced, parameters=tuple(traced.parameters[i] for i in used), vjp=vjp)
+
+
+def plan_by_key(key: str) -> Plan:
+    return _by_key[key]
+
+
+def plan_of(
+    cell: nn.Module, n_inputs: int, n_states: int, dtype: torch.dtype
+) -> tuple[Plan | UnsupportedStepError, list[Tensor]]:
+    """The plan of a cell, or why it has none; and the parameters and buffers that it uses, now.
+
+    The plan is looked up by what the trace depends on: the types of the cell's modules and all
+    their attributes that are no tensors. It is made anew when one of them has changed.
+    """
+    structure, tensors = _structure(cell)
+    key = (n_inputs, n_states, dtype, structure)
+    plan = _plans.get(key)
+    if plan is None:
+        with _lock:
+            plan = _plans.get(key)
+            if plan is None:
+                plan = _plans[key] = _make(cell, tensors, n_inputs, n_states, dtype)
+    return plan, [tensors[i] for i in plan.used] if isinstance(plan, Plan) else []
+
+
+def _make(
+    cell: nn.Module, tensors: list[Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
+) -> Plan | UnsupportedStepError:
+    try:
+        traced = trace(cell, tensors, n_inputs, n_states, dtype)
+    except UnsupportedStepError as error:
+        return error
+    plan = Plan(type(cell).__name__, traced, dtype)
+    return _by_key.setdefault(plan.key, plan)
+
+
+def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """What a trace depends on, hashable; and the tensors, each once."""
+    parts: list[Any] = []
+    tensors: list[Tensor] = []
+    seen: dict[int, int] = {}
+    todo: list[nn.Module] = [cell]
+    while todo:
+        module = todo.pop()
+        kind = type(module)
+        parts.append(kind)
+        for name, value in module.__dict__.items():
+            if name not in _INTERNAL:
+                parts.append(name)
+                parts.append(_frozen(value))
+        for held in (module._parameters, module._buffers):
+            for name, tensor in held.items():
+                if tensor is None or not tensor.is_floating_point():
+                    parts.append((name, None))
+                    continue
+                at = seen.setdefault(id(tensor), len(seen))
+                if at == len(tensors):
+                    tensors.append(tensor)
+                parts.append((name, at))
+        for name, child in module._modules.items():
+            parts.append(name)
+            if child is not None:
+                todo.append(child)
+    return tuple(parts), tensors
+
+
+_PLAIN = (bool, int, float, str, type(None), type, torch.dtype)
+
+
+def _frozen(value: Any) -> Any:
+    """A hashable stand-in that differs whenever the value does."""
+    if isinstance(value, _PLAIN):
+        return (type(value), value)
+    if isinstance(value, (tuple, list)):
+        return (type(value), *map(_frozen, value))
+    if isinstance(value, dict):
+        return (dict, *((_frozen(k), _frozen(v)) for k, v in value.items()))
+    if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, Tensor):
+        return (_Same(value), _frozen(value.__dict__))
+    return _Same(value)
+
+
+class _Same:
+    """Equal to itself alone, and keeps the object alive so that its id is not used again."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
