@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known, rest = make_parser().parse_known_args(args)
     try:
         require("lightning", "train")
+        from neurodyn.training.memory import keep_freed_memory
+
+        keep_freed_memory()
         if known.command == "compare":
             return _compare(known, rest)
         from neurodyn.training.recipe import Recipe

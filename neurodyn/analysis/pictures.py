@@ -81,7 +81,7 @@ def plot_curves(
     axis = figure.subplots()
     for name, runs in curves.items():
         length = min(len(run) for run in runs)
-        values = torch.tensor([list(run)[:length] for run in runs])
+        values = torch.tensor([list(run)[:length] for run in runs], dtype=torch.float64)
         epochs = torch.arange(1, length + 1)
         (line,) = axis.plot(epochs, values.mean(0), lw=1.8, label=name)
         axis.fill_between(

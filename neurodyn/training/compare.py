@@ -58,6 +58,9 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
     entrants = [Entrant.parse(text) for text in neurons]
     if len(set(neurons)) < len(neurons):
         raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
+    for entrant in entrants:
+        # A mistake in the last one's options shows now, and not after the others' training.
+        Run(entrant, 0, recipe, folder)
     write_json(folder / "provenance.json", {**provenance(), "seeds": list(range(seeds))})
     results, curves = [], dict[str, list[Path]]()
     with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from neurodyn.data import ImageData
 from neurodyn.errors import unknown
 from neurodyn.training.module import Classifier
+from neurodyn.training.parser import RecipeError, RecipeParser
 from neurodyn.training.watch import Watch
 
 
@@ -52,17 +55,25 @@ class Recipe(LightningCLI):
     """`LightningCLI` with our module and data; checkpoints by validation accuracy; the watch."""
 
     def __init__(self, args: list[str], *, run: bool) -> None:
-        super().__init__(
-            Classifier,
-            ImageData,
-            subclass_mode_data=True,
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            save_config_kwargs={"overwrite": True},
-            parser_kwargs={"description": __doc__, "prog": "neurodyn"},
-            args=with_recipe_paths(args),
-            run=run,
-        )
+        # It warns that `args` hides the command line; here they are the command line.
+        warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertising)
+        try:
+            super().__init__(
+                Classifier,
+                ImageData,
+                parser_class=RecipeParser,
+                subclass_mode_data=True,
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                save_config_kwargs={"overwrite": True},
+                parser_kwargs={"prog": "neurodyn"},
+                args=with_recipe_paths(args),
+                run=run,
+            )
+        except RecipeError as error:
+            advice = "--print_config shows every setting, --help explains them."
+            raise RecipeError(f"recipe: {error}\n{advice}") from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
@@ -76,6 +87,19 @@ class Recipe(LightningCLI):
             }
         )
         parser.add_lightning_class_args(Watch, "watch")
+        logger = {"save_dir": "runs", "name": "fit"}
+        parser.set_defaults(
+            {
+                "trainer.logger": {
+                    "class_path": "lightning.pytorch.loggers.CSVLogger",
+                    "init_args": logger,
+                }
+            }
+        )
         parser.link_arguments("data.shape", "model.network.init_args.shape", apply_on="instantiate")
         for target in ("model.network.init_args.classes", "model.classes"):
             parser.link_arguments("data.classes", target, apply_on="instantiate")
+
+
+def _no_advertising(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()

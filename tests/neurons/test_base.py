@@ -168,7 +168,11 @@ def test_nan_reaches_the_output():
     [
         (torch.zeros(32), ValueError, r"x: expected \(T, B, ...\), got shape \(32,\)"),
         (torch.zeros(0, 3, 4), ValueError, "x: expected at least one timestep, got T=0"),
-        (torch.zeros(2, 3).long(), TypeError, "x: expected a floating-point tensor, got torch.int64"),
+        (
+            torch.zeros(2, 3).long(),
+            TypeError,
+            "x: expected a floating-point tensor, got torch.int64",
+        ),
         (torch.zeros(2, 3).bool(), TypeError, "got torch.bool"),
         ([[1.0]], TypeError, "x: expected a floating-point tensor, got list"),
     ],
@@ -182,7 +186,10 @@ def test_bad_input(x, error, message):
     ("state", "message"),
     [
         ((torch.zeros(4),), r"state: u expected shape \(2, 3\), as one step of x, got \(4,\)"),
-        ((torch.zeros(2, 3), torch.zeros(2, 3)), r"state: expected a tuple of \(u\), got 2 entries"),
+        (
+            (torch.zeros(2, 3), torch.zeros(2, 3)),
+            r"state: expected a tuple of \(u\), got 2 entries",
+        ),
         (torch.zeros(2, 3), r"state: expected a tuple of \(u\), got Tensor"),
     ],
 )

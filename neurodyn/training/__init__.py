@@ -1,0 +1,1 @@
+"""Training: a Lightning module, recipes, and the comparison of neurons over seeds."""

@@ -1,0 +1,122 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from neurodyn.layers import (
+    RESIDUAL,
+    Last,
+    Leaky,
+    Max,
+    Mean,
+    ReadoutLoss,
+    TDBatchNorm1d,
+    TDBatchNorm2d,
+    TETLoss,
+    TimeDistributed,
+    repeat,
+)
+
+
+def test_repeat_is_a_view():
+    x = torch.randn(2, 3)
+    sequence = repeat(x, 5)
+    assert sequence.shape == (5, 2, 3)
+    assert sequence.data_ptr() == x.data_ptr()
+    with pytest.raises(ValueError, match="T: expected at least one timestep"):
+        repeat(x, 0)
+
+
+def test_time_distributed_is_the_layer_at_every_step():
+    layer = nn.Linear(4, 3)
+    x = torch.randn(5, 2, 4)
+    expected = torch.stack([layer(step) for step in x])
+    torch.testing.assert_close(TimeDistributed(layer)(x), expected)
+
+
+class Counting(nn.Identity):
+    samples = 0
+
+    def forward(self, x):
+        self.samples += len(x)
+        return x
+
+
+def test_a_static_sequence_passes_once():
+    counter = Counting()
+    x = torch.randn(2, 4)
+    out = TimeDistributed(counter)(repeat(x, 5))
+    assert counter.samples == 2
+    assert torch.equal(out, repeat(x, 5))
+    TimeDistributed(counter)(repeat(x, 5).contiguous())
+    assert counter.samples == 12
+
+
+def test_static_pass_has_the_same_result_and_gradient():
+    layer = nn.Sequential(nn.Conv2d(2, 3, 3), TDBatchNorm2d(3))
+    x = torch.randn(4, 2, 6, 6)
+    upstream = torch.randn(5, 4, 3, 4, 4)
+    results = []
+    for sequence in (repeat(x, 5), repeat(x, 5).contiguous()):
+        layer.zero_grad()
+        out = TimeDistributed(layer)(sequence)
+        out.backward(upstream)
+        results.append((out, layer[0].weight.grad.clone()))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-4, atol=1e-4)
+
+
+def test_time_distributed_wants_features():
+    with pytest.raises(ValueError, match=r"x: expected \(T, B, features...\), got shape \(4, 2\)"):
+        TimeDistributed(nn.Identity())(torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("alpha", [1.0, RESIDUAL])
+def test_tdbn_normalises_to_the_threshold(alpha):
+    x = 3 + 2 * torch.randn(4, 16, 5, 8, 8)
+    out = TimeDistributed(TDBatchNorm2d(5, threshold=0.7, alpha=alpha))(x)
+    assert out.mean().item() == pytest.approx(0, abs=1e-5)
+    per_channel = out.transpose(0, 2).flatten(1).std(1)
+    torch.testing.assert_close(per_channel, torch.full((5,), 0.7 * alpha), rtol=1e-3, atol=0)
+    flat = TDBatchNorm1d(5, threshold=0.7, alpha=alpha)(x.transpose(2, -1).reshape(-1, 5))
+    assert flat.std().item() == pytest.approx(0.7 * alpha, rel=1e-3)
+
+
+def test_readouts():
+    outputs = torch.randn(6, 2, 3)
+    assert torch.equal(Mean()(outputs), outputs.mean(0))
+    assert torch.equal(Last()(outputs), outputs[5])
+    assert torch.equal(Max()(outputs), outputs.max(0).values)
+
+
+def test_leaky_readout():
+    outputs = torch.randn(6, 2, 3)
+    readout = Leaky(3, decay=0.8)
+    expected = sum(0.2 * 0.8 ** (5 - t) * outputs[t] for t in range(6))
+    torch.testing.assert_close(readout(outputs), expected)
+    readout(outputs).sum().backward()
+    assert (readout.logit.grad != 0).all()
+    with pytest.raises(ValueError, match="decay: expected a number between 0 and 1"):
+        Leaky(3, decay=1.0)
+
+
+def test_readout_loss_is_cross_entropy_of_the_scores():
+    outputs, labels = torch.randn(4, 8, 5), torch.randint(5, (8,))
+    expected = nn.functional.cross_entropy(outputs.mean(0), labels)
+    torch.testing.assert_close(ReadoutLoss(Mean())(outputs, labels), expected)
+
+
+def test_tet_loss_by_hand():
+    outputs, labels = torch.randn(3, 2, 4), torch.tensor([1, 3])
+    entropy, distance = 0.0, 0.0
+    for t in range(3):
+        for b in range(2):
+            row = outputs[t, b].tolist()
+            log_sum = math.log(sum(math.exp(v) for v in row))
+            entropy += (log_sum - row[labels[b]]) / 6
+            distance += sum((v - 1.5) ** 2 for v in row) / 24
+    loss = TETLoss(weight=0.1, threshold=1.5)(outputs, labels)
+    assert loss.item() == pytest.approx(0.9 * entropy + 0.1 * distance, rel=1e-5)
+    with pytest.raises(ValueError, match="weight: expected a number from 0 to 1"):
+        TETLoss(weight=2)
