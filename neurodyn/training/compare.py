@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -70,7 +71,7 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
                 run = Run(entrant, seed, recipe, folder)
                 bar.total = len(entrants) * seeds * run.epochs
                 results.append(asdict(run.finish(bar)))
-                curves.setdefault(entrant.label, []).append(run.home / "log" / "metrics.csv")
+                curves.setdefault(entrant.label, []).append(run.home / "log")
     return write_report(folder, results, curves)
 
 
@@ -98,14 +99,16 @@ class Run:
             self._clear()
         trainer, model, data = self.cli.trainer, self.cli.model, self.cli.datamodule
         best = ModelCheckpoint(
-            self.home, "best", monitor="val_accuracy", mode="max", save_last=True,
-            enable_version_counter=False,
-        )  # fmt: skip
-        trainer.logger = CSVLogger(self.home, name="", version="log")
+            self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
+        )
+        # Its own callback: Lightning's `save_last` skips the epochs that are not a new best.
+        latest = ModelCheckpoint(self.home, "last", enable_version_counter=False)
+        trainer.logger = CSVLogger(self.home, name="log")
         trainer.callbacks = [  # type: ignore[attr-defined]
             *(c for c in trainer.callbacks if not isinstance(c, ModelCheckpoint)),  # type: ignore[attr-defined]
             _Bar(bar, f"{self.entrant.label} seed {self.seed}"),
             best,
+            latest,
         ]
         start = time.perf_counter()
         resume = last if last.is_file() else None
@@ -136,8 +139,9 @@ class Run:
 
     def _clear(self) -> None:
         """Begin anew: nothing of a run with other settings may be left beside this one's."""
-        for name in ("result.json", "last.ckpt", "best.ckpt", "log/metrics.csv"):
+        for name in ("result.json", "last.ckpt", "best.ckpt"):
             (self.home / name).unlink(missing_ok=True)
+        shutil.rmtree(self.home / "log", ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "config.yaml").write_text(self.config)
         (self.home / "fingerprint").write_text(self.fingerprint)

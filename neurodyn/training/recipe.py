@@ -81,11 +81,13 @@ class Recipe(LightningCLI):
             {
                 "checkpoint.monitor": "val_accuracy",
                 "checkpoint.mode": "max",
-                "checkpoint.save_last": True,
                 "checkpoint.filename": "best",
                 "checkpoint.enable_version_counter": False,
             }
         )
+        # Its own callback: Lightning's `save_last` skips the epochs that are not a new best.
+        parser.add_lightning_class_args(ModelCheckpoint, "last")
+        parser.set_defaults({"last.filename": "last", "last.enable_version_counter": False})
         parser.add_lightning_class_args(Watch, "watch")
         logger = {"save_dir": "runs", "name": "fit"}
         parser.set_defaults(

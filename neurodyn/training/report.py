@@ -31,7 +31,7 @@ def write_report(
     Args:
         folder: run folder.
         results: one dictionary a run, with its neuron and the keys of `COLUMNS`.
-        curves: for each neuron, the metrics files of its runs.
+        curves: for each neuron, the log folders of its runs.
     """
     table = markdown_table(results)
     (folder / "table.md").write_text(table + "\n")
@@ -76,10 +76,13 @@ def markdown_table(results: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def validation_curve(metrics: Path) -> list[float]:
-    """Validation accuracy in percent, epoch by epoch, from a `metrics.csv`."""
-    with metrics.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("val_accuracy")]
-    # An epoch that was repeated after an interruption counts once, as it ended.
-    last = {int(row["epoch"]): 100 * float(row["val_accuracy"]) for row in rows}
-    return [last[epoch] for epoch in sorted(last)]
+def validation_curve(log: Path) -> list[float]:
+    """Validation accuracy in percent, epoch by epoch, from the logs of a run and its resumptions."""
+    accuracy: dict[int, float] = {}
+    for part in sorted(log.glob("version_*"), key=lambda path: int(path.name.split("_")[1])):
+        with (part / "metrics.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                if row.get("val_accuracy"):
+                    # An epoch that was repeated after an interruption counts once, as it ended.
+                    accuracy[int(row["epoch"])] = 100 * float(row["val_accuracy"])
+    return [accuracy[epoch] for epoch in sorted(accuracy)]

@@ -1,0 +1,109 @@
+"""The command, as a user types it."""
+
+import os
+import pickle
+
+import pytest
+import torch
+
+from neurodyn.cli import main
+from neurodyn.training.recipe import recipe_folder, recipe_names
+
+FAST = ["--trainer.max_epochs=1", "--data.limit=100", "--trainer.enable_progress_bar=false"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(capsys, *arguments):
+    status = main([str(a) for a in arguments])
+    return status, capsys.readouterr().err
+
+
+def test_fit_validate_test_and_resume(capsys, tmp_path):
+    assert main(["fit", "--config", "digits", *FAST]) == 0
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert main(["validate", "--config", "digits", "--ckpt_path", str(last)]) == 0
+    assert main(["test", "--config", "digits", "--ckpt_path", str(last)]) == 0
+    assert "energy_nJ" in capsys.readouterr().out
+    more = ["--trainer.max_epochs=2", *FAST[1:]]
+    assert main(["fit", "--config", "digits", *more, "--ckpt_path", str(last)]) == 0
+    newest = max(tmp_path.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    assert torch.load(newest, weights_only=True)["epoch"] == 1
+
+
+def test_compare(capsys, tmp_path):
+    assert main(["compare", "--neurons", "if", "--seeds", "1", "--out", "here", *FAST[:2]]) == 0
+    assert "| if " in capsys.readouterr().out
+    assert (tmp_path / "here" / "table.md").is_file()
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_parses(capsys, name):
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", name, "--print_config"])
+    assert stop.value.code == 0
+    assert "network:" in capsys.readouterr().out
+
+
+def test_help(capsys):
+    for arguments in (["--help"], ["compare", "--help"], ["fit", "--help"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 0
+        assert "neurodyn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "--config", "digts"], "config: unknown name 'digts'. Did you mean 'digits'?"),
+        (["compare", "--config", "nowhere/x.yaml"], "config: unknown name 'nowhere/x.yaml'"),
+        (["compare", "--neurons", "lif,lmn"], "Did you mean 'lnm'?"),
+        (["fit", "--config", "digits", "--model.optm.lr", "1"], "Did you mean 'model.optim.lr'?"),
+        (["fit", "--config", "digits", "--model.optim.lr", "x"], "model.optim.lr"),
+        (["fit", "--config", "digits", "--model.network.neuron", "QFI"], "Did you mean 'QIF'?"),
+        (["fit", "--config", "digits", "--data.limit", "5"], "limit: expected"),
+        (["fit", "--config", "mnist", "--data.root", "/nowhere"], "--data.download true"),
+    ],
+)
+def test_mistakes_are_explained(capsys, arguments, message):
+    status, error = run(capsys, *arguments)
+    assert status == 2
+    assert error.startswith("neurodyn: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("timestep: 4", "timesteps"), ("max_epoch: 2", "max_epochs"), ("width: [2, 3]", "widths")],
+)
+def test_a_typo_in_a_recipe_suggests_the_right_name(capsys, tmp_path, wrong, right):
+    text = (recipe_folder() / "digits.yaml").read_text()
+    key = wrong.split(":")[0]
+    lines = [
+        line.split(right)[0] + wrong if line.strip().startswith(right) else line
+        for line in text.splitlines()
+    ]
+    (tmp_path / "bad.yaml").write_text("\n".join(lines))
+    status, error = run(capsys, "fit", "--config", "bad.yaml")
+    assert status == 2
+    assert key in error
+    assert f"Did you mean '{right}'" in error or f".{right}'" in error
+
+
+class Payload:
+    def __reduce__(self):
+        return os.mkdir, ("pwned",)
+
+
+def test_a_checkpoint_runs_no_code(capsys, tmp_path):
+    with open("evil.ckpt", "wb") as file:
+        torch.save({"state_dict": Payload()}, file, pickle_module=pickle)
+    status, error = run(capsys, "test", "--config", "digits", "--ckpt_path", "evil.ckpt")
+    assert not (tmp_path / "pwned").exists()
+    assert status == 2
+    assert "evil.ckpt" in error or "eights" in error

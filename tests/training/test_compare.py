@@ -1,0 +1,135 @@
+import json
+import re
+
+import pytest
+import torch
+
+from neurodyn.training.compare import compare
+from neurodyn.training.entrant import Entrant
+from neurodyn.training.report import markdown_table, validation_curve
+
+TINY = [
+    "--config=digits",
+    "--trainer.max_epochs=2",
+    "--data.limit=100",
+    "--data.validation=40",
+    "--model.network.widths=[4,6]",
+]
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    table = compare(TINY, ["lif", "lnm:degree=2"], 2, folder)
+    return folder, table
+
+
+def test_table(finished):
+    folder, table = finished
+    rows = table.splitlines()
+    assert len(rows) == 4
+    assert re.match(r"\| lif +\| \d+\.\d\d( ± \d+\.\d\d)? +\|", rows[2])
+    assert rows[3].startswith("| lnm:degree=2 ")
+    assert (folder / "table.md").read_text().strip() == table
+
+
+def test_everything_to_repeat_it_is_there(finished):
+    folder, _ = finished
+    here = files(folder)
+    assert {"table.md", "table.json", "curves.png", "provenance.json"} <= here
+    for name in ("config.yaml", "result.json", "dynamics.png", "best.ckpt"):
+        assert f"lnm+degree=2/seed-1/{name}" in here
+    note = json.loads((folder / "provenance.json").read_text())
+    assert note["seeds"] == [0, 1]
+    assert note["packages"]["torch"] == torch.__version__
+    config = (folder / "lnm+degree=2" / "seed-1" / "config.yaml").read_text()
+    assert "degree: 2" in config
+    assert "seed_everything: 1" in config
+
+
+def test_learned_dynamics_moved(finished):
+    folder, _ = finished
+    checkpoint = torch.load(folder / "lnm+degree=2" / "seed-0" / "last.ckpt", weights_only=True)
+    weights = checkpoint["state_dict"]
+    learned = [v.item() for k, v in weights.items() if re.search(r"\.c\.\d$", k)]
+    assert len(learned) == 6
+    assert learned != [0.0, -1.0, 0.0] * 2
+
+
+def test_finished_runs_are_not_run_again(finished):
+    folder, table = finished
+    results = sorted(folder.rglob("result.json"))
+    before = [path.stat().st_mtime_ns for path in results]
+    assert compare(TINY, ["lif", "lnm:degree=2"], 2, folder) == table
+    assert [path.stat().st_mtime_ns for path in results] == before
+
+
+def test_other_settings_are_run_again(finished, tmp_path):
+    compare(TINY, ["lif"], 1, tmp_path)
+    first = json.loads((tmp_path / "lif" / "seed-0" / "result.json").read_text())
+    compare([*TINY, "--model.optim.lr=0.01"], ["lif"], 1, tmp_path)
+    second = json.loads((tmp_path / "lif" / "seed-0" / "result.json").read_text())
+    assert first["fingerprint"] != second["fingerprint"]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monkeypatch):
+    from neurodyn.training import compare as module
+
+    class InterruptError(Exception):
+        pass
+
+    advance = module._Bar.on_train_epoch_start
+
+    def stop(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            raise InterruptError
+        advance(self, trainer, pl_module)
+
+    monkeypatch.setattr(module._Bar, "on_train_epoch_start", stop)
+    with pytest.raises(InterruptError):
+        compare(TINY, ["lnm:degree=2"], 1, tmp_path)
+    monkeypatch.undo()
+    home = tmp_path / "lnm+degree=2" / "seed-0"
+    assert (home / "last.ckpt").is_file()
+    assert not (home / "result.json").exists()
+    compare(TINY, ["lnm:degree=2"], 1, tmp_path)
+    straight = finished[0] / "lnm+degree=2" / "seed-0"
+    one, two = (torch.load(f / "last.ckpt", weights_only=True) for f in (home, straight))
+    for name, weight in one["state_dict"].items():
+        assert torch.equal(weight, two["state_dict"][name]), name
+    assert len(validation_curve(home / "log")) == 2
+
+
+def test_neurons_by_name():
+    entrant = Entrant.parse("LNM:degree=5:surrogate.width=derived")
+    assert entrant.cls.__name__ == "LNM"
+    assert entrant.arguments()[1:] == [
+        "--model.network.init_args.neuron.degree=5",
+        "--model.network.init_args.neuron.surrogate.width=derived",
+    ]
+    with pytest.raises(ValueError, match=r"neurons: unknown name 'lmn'\. Did you mean 'lnm'"):
+        Entrant.parse("lmn")
+    with pytest.raises(ValueError, match="expected name:option=value, got 'degree'"):
+        Entrant.parse("lnm:degree")
+
+
+def test_bad_arguments(tmp_path):
+    with pytest.raises(ValueError, match="seeds: expected at least 1"):
+        compare(TINY, ["lif"], 0, tmp_path)
+    with pytest.raises(ValueError, match="neurons: expected different ones"):
+        compare(TINY, ["lif", "lif"], 1, tmp_path)
+    with pytest.raises(ValueError, match="Did you mean 'degree'"):
+        compare(TINY, ["lif", "lnm:degre=2"], 1, tmp_path)
+    assert not files(tmp_path), "a mistake in the last entrant shows before anything runs"
+
+
+def test_table_by_hand():
+    base = dict.fromkeys(
+        ("val_accuracy", "firing_rate", "sops", "energy_nJ", "parameters", "seconds"), 1.0
+    )
+    runs = [{"neuron": "lif", "accuracy": a, **base} for a in (90.0, 92.0, 94.0)]
+    assert "| 92.00 ± 2.00 " in markdown_table(runs)

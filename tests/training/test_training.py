@@ -1,0 +1,131 @@
+import json
+
+import lightning as L
+import pytest
+import torch
+from torch import nn
+
+from neurodyn.data import Digits
+from neurodyn.models import ConvNet
+from neurodyn.neurons import LNM
+from neurodyn.training.module import Classifier
+from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule, parameter_groups
+from neurodyn.training.provenance import provenance, write_json
+from neurodyn.training.watch import NonFiniteError, Watch
+
+
+def trainer(**options):
+    return L.Trainer(
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        **options,
+    )
+
+
+def small(**options):
+    return Classifier(ConvNet(LNM, widths=(4, 6)), **options)
+
+
+def test_groups():
+    groups = {g["name"]: g for g in parameter_groups(small(), OptimConfig(lr=0.1, dynamics_lr=0.5))}
+    assert list(groups) == ["weights", "norms and biases", "dynamics"]
+    assert len(groups["dynamics"]["params"]) == 8
+    assert groups["dynamics"]["lr"] == pytest.approx(0.05)
+    assert groups["dynamics"]["weight_decay"] == 0
+    assert all(p.ndim > 1 for p in groups["weights"]["params"])
+    counted = sum(len(g["params"]) for g in groups.values())
+    assert counted == len(list(small().parameters()))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_schedule_rises_and_falls(name):
+    config = OptimConfig(name=name, lr=1.0, warmup=2)
+    optimizer = make_optimizer(nn.Linear(2, 2), config)
+    schedule = make_schedule(optimizer, config, steps=100, epochs=10)
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] < 0.1
+    assert max(rates) == pytest.approx(1.0)
+    assert rates.index(max(rates)) == 20
+    assert rates[-1] < 0.01
+
+
+@pytest.mark.parametrize("readout", ["mean", "last", "max", "leaky"])
+@pytest.mark.parametrize("loss", ["readout", "tet"])
+def test_every_readout_and_loss_trains(readout, loss):
+    model = small(readout=readout, loss=loss)
+    model.loss(model(torch.randn(4, 1, 8, 8)), torch.tensor([0, 1, 2, 3])).backward()
+    assert model.network.body[0][0].weight.grad.abs().sum() > 0
+
+
+def test_sequences_pass_as_they_are():
+    model = small(timesteps=4)
+    assert model(torch.randn(2, 1, 8, 8)).shape == (4, 2, 10)
+    assert model(torch.randn(7, 2, 1, 8, 8)).shape == (7, 2, 10)
+    with pytest.raises(ValueError, match="timesteps: expected at least 1"):
+        small(timesteps=0)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_precisions(precision):
+    run = trainer(precision=precision, limit_train_batches=2, limit_val_batches=1)
+    run.fit(small(), Digits(limit=200))
+    assert torch.isfinite(run.callback_metrics["train_loss"])
+
+
+def test_test_reports_activity():
+    run = trainer(limit_test_batches=2)
+    (score,) = run.test(small(), Digits(), verbose=False)
+    assert set(score) == {"test_loss", "test_accuracy", "firing_rate", "sops", "energy_nJ"}
+    assert score["energy_nJ"] > 0
+
+
+def test_watch_logs_the_gradient_norm():
+    run = trainer(callbacks=[Watch()], limit_train_batches=2)
+    run.fit(small(), Digits(limit=200))
+    assert run.callback_metrics["grad_norm"] > 0
+
+
+class PoisonedNeuron(L.Callback):
+    def on_train_start(self, trainer, pl_module):
+        with torch.no_grad():
+            pl_module.network.body[4].c[1].fill_(float("nan"))
+
+
+def test_watch_names_the_broken_layer():
+    run = trainer(callbacks=[PoisonedNeuron(), Watch()])
+    message = r"epoch 0, step 0: the loss is nan. .*'network.body.4' \(LNM\).*learning rate"
+    with pytest.raises(NonFiniteError, match=message):
+        run.fit(small(), Digits(limit=200))
+
+
+class NaNData(Digits):
+    mean = (float("nan"),)
+
+
+def test_watch_blames_the_data_where_it_is_the_data():
+    run = trainer(callbacks=[Watch()])
+    with pytest.raises(NonFiniteError, match="input batch itself is not finite"):
+        run.fit(small(), NaNData(limit=200))
+
+
+def test_watch_names_a_broken_gradient():
+    model = small()
+    model.network.head[2].weight.register_hook(lambda g: g * float("inf"))
+    run = trainer(callbacks=[Watch()])
+    with pytest.raises(NonFiniteError, match=r"gradient of 'network.head.2.weight' is not finite"):
+        run.fit(model, Digits(limit=200))
+
+
+def test_provenance_is_json(tmp_path):
+    write_json(tmp_path / "deep" / "note.json", provenance())
+    note = json.loads((tmp_path / "deep" / "note.json").read_text())
+    assert note["machine"]["cores"] >= 1
+    assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "note.json"]
