@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Recipe(args, run=True)
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"neurodyn: {error}", file=sys.stderr)
+        return 2
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0]
+        print(f"neurodyn: ckpt_path: refused to load what may run code. {reason}", file=sys.stderr)
         return 2
     return 0
 

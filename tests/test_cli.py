@@ -106,4 +106,4 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     status, error = run(capsys, "test", "--config", "digits", "--ckpt_path", "evil.ckpt")
     assert not (tmp_path / "pwned").exists()
     assert status == 2
-    assert "evil.ckpt" in error or "eights" in error
+    assert "refused to load what may run code" in error

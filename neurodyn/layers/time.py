@@ -27,5 +27,6 @@ class TimeDistributed(nn.Sequential):
         T = x.shape[0]
         if T > 1 and x.stride(0) == 0 and x.numel() > 0:
             return repeat(super().forward(x[0]), T)
-        out = super().forward(x.flatten(0, 1))
-        return out.unflatten(0, (T, x.shape[1]))
+        out: Tensor = super().forward(x.flatten(0, 1))
+        unfolded: Tensor = out.unflatten(0, (T, x.shape[1]))
+        return unfolded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
 from torch import Tensor, nn
@@ -79,7 +79,7 @@ class Classifier(L.LightningModule):
     def _evaluate(self, batch: Batch, stage: str) -> None:
         x, labels = batch
         outputs = self(x)
-        metric = self.accuracy[stage]
+        metric = cast(MulticlassAccuracy, self.accuracy[stage])
         metric.update(self.readout(outputs), labels)
         self.log(f"{stage}_loss", self.loss(outputs, labels), batch_size=len(labels))
         self.log(f"{stage}_accuracy", metric, prog_bar=True, batch_size=len(labels))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import LambdaLR
 
 from neurodyn.neurons import dynamics_parameters
 
@@ -69,13 +70,18 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     return AdamW(groups, lr=config.lr)
 
 
-def make_schedule(
-    optimizer: Optimizer, config: OptimConfig, steps: int, epochs: int
-) -> LRScheduler:
-    """Linear warm-up, then a cosine to zero, stepped once a batch."""
+def make_schedule(optimizer: Optimizer, config: OptimConfig, steps: int, epochs: int) -> LambdaLR:
+    """Linear warm-up, then a cosine to zero, stepped once a batch.
+
+    A function of the step alone, so that a training that is resumed for more epochs than it was
+    planned for follows the longer schedule.
+    """
     warmup = min(round(config.warmup * steps / max(epochs, 1)), steps - 1)
-    cosine = CosineAnnealingLR(optimizer, max(steps - warmup, 1))
-    if warmup < 1:
-        return cosine
-    rise = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
-    return SequentialLR(optimizer, [rise, cosine], milestones=[warmup])
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)

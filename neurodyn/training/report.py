@@ -77,7 +77,7 @@ def markdown_table(results: Sequence[dict[str, Any]]) -> str:
 
 
 def validation_curve(log: Path) -> list[float]:
-    """Validation accuracy in percent, epoch by epoch, from the logs of a run and its resumptions."""
+    """Validation accuracy in percent, by epoch, from the logs of a run and its resumptions."""
     accuracy: dict[int, float] = {}
     for part in sorted(log.glob("version_*"), key=lambda path: int(path.name.split("_")[1])):
         with (part / "metrics.csv").open(newline="") as file:
