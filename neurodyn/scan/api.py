@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, reduce
 from typing import Protocol
 
 import torch
@@ -26,7 +26,10 @@ _warned: set[str] = set()
 class Cell(Protocol):
     """What `scan` runs: a module with a step. Its tensors are the step's parameters."""
 
-    def step(self, *inputs_and_states: Tensor) -> tuple[Tensor, ...]: ...
+    @property
+    def step(self) -> Callable[..., tuple[Tensor, ...]]:
+        """`step(*inputs, *states) -> (*outputs, *new_states)`."""
+        ...
 
 
 def scan(
@@ -63,7 +66,10 @@ def scan(
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
     if backend != "reference" and not record:
-        result = _compiled(cell, inputs, state, backend)
+        if torch.compiler.is_compiling():
+            result = _captured(cell, inputs, state, backend)
+        else:
+            result = _compiled(cell, inputs, state, backend)
         if result is not None:
             return result
     full = tuple(value.expand(shape[1:]) for value in state)
@@ -142,3 +148,42 @@ def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
         warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _captured(
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
+) -> tuple[Sequences, Sequences, Sequences] | None:
+    """The scan as `torch.compile` sees it.
+
+    A short loop is left to Inductor, which fuses it with its neighbours; unrolled, a long one would
+    take minutes to compile, so it goes into the graph as one operator.
+    """
+    x = inputs[0]
+    if x.shape[0] <= INLINE_STEPS or x.device.type not in ("cpu", "cuda"):
+        return None
+    dtype = x.dtype
+    for value in (*inputs[1:], *state):
+        dtype = torch.promote_types(dtype, value.dtype)
+    assert isinstance(cell, nn.Module)
+    found = _constant_plan(cell, len(inputs), len(state), dtype)
+    if found is None or dtype not in (torch.float32, torch.float64):
+        return None
+    # One step is traced for nothing but its guards: whatever it reads of the cell, a change of that
+    # has to lead here again. Its result is unused and drops out of the graph.
+    cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
+    key, names, n_outputs = found
+    tensors = [reduce(getattr, name.split("."), cell) for name in names]
+    name = "cpu" if x.device.type == "cpu" else "gpu"
+    results = torch.ops.neurodyn.scan(name, key, list(inputs), list(state), tensors)
+    return tuple(results[:n_outputs]), tuple(results[n_outputs:]), ()
+
+
+def _constant_plan(
+    cell: nn.Module, n_inputs: int, n_states: int, dtype: torch.dtype
+) -> tuple[str, tuple[str, ...], int] | None:
+    plan, _ = plan_of(cell, n_inputs, n_states, dtype)
+    return (plan.key, plan.names, plan.trace.n_outputs) if isinstance(plan, Plan) else None
+
+
+# What `torch.compiler.assume_constant_result` does, without importing the compiler stack here.
+_constant_plan._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -46,7 +46,8 @@ def load_kernel(name: str, source: str) -> ModuleType:
         if module not in sys.modules:
             path = _stored(f"{module}.py", source)
             spec = importlib.util.spec_from_file_location(module, path)
-            assert spec is not None and spec.loader is not None
+            assert spec is not None
+            assert spec.loader is not None
             loaded = importlib.util.module_from_spec(spec)
             sys.modules[module] = loaded
             try:
@@ -80,6 +81,7 @@ def _write(path: Path, source: str) -> Path:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(source)
+        os.chmod(aside, 0o644)
         os.replace(aside, path)
     except BaseException:
         Path(aside).unlink(missing_ok=True)

@@ -16,8 +16,9 @@ from neurodyn.scan.layout import Layout, Static, plan_layout
 from neurodyn.scan.plan import Plan
 from neurodyn.scan.printer import Parts
 
-SEGMENT = 64
-"""Steps whose states are kept at once in the backward pass, inside the cache."""
+KEPT = 1 << 20
+"""Values of a state that a thread keeps at once in the backward pass; the time beyond is cut into
+segments, each computed twice."""
 NOTHING = (0, 0, 0)
 
 
@@ -67,7 +68,7 @@ def backward(
     layout = _layout(inputs[0], values)
     kernel = _kernel(plan, parts, layout, wanted)
     steps = inputs[0].shape[0]
-    length = min(steps, SEGMENT)
+    length = min(steps, max(1, KEPT // (layout.width * max(1, len(states)))))
     tensors = _Arguments(layout, plan.dtype)
     for x in inputs:
         tensors.sequence(x)
@@ -77,8 +78,8 @@ def backward(
     result: list[Tensor | None] = [None] * len(parts.leaves)
     for i, leaf in enumerate(plan.trace.inputs):
         if parts.gradient(leaf) is not None:
-            result[i] = layout.empty(inputs[0], steps, plan.dtype)
-            tensors.fresh(result[i])
+            result[i] = grad_x = layout.empty(inputs[0], steps, plan.dtype)
+            tensors.fresh(grad_x)
     sums: list[tuple[int, Tensor, Static]] = []
     for i, static in enumerate(layout.statics):
         index = len(inputs) + (i if i < len(states) else len(states) + used[i - len(states)])
@@ -154,7 +155,9 @@ def _layout(x: Tensor, values: Sequence[Tensor]) -> Layout:
     )
 
 
-def _kernel(plan: Plan, parts: Parts, layout: Layout, wanted: tuple[bool, ...] | None) -> team.Kernel:
+def _kernel(
+    plan: Plan, parts: Parts, layout: Layout, wanted: tuple[bool, ...] | None
+) -> team.Kernel:
     kinds = tuple(static.kind for static in layout.statics)
     key = ("cpu", wanted, kinds)
     if key not in plan.kernels:

@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
@@ -36,12 +35,14 @@ _pointer32, _pointer64 = _pointer_to(types.float32), _pointer_to(types.float64)
 
 
 @exact
-def row32(address, start, n):
+def row32(address: Any, start: Any, n: Any) -> Any:
+    """`n` float32 numbers from the `start`-th on."""
     return carray(_pointer32(address + 4 * start), (n,))
 
 
 @exact
-def row64(address, start, n):
+def row64(address: Any, start: Any, n: Any) -> Any:
+    """`n` float64 numbers from the `start`-th on."""
     return carray(_pointer64(address + 8 * start), (n,))
 
 
@@ -50,10 +51,10 @@ sum64 = row64
 
 
 @intrinsic
-def where(context, condition, a, b):
+def where(context: Any, condition: Any, a: Any, b: Any) -> Any:
     """`a if condition else b` without a branch."""
 
-    def generate(context, builder, signature, args):
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.select(args[0], args[1], args[2])
 
     return a(condition, a, b), generate
@@ -89,30 +90,31 @@ _from_bits = _reinterpreted(types.int32, types.float32)
 
 
 @exact
-def minimum(a, b):
+def minimum(a: Any, b: Any) -> Any:
     """The smaller; NaN if either is."""
     return where((a < b) | (a != a), a, b)
 
 
 @exact
-def maximum(a, b):
+def maximum(a: Any, b: Any) -> Any:
     """The larger; NaN if either is."""
     return where((a > b) | (a != a), a, b)
 
 
 @fast
-def add(a, b):
+def add(a: Any, b: Any) -> Any:
     """An addition that may be reordered: sums over a row vectorise."""
     return a + b
 
 
 @exact
-def _power_of_two(k):
+def _power_of_two(k: Any) -> Any:
     return _from_bits(whole((k + whole(127)) << whole(23)))
 
 
 @exact
-def exp32(x):
+def exp32(x: Any) -> Any:
+    """`e^x`."""
     # exp(x) = 2^k exp(r), |r| <= ln(2)/2; beyond the clip lie 0 and infinity.
     inside = where(x > real(-104.0), where(x < real(89.0), x, real(89.0)), real(-104.0))
     k = nearest(inside * real(1.4426950408889634))
@@ -132,7 +134,8 @@ def exp32(x):
 
 
 @exact
-def log32(x):
+def log32(x: Any) -> Any:
+    """The natural logarithm."""
     # x = 2^k m, sqrt(1/2) <= m < sqrt(2); log m = 2 artanh(s), s = (m - 1) / (m + 1).
     tiny = x < real(1.17549435e-38)
     scaled = where(tiny, x * real(8388608.0), x)
@@ -157,7 +160,8 @@ def log32(x):
 
 
 @exact
-def log1p32(x):
+def log1p32(x: Any) -> Any:
+    """`log(1 + x)`, right for small `x` too."""
     u = real(1.0) + x
     # What rounding lost in 1 + x comes back as a correction of first order.
     value = log32(u) - ((u - real(1.0)) - x) / u
@@ -165,7 +169,8 @@ def log1p32(x):
 
 
 @exact
-def expm132(x):
+def expm132(x: Any) -> Any:
+    """`e^x - 1`, right for small `x` too."""
     p = real(1 / 362880)
     p = p * x + real(1 / 40320)
     p = p * x + real(1 / 5040)
@@ -178,7 +183,8 @@ def expm132(x):
 
 
 @exact
-def tanh32(x):
+def tanh32(x: Any) -> Any:
+    """The hyperbolic tangent."""
     magnitude = minimum(absolute(x), real(10.0))
     t = expm132(magnitude + magnitude)
     y = t / (t + real(2.0))
@@ -186,53 +192,63 @@ def tanh32(x):
 
 
 @exact
-def sigmoid32(x):
+def sigmoid32(x: Any) -> Any:
+    """`1 / (1 + e^-x)`."""
     e = exp32(-absolute(x))
     return where(x < real(0.0), e, real(1.0)) / (real(1.0) + e)
 
 
 @exact
-def sin32(x):
+def sin32(x: Any) -> Any:
+    """The sine; stays scalar."""
     return math.sin(x)
 
 
 @exact
-def cos32(x):
+def cos32(x: Any) -> Any:
+    """The cosine; stays scalar."""
     return math.cos(x)
 
 
 @exact
-def erf32(x):
+def erf32(x: Any) -> Any:
+    """The error function; stays scalar."""
     return math.erf(x)
 
 
 @exact
-def exp64(x):
+def exp64(x: Any) -> Any:
+    """`e^x`."""
     return math.exp(x)
 
 
 @exact
-def log64(x):
+def log64(x: Any) -> Any:
+    """The natural logarithm."""
     return math.log(x)
 
 
 @exact
-def log1p64(x):
+def log1p64(x: Any) -> Any:
+    """`log(1 + x)`."""
     return math.log1p(x)
 
 
 @exact
-def expm164(x):
+def expm164(x: Any) -> Any:
+    """`e^x - 1`."""
     return math.expm1(x)
 
 
 @exact
-def tanh64(x):
+def tanh64(x: Any) -> Any:
+    """The hyperbolic tangent."""
     return math.tanh(x)
 
 
 @exact
-def sigmoid64(x):
+def sigmoid64(x: Any) -> Any:
+    """`1 / (1 + e^-x)`."""
     e = math.exp(-absolute(x))
     return where(x < 0.0, e, 1.0) / (1.0 + e)
 

@@ -31,14 +31,14 @@ from torch import Tensor
 StaticKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
-WIDTH = 512
-"""Elements of a column: their states fit in the first-level cache."""
+WIDTH = 1024
+"""Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
 SHORTEST_RUN = 64
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
 """Blocks shorter than this are tiled into longer ones."""
 TASKS = 64
-"""Tasks to aim at. It is a constant, not the number of threads: sums are the same on any machine."""
+"""Tasks to aim at; not the number of threads, so that sums are the same on any machine."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,7 @@ class Layout:
 
     def empty(self, like: Tensor, T: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """A fresh sequence (a step, if T is None) that lies in this order."""
-        lead = () if T is None else (T,)
-        fresh = torch.empty((*lead, *self.sizes), dtype=dtype or like.dtype, device=like.device)
-        if self.order == tuple(range(len(self.order))):
-            return fresh
-        return fresh.permute(*range(len(lead)), *(self.order.index(d) + len(lead) for d in range(len(self.order))))
+        return ordered_empty(like, self.order, T, dtype or like.dtype)
 
     def values(self, value: Tensor, static: Static) -> Tensor:
         """A parameter's or state's values, adjacent and in the order of memory."""
@@ -145,7 +141,9 @@ class Layout:
         if static.kind == "full":
             return value.expand(self.shape).permute(self.order).contiguous()
         inside = self.sizes[self.split :]
-        value = value.permute(self.order).reshape([value.shape[d] for d in self.order[self.split :]])
+        value = value.permute(self.order).reshape(
+            [value.shape[d] for d in self.order[self.split :]]
+        )
         return value.expand(self.tile, *inside).contiguous()
 
     def collect(self, partial: Tensor, static: Static) -> Tensor:
@@ -165,6 +163,29 @@ class Layout:
         return values.permute([self.order.index(d) for d in range(len(shape))])
 
 
+def ordered_empty(like: Tensor, order: Shape, T: int | None, dtype: torch.dtype) -> Tensor:
+    """A fresh sequence like a given one (a step, if T is None) whose steps lie in this order."""
+    lead = () if T is None else (T,)
+    sizes = [like.shape[d + like.ndim - len(order)] for d in order]
+    fresh = torch.empty((*lead, *sizes), dtype=dtype, device=like.device)
+    if order == tuple(range(len(order))):
+        return fresh
+    return fresh.permute(
+        *range(len(lead)), *(order.index(d) + len(lead) for d in range(len(order)))
+    )
+
+
+def memory_order(shape: Shape, strides: Shape) -> tuple[Shape, int]:
+    """A step's dimensions from the slowest to the fastest, and where the dense ones begin.
+
+    Steps that no such order describes are to be copied: their own order is returned.
+    """
+    rank = len(shape)
+    order = tuple(sorted(range(rank), key=lambda d: (-strides[d] if shape[d] != 1 else 0, d)))
+    boundary = _dense_from([shape[d] for d in order], [strides[d] for d in order])
+    return (tuple(range(rank)), 0) if boundary is None else (order, boundary)
+
+
 @lru_cache(maxsize=1024)
 def plan_layout(shape: Shape, strides: Shape, statics: tuple[Shape, ...]) -> Layout:
     """The layout for steps of this shape and these strides.
@@ -173,18 +194,13 @@ def plan_layout(shape: Shape, strides: Shape, statics: tuple[Shape, ...]) -> Lay
         statics: the shapes of initial states and parameters; they broadcast to `shape`.
     """
     rank = len(shape)
-    order = tuple(sorted(range(rank), key=lambda d: (-strides[d] if shape[d] > 1 else 0, d)))
-    boundary = _dense_from([shape[d] for d in order], [strides[d] for d in order])
-    if boundary is None:
-        order, boundary = tuple(range(rank)), 0
+    order, boundary = memory_order(shape, strides)
     sizes = [shape[d] for d in order]
     padded = [(1,) * (rank - len(s)) + s for s in statics]
     spans = [_span([s[d] for d in order]) for s in padded]
 
     inside = [first for first, _, _ in spans if first > 0 and first < rank]
     split = boundary or min(inside, default=0)
-    if boundary == 0 and any(first < split for first, _, _ in spans):
-        split = min(inside, default=0)
 
     placed: list[Static] = []
     inner = period = math.prod(sizes[split:])

@@ -30,9 +30,28 @@ class Lowering:
             self.rules[op] = self._promoted(op)
         for op in ("neg", "abs", "sign", "floor", "ceil", "trunc"):
             self.rules[op] = lambda a, op=op: self.b.make(op, a)
-        for op in ("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sigmoid", "tanh", "sin", "cos", "erf"):
+        for op in (
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "sqrt",
+            "rsqrt",
+            "sigmoid",
+            "tanh",
+            "sin",
+            "cos",
+            "erf",
+        ):
             self.rules[op] = lambda a, op=op: self.b.make(op, self.real(a))
-        for name in ("logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not"):
+        for name in (
+            "logical_and",
+            "logical_or",
+            "logical_not",
+            "bitwise_and",
+            "bitwise_or",
+            "bitwise_not",
+        ):
             self.rules[name] = self._logic(name)
         for name in dir(self):
             if name.startswith("op_"):
@@ -40,10 +59,14 @@ class Lowering:
         self.rules["sgn"] = self.rules["sign"]
 
     def real(self, value: Any) -> Node:
-        return self.b.cast(value, "real") if isinstance(value, Node) else self.b.const(value, "real")
+        return (
+            self.b.cast(value, "real") if isinstance(value, Node) else self.b.const(value, "real")
+        )
 
     def truth(self, value: Any) -> Node:
-        return self.b.cast(value, "bool") if isinstance(value, Node) else self.b.const(value, "bool")
+        return (
+            self.b.cast(value, "bool") if isinstance(value, Node) else self.b.const(value, "bool")
+        )
 
     def promote(self, *values: Any) -> tuple[Node, ...]:
         """The values as nodes of their common kind."""
@@ -123,10 +146,17 @@ class Lowering:
 
     def op_clamp(self, a: Node, min: Any = None, max: Any = None) -> Node:
         if min is not None:
-            a = self.b.make("maximum", *self.promote(a, min))
+            a = self._bounded(a, min, "maximum", "lt")
         if max is not None:
-            a = self.b.make("minimum", *self.promote(a, max))
+            a = self._bounded(a, max, "minimum", "gt")
         return a
+
+    def _bounded(self, a: Node, bound: Any, op: str, beyond: str) -> Node:
+        x, limit = self.promote(a, bound)
+        if isinstance(bound, Node):
+            return self.b.make(op, x, limit)
+        # A number is not NaN, so one comparison does: NaN is beyond nothing and stays.
+        return self.b.make("where", self.b.make(beyond, x, limit), limit, x)
 
     op_hardtanh = op_clamp
 

@@ -6,6 +6,7 @@ second operator, which has none itself: differentiating twice is refused.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -13,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurodyn.scan import cpu
-from neurodyn.scan.layout import plan_layout
+from neurodyn.scan.layout import memory_order, ordered_empty
 from neurodyn.scan.plan import Plan, plan_by_key
 
 Tensors = list[Tensor]
@@ -31,12 +31,8 @@ torch.library.define(
 
 
 def backend_module(name: str) -> ModuleType:
-    """The module of a backend; Triton is imported when it is first asked for."""
-    if name == "cpu":
-        return cpu
-    from neurodyn.scan import gpu
-
-    return gpu
+    """The module of a backend; Numba and Triton are imported when they are first asked for."""
+    return importlib.import_module(f"neurodyn.scan.{name}")
 
 
 @torch.library.impl("neurodyn::scan", ("CPU", "CUDA"))
@@ -89,59 +85,91 @@ def _fake_backward(
     likes: list[Tensor] = []
     for i, leaf in enumerate((*inputs, *states, *parameters)):
         if wanted[i]:
-            likes.append(_like(inputs[0], leaf.shape[0], leaf.dtype) if i < n else leaf.new_empty(leaf.shape))
+            likes.append(
+                _like(inputs[0], leaf.shape[0], leaf.dtype) if i < n else leaf.new_empty(leaf.shape)
+            )
     return likes
 
 
 def _like(x: Tensor, steps: int | None, dtype: torch.dtype) -> Tensor:
     """What a kernel allocates for a sequence like `x`, or for a step of it."""
-    layout = plan_layout(tuple(x.shape[1:]), x.stride()[1:], ())
-    return layout.empty(x, steps, dtype)
+    order, _ = memory_order(tuple(x.shape[1:]), x.stride()[1:])
+    return ordered_empty(x, order, steps, dtype)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-    ctx.backend, ctx.key, xs, states, parameters = inputs
-    ctx.counts = len(xs), len(states), len(parameters)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*xs, *states, *parameters)
+class _Scan(torch.autograd.Function):
+    """The operator's derivative. Written out, as PyTorch's generic one for lists takes longer than
+    a small kernel."""
 
+    @staticmethod
+    def forward(ctx: Any, backend: str, key: str, n: int, m: int, *leaves: Tensor) -> Any:
+        ctx.backend, ctx.key, ctx.n, ctx.m = backend, key, n, m
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*leaves)
+        with torch._C._AutoDispatchBelowAutograd():
+            return tuple(_call(backend, key, leaves[:n], leaves[n : n + m], leaves[n + m :]))
 
-def _backward(ctx: Any, grads: Sequence[Tensor | None]) -> tuple[Any, ...]:
-    n, m, _ = ctx.counts
-    leaves = ctx.saved_tensors
-    wanted = [bool(w) for group in ctx.needs_input_grad[2:] for w in group]
-    pulled = iter(
-        torch.ops.neurodyn.scan_backward(
-            ctx.backend, ctx.key, leaves[:n], leaves[n : n + m], leaves[n + m :], grads, wanted
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        n, m, leaves = ctx.n, ctx.m, ctx.saved_tensors
+        wanted = list(ctx.needs_input_grad[4:])
+        pulled = iter(
+            torch.ops.neurodyn.scan_backward.default(
+                ctx.backend, ctx.key, leaves[:n], leaves[n : n + m], leaves[n + m :], grads, wanted
+            )
         )
-    )
-    full = [next(pulled) if w else None for w in wanted]
-    return None, None, full[:n], full[n : n + m], full[n + m :]
+        return None, None, None, None, *(next(pulled) if w else None for w in wanted)
 
 
-torch.library.register_autograd("neurodyn::scan", _backward, setup_context=_setup_context)
+class _Once(torch.autograd.Function):
+    """The derivative of the derivative: an error that says so."""
+
+    @staticmethod
+    def forward(ctx: Any, arguments: tuple[Any, ...], *leaves: Tensor) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return tuple(torch.ops.neurodyn.scan_backward.default(*arguments))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        raise RuntimeError(
+            "scan: the compiled kernels cannot be differentiated twice; use backend='reference'"
+        )
 
 
-def _refuse_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-    pass
+def _differentiable_scan(
+    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors
+) -> Tensors:
+    leaves = (*inputs, *states, *parameters)
+    results = _Scan.apply(backend, key, len(inputs), len(states), *leaves)  # type: ignore[no-untyped-call]
+    return list(results)
 
 
-def _refuse(ctx: Any, *grads: Any) -> tuple[Any, ...]:
-    raise RuntimeError(
-        "scan: the compiled kernels cannot be differentiated twice; use backend='reference'"
-    )
+def _differentiable_backward(*arguments: Any) -> Tensors:
+    leaves = [t for group in arguments[2:6] for t in group if t is not None]
+    return list(_Once.apply(arguments, *leaves))  # type: ignore[no-untyped-call]
 
 
-torch.library.register_autograd(
-    "neurodyn::scan_backward", _refuse, setup_context=_refuse_context
-)
+torch.library.impl("neurodyn::scan", "Autograd")(_differentiable_scan)
+torch.library.impl("neurodyn::scan_backward", "Autograd")(_differentiable_backward)
+
+
+def _call(
+    backend: str,
+    key: str,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+) -> Tensors:
+    result: Tensors = torch.ops.neurodyn.scan.default(backend, key, inputs, states, parameters)
+    return result
 
 
 def scan_op(
-    backend: str, plan: Plan, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
+    backend: str,
+    plan: Plan,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
 ) -> Tensors:
     """Run a plan's kernels; differentiable once."""
-    result: Tensors = torch.ops.neurodyn.scan(
-        backend, plan.key, list(inputs), list(states), list(parameters)
-    )
-    return result
+    return _call(backend, plan.key, list(inputs), list(states), list(parameters))

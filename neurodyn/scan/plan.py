@@ -1,9 +1,10 @@
-"""The plan of a cell: its trace and the kernels made from it, found again by the cell's structure."""
+"""The plan of a cell: its trace and its kernels, found again by the cell's structure."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,19 +27,39 @@ class Plan:
 
     Attributes:
         used: which of the cell's tensors the step depends on; kernels get those alone.
+        names: those tensors' names in the cell.
         kernels: compiled kernels by backend and variant.
     """
 
-    def __init__(self, name: str, traced: Trace, dtype: torch.dtype) -> None:
+    def __init__(self, name: str, traced: Trace, names: Sequence[str], dtype: torch.dtype) -> None:
         self.used, self.trace, self.dtype = *_without_unused(traced), dtype
         traced = self.trace
         self.kernels: dict[Any, Any] = {}
         self._parts: dict[tuple[bool, ...] | None, tuple[Parts, tuple[int, ...]]] = {}
         self.name = name
-        nodes = reachable([*traced.results, *(g for g in traced.vjp if g is not None), *traced.grads])
-        order = (traced.inputs, traced.states, traced.parameters, traced.grads, traced.results, traced.vjp)
-        text = repr(([(n.index, n.op, n.kind, n.name, n.value, [a.index for a in n.args]) for n in nodes],
-                     [[None if n is None else n.index for n in group] for group in order], str(dtype)))
+        self.names = tuple(names[i] for i in self.used)
+        nodes = reachable(
+            [*traced.results, *(g for g in traced.vjp if g is not None), *traced.grads]
+        )
+        order = (
+            traced.inputs,
+            traced.states,
+            traced.parameters,
+            traced.grads,
+            traced.results,
+            traced.vjp,
+        )
+        text = repr(
+            (
+                [
+                    (n.index, n.op, n.kind, n.name, n.value, [a.index for a in n.args])
+                    for n in nodes
+                ],
+                [[None if n is None else n.index for n in group] for group in order],
+                str(dtype),
+                self.names,
+            )
+        )
         self.key = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def parts(self, wanted: tuple[bool, ...] | None) -> tuple[Parts, tuple[int, ...]]:
@@ -59,6 +80,7 @@ def _without_unused(traced: Trace) -> tuple[tuple[int, ...], Trace]:
 
 
 def plan_by_key(key: str) -> Plan:
+    """A plan that was made in this process."""
     return _by_key[key]
 
 
@@ -88,7 +110,8 @@ def _make(
         traced = trace(cell, tensors, n_inputs, n_states, dtype)
     except UnsupportedStepError as error:
         return error
-    plan = Plan(type(cell).__name__, traced, dtype)
+    known = {id(t): name for name, t in (*cell.named_buffers(), *cell.named_parameters())}
+    plan = Plan(type(cell).__name__, traced, [known[id(t)] for t in tensors], dtype)
     return _by_key.setdefault(plan.key, plan)
 
 

@@ -4,7 +4,7 @@ What a kernel does to one element is printed as plain functions, which its loops
 
     prepare(parameters)                      what follows from the parameters alone
     step(inputs, states, parameters)         the step
-    replay(inputs, states, parameters)       the step's intermediate values that the derivative needs
+    replay(inputs, states, parameters)       those of the step's values that `pull` needs
     pull(grads, replayed, ...)               the vector-Jacobian product
 
 `replay` is apart from `pull` because it must round exactly as `step` does, so that backward takes
@@ -89,7 +89,7 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Parts:
     """
     n_inputs, n_states = len(trace.inputs), len(trace.states)
     states = range(n_inputs, n_inputs + n_states)
-    kept = tuple(bool(wanted) and (bool(wanted[i]) or i in states) for i in range(len(trace.vjp)))
+    kept = tuple(wanted is not None and (wanted[i] or i in states) for i in range(len(trace.vjp)))
     gradients = [g for g, w in zip(trace.vjp, kept, strict=True) if w and g is not None]
     forward = reachable(trace.results)
     everything = reachable([*trace.results, *gradients])
@@ -166,7 +166,9 @@ def print_function(source: Source, function: Function, dialect: Dialect, *, fast
     names = {node: node.name or f"r{node.index}" for node in function.arguments}
     nodes = reachable(function.results, frozenset(function.arguments))
     uses = Counter(arg for node in nodes if node not in names for arg in set(node.args))
-    uses.update(Counter(arg for n in nodes if n not in names for arg in n.args if n.args.count(arg) > 1))
+    uses.update(
+        Counter(arg for n in nodes if n not in names for arg in n.args if n.args.count(arg) > 1)
+    )
     source("", "", dialect.fast if fast else dialect.exact)
     with source.block(f"def {function.name}({', '.join(names.values())}):"):
         for node in nodes:
@@ -174,7 +176,9 @@ def print_function(source: Source, function: Function, dialect: Dialect, *, fast
                 continue
             text = _expression(node, names, dialect)
             atom = node.op == "const"
-            if atom or (uses[node] == 1 and len(text) < LONGEST_EXPRESSION and node not in function.results):
+            if atom or (
+                uses[node] == 1 and len(text) < LONGEST_EXPRESSION and node not in function.results
+            ):
                 names[node] = text if atom or _is_call(node, dialect) else f"({text})"
             else:
                 names[node] = f"r{node.index}"

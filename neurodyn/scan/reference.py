@@ -1,4 +1,4 @@
-"""The reference: the plain loop over time. In float64 it is the truth that kernels are tested against."""
+"""The reference: the plain loop over time. In float64 it is the truth that kernels must meet."""
 
 from __future__ import annotations
 

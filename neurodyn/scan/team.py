@@ -43,7 +43,9 @@ class _Job:
                 break
             try:
                 self.kernel(
-                    self.tasks * i // self.ranges, self.tasks * (i + 1) // self.ranges, self.argument
+                    self.tasks * i // self.ranges,
+                    self.tasks * (i + 1) // self.ranges,
+                    self.argument,
                 )
             except BaseException as error:
                 self.error = error

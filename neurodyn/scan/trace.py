@@ -30,8 +30,9 @@ from neurodyn.scan.lower import Lowering
 
 # What changes nothing about a scalar.
 IDENTITIES = frozenset(
-    "alias detach clone view _unsafe_view reshape expand lift_fresh lift_fresh_copy contiguous "
-    "sum_to_size positive squeeze unsqueeze t permute _reshape_alias real".split()
+    {"alias", "detach", "clone", "view", "_unsafe_view", "reshape", "_reshape_alias", "expand"}
+    | {"lift_fresh", "lift_fresh_copy", "contiguous", "positive", "squeeze", "unsqueeze"}
+    | {"t", "permute", "real"}
 )
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
 # Names in the emitted source that a user's argument must not take.
@@ -140,8 +141,12 @@ def _pull_back(
 class _Recorder(TorchDispatchMode):
     """Writes down what PyTorch computes, scalar by scalar."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # The wrapper that this asks for would import the compiler stack.
+
     def __init__(self, builder: Builder, dtype: torch.dtype) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.builder, self.dtype = builder, dtype
         self.rules = Lowering(builder).rules
         self.in_derivative = False
@@ -165,7 +170,11 @@ class _Recorder(TorchDispatchMode):
         return node
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         packet = func._schema.name.removeprefix("aten::")
@@ -213,7 +222,9 @@ class _Recorder(TorchDispatchMode):
         try:
             node = rule(*given, **named)
         except (NotImplementedError, TypeError, KeyError) as error:
-            raise self._refusal(name, f"is used in a form that kernels do not know ({error})") from None
+            raise self._refusal(
+                name, f"is used in a form that kernels do not know ({error})"
+            ) from None
         return self.builder.cast(node, self._kind(out))
 
     def _as_node(self, value: Any, out: Tensor) -> Node:
@@ -243,7 +254,13 @@ class _Recorder(TorchDispatchMode):
     def _kind(self, tensor: Tensor) -> Kind:
         if tensor.is_complex():
             raise self._refusal("complex", "complex numbers are not supported")
-        return "bool" if tensor.dtype == torch.bool else "real" if tensor.is_floating_point() else "int"
+        return (
+            "bool"
+            if tensor.dtype == torch.bool
+            else "real"
+            if tensor.is_floating_point()
+            else "int"
+        )
 
     def _check_cast(self, dtype: torch.dtype) -> None:
         if dtype.is_floating_point and dtype != self.dtype:
@@ -275,7 +292,9 @@ def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
     try:
         return copy.deepcopy(cell, memo)
     except Exception as error:
-        raise UnsupportedStepError(f"step: {type(cell).__name__} cannot be copied: {error}") from error
+        raise UnsupportedStepError(
+            f"step: {type(cell).__name__} cannot be copied: {error}"
+        ) from error
 
 
 def _argument_names(cell: nn.Module, n_inputs: int, n_states: int) -> list[str]:
