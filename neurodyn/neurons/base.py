@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from neurodyn.errors import unknown
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
-from neurodyn.scan import scan
+from neurodyn.scan import kernel_source, scan
 from neurodyn.surrogate import Surrogate, Triangle
 
 Per = Literal["layer", "channel", "neuron"]
@@ -165,10 +165,11 @@ class Neuron(nn.Module):
             with_reset = self.spike.derived == "derived-reset"
             with torch.no_grad():
                 self.spike.fixed_width = 2 * self.variance(with_reset=with_reset).sqrt()
-        outputs, final, recorded = scan(
-            self, (x.to(wide),), start, backend=self.backend, record=record
-        )
-        return tuple(output.to(x.dtype) for output in outputs), final, recorded
+        return scan(self, (x,), start, backend=self.backend, record=record)
+
+    def kernel_source(self, backend: str) -> str:
+        """The kernels that this neuron's equation becomes, as source for `"cpu"` or `"gpu"`."""
+        return kernel_source(self, backend, n_states=len(self.states), dtype=self._dtype())
 
     def _dtype(self) -> torch.dtype:
         return self.threshold.dtype

@@ -5,6 +5,16 @@ elementwise function of this step's inputs, of the states and of the cell's para
 `scan` runs it along the first dimension of its inputs.
 """
 
-from neurodyn.scan.api import Cell, scan
+from neurodyn.scan.api import BACKENDS, Cell, kernel_source, scan, why_not
+from neurodyn.scan.cache import cache_dir
+from neurodyn.scan.graph import UnsupportedStepError
 
-__all__ = ["Cell", "scan"]
+__all__ = [
+    "BACKENDS",
+    "Cell",
+    "UnsupportedStepError",
+    "cache_dir",
+    "kernel_source",
+    "scan",
+    "why_not",
+]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache, reduce
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -65,15 +65,57 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
-    if backend != "reference" and not record:
+    if backend != "reference" and not record and inputs[0].numel() > 0:
         if torch.compiler.is_compiling():
             result = _captured(cell, inputs, state, backend)
         else:
             result = _compiled(cell, inputs, state, backend)
         if result is not None:
             return result
-    full = tuple(value.expand(shape[1:]) for value in state)
-    return scan_reference(cell.step, inputs, full, record)
+    return _reference(cell, inputs, state, record)
+
+
+def kernel_source(
+    cell: nn.Module,
+    backend: str,
+    *,
+    n_inputs: int = 1,
+    n_states: int = 1,
+    dtype: torch.dtype = torch.float32,
+) -> str:
+    """The source of a cell's forward and backward kernels, for parameters that are single numbers.
+
+    Args:
+        cell: the module with the step.
+        backend: `"cpu"` or `"gpu"`.
+        n_inputs, n_states: how many of the step's arguments are inputs and states.
+        dtype: of the arithmetic.
+    """
+    if backend not in ("cpu", "gpu"):
+        raise unknown("backend", backend, ("cpu", "gpu"))
+    plan, _ = plan_of(cell, n_inputs, n_states, dtype)
+    if isinstance(plan, UnsupportedStepError):
+        raise plan
+    source: str = backend_module(backend).source(plan)
+    return source
+
+
+def _reference(
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], record: bool
+) -> tuple[Sequences, Sequences, Sequences]:
+    dtype = _arithmetic(inputs, state)
+    wide = tuple(sequence.to(dtype) for sequence in inputs)
+    full = tuple(value.expand(inputs[0].shape[1:]) for value in state)
+    outputs, final, history = scan_reference(cell.step, wide, full, record)
+    return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
+
+
+def _arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
+    """What a scan computes in: the widest of inputs and states. Outputs are as the first input."""
+    dtype = inputs[0].dtype
+    for value in (*inputs[1:], *state):
+        dtype = torch.promote_types(dtype, value.dtype)
+    return dtype
 
 
 def why_not(
@@ -104,12 +146,7 @@ def _choose(
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
     if torch._C._are_functorch_transforms_active():
         return "kernels do not run inside transforms of torch.func"
-    if x.numel() == 0:
-        return "the input is empty"
-    dtype = x.dtype
-    for value in (*inputs[1:], *state):
-        dtype = torch.promote_types(dtype, value.dtype)
-    plan, tensors = plan_of(cell, len(inputs), len(state), dtype)
+    plan, tensors = plan_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(plan, UnsupportedStepError):
         return str(plan)
     reason = _misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
@@ -139,9 +176,23 @@ def _compiled(
         _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
         return None
     name, plan, tensors = choice
-    results = scan_op(name, plan, inputs, state, tensors)
-    n_outputs = plan.trace.n_outputs
-    return tuple(results[:n_outputs]), tuple(results[n_outputs:]), ()
+    return _run(name, plan.key, plan.trace.n_outputs, inputs, state, tensors)
+
+
+def _run(
+    backend: str,
+    key: str,
+    n_outputs: int,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+) -> tuple[Sequences, Sequences, Sequences]:
+    dtype, stored = _arithmetic(inputs, state), inputs[0].dtype
+    if backend == "cpu":
+        inputs = [sequence.to(dtype) for sequence in inputs]
+    results = scan_op(backend, key, inputs, state, tensors)
+    outputs = (y.to(stored) for y in results[:n_outputs])
+    return tuple(outputs), tuple(results[n_outputs : n_outputs + len(state)]), ()
 
 
 def _warn_once(message: str) -> None:
@@ -161,9 +212,7 @@ def _captured(
     x = inputs[0]
     if x.shape[0] <= INLINE_STEPS or x.device.type not in ("cpu", "cuda"):
         return None
-    dtype = x.dtype
-    for value in (*inputs[1:], *state):
-        dtype = torch.promote_types(dtype, value.dtype)
+    dtype = _arithmetic(inputs, state)
     assert isinstance(cell, nn.Module)
     found = _constant_plan(cell, len(inputs), len(state), dtype)
     if found is None or dtype not in (torch.float32, torch.float64):
@@ -172,10 +221,17 @@ def _captured(
     # has to lead here again. Its result is unused and drops out of the graph.
     cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
     key, names, n_outputs = found
-    tensors = [reduce(getattr, name.split("."), cell) for name in names]
+    tensors = [_tensor(cell, name) for name in names]
     name = "cpu" if x.device.type == "cpu" else "gpu"
-    results = torch.ops.neurodyn.scan(name, key, list(inputs), list(state), tensors)
-    return tuple(results[:n_outputs]), tuple(results[n_outputs:]), ()
+    return _run(name, key, n_outputs, inputs, state, tensors)
+
+
+def _tensor(module: nn.Module, name: str) -> Tensor:
+    value: Any = module
+    for part in name.split("."):
+        value = getattr(value, part)
+    assert isinstance(value, Tensor)
+    return value
 
 
 def _constant_plan(

@@ -31,8 +31,29 @@ def why_not(plan: Plan, inputs: Sequence[Tensor]) -> str | None:
     return None
 
 
+def source(plan: Plan) -> str:
+    """The source of both kernels, for parameters and states that are single numbers."""
+    bits = 64 if plan.dtype == torch.float64 else 32
+    forward_parts, _ = plan.parts(None)
+    backward_parts, _ = plan.parts((True,) * len(plan.trace.vjp))
+    pair = (print_forward, forward_parts), (print_backward, backward_parts)
+    return "\n\n".join(
+        write(parts, bits, ["one"] * (len(plan.trace.states) + len(parts.parameters)))
+        for write, parts in pair
+    )
+
+
+def segment(steps: int) -> int:
+    """How many steps go by between states that forward keeps: it keeps none."""
+    return steps
+
+
 def forward(
-    plan: Plan, inputs: Sequence[Tensor], states: Sequence[Tensor], parameters: Sequence[Tensor]
+    plan: Plan,
+    inputs: Sequence[Tensor],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    keep: bool = False,
 ) -> list[Tensor]:
     """Outputs over time and final states."""
     parts, used = plan.parts(None)
@@ -61,6 +82,7 @@ def backward(
     parameters: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     wanted: tuple[bool, ...],
+    marks: Sequence[Tensor] = (),
 ) -> list[Tensor | None]:
     """The gradients of inputs, states and parameters; None where not wanted or zero."""
     parts, used = plan.parts(wanted)

@@ -15,18 +15,19 @@ import torch
 from torch import Tensor
 
 from neurodyn.scan.layout import memory_order, ordered_empty
-from neurodyn.scan.plan import Plan, plan_by_key
+from neurodyn.scan.plan import plan_by_key
 
 Tensors = list[Tensor]
 
 torch.library.define(
     "neurodyn::scan",
-    "(str backend, str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters) -> Tensor[]",
+    "(str backend, str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters, "
+    "bool keep) -> Tensor[]",
 )
 torch.library.define(
     "neurodyn::scan_backward",
     "(str backend, str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters, "
-    "Tensor?[] grads, bool[] wanted) -> Tensor[]",
+    "Tensor?[] grads, bool[] wanted, Tensor[] marks) -> Tensor[]",
 )
 
 
@@ -36,8 +37,10 @@ def backend_module(name: str) -> ModuleType:
 
 
 @torch.library.impl("neurodyn::scan", ("CPU", "CUDA"))
-def _scan(backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors) -> Tensors:
-    result = backend_module(backend).forward(plan_by_key(key), inputs, states, parameters)
+def _scan(
+    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors, keep: bool
+) -> Tensors:
+    result = backend_module(backend).forward(plan_by_key(key), inputs, states, parameters, keep)
     return list(result)
 
 
@@ -50,9 +53,11 @@ def _scan_backward(
     parameters: Tensors,
     grads: list[Tensor | None],
     wanted: list[bool],
+    marks: Tensors,
 ) -> Tensors:
     plan = plan_by_key(key)
-    given = backend_module(backend).backward(plan, inputs, states, parameters, grads, tuple(wanted))
+    module = backend_module(backend)
+    given = module.backward(plan, inputs, states, parameters, grads, tuple(wanted), marks)
     leaves = (*inputs, *states, *parameters)
     # What the step does not depend on has a gradient of zero, which an operator has to write out.
     return [
@@ -64,11 +69,14 @@ def _scan_backward(
 
 @torch.library.register_fake("neurodyn::scan")
 def _fake_scan(
-    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors
+    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors, keep: bool
 ) -> Tensors:
-    plan, x = plan_by_key(key), inputs[0]
-    outputs = [_like(x, x.shape[0], x.dtype) for _ in range(plan.trace.n_outputs)]
-    return [*outputs, *(_like(x, None, plan.dtype) for _ in states)]
+    plan, x, steps = plan_by_key(key), inputs[0], inputs[0].shape[0]
+    outputs = [_like(x, steps, x.dtype) for _ in range(plan.trace.n_outputs)]
+    finals = [_like(x, None, plan.dtype) for _ in states]
+    length = backend_module(backend).segment(steps)
+    marked = states if keep and steps > length else []
+    return [*outputs, *finals, *(_like(x, -(-steps // length), plan.dtype) for _ in marked)]
 
 
 @torch.library.register_fake("neurodyn::scan_backward")
@@ -80,6 +88,7 @@ def _fake_backward(
     parameters: Tensors,
     grads: list[Tensor | None],
     wanted: list[bool],
+    marks: Tensors,
 ) -> Tensors:
     n = len(inputs)
     likes: list[Tensor] = []
@@ -102,23 +111,31 @@ class _Scan(torch.autograd.Function):
     a small kernel."""
 
     @staticmethod
-    def forward(ctx: Any, backend: str, key: str, n: int, m: int, *leaves: Tensor) -> Any:
+    def forward(
+        ctx: Any, backend: str, key: str, keep: bool, n: int, m: int, *leaves: Tensor
+    ) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            results = _call(backend, key, leaves[:n], leaves[n : n + m], leaves[n + m :], keep)
+        visible = plan_by_key(key).trace.n_outputs + m
         ctx.backend, ctx.key, ctx.n, ctx.m = backend, key, n, m
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*leaves)
-        with torch._C._AutoDispatchBelowAutograd():
-            return tuple(_call(backend, key, leaves[:n], leaves[n : n + m], leaves[n + m :]))
+        ctx.mark_non_differentiable(*results[visible:])
+        ctx.save_for_backward(*leaves, *results[visible:])
+        ctx.count, ctx.visible = len(leaves), visible
+        return tuple(results)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        n, m, leaves = ctx.n, ctx.m, ctx.saved_tensors
-        wanted = list(ctx.needs_input_grad[4:])
+        n, m = ctx.n, ctx.m
+        leaves, marks = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
+        wanted = list(ctx.needs_input_grad[5:])
         pulled = iter(
             torch.ops.neurodyn.scan_backward.default(
-                ctx.backend, ctx.key, leaves[:n], leaves[n : n + m], leaves[n + m :], grads, wanted
+                ctx.backend, ctx.key, *groups, grads[: ctx.visible], wanted, marks
             )
         )
-        return None, None, None, None, *(next(pulled) if w else None for w in wanted)
+        return None, None, None, None, None, *(next(pulled) if w else None for w in wanted)
 
 
 class _Once(torch.autograd.Function):
@@ -137,10 +154,10 @@ class _Once(torch.autograd.Function):
 
 
 def _differentiable_scan(
-    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors
+    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors, keep: bool
 ) -> Tensors:
     leaves = (*inputs, *states, *parameters)
-    results = _Scan.apply(backend, key, len(inputs), len(states), *leaves)  # type: ignore[no-untyped-call]
+    results = _Scan.apply(backend, key, keep, len(inputs), len(states), *leaves)  # type: ignore[no-untyped-call]
     return list(results)
 
 
@@ -159,17 +176,23 @@ def _call(
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
+    keep: bool,
 ) -> Tensors:
-    result: Tensors = torch.ops.neurodyn.scan.default(backend, key, inputs, states, parameters)
+    result: Tensors = torch.ops.neurodyn.scan.default(
+        backend, key, inputs, states, parameters, keep
+    )
     return result
 
 
 def scan_op(
     backend: str,
-    plan: Plan,
+    key: str,
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
 ) -> Tensors:
-    """Run a plan's kernels; differentiable once."""
-    return _call(backend, plan.key, list(inputs), list(states), list(parameters))
+    """Run the kernels of a plan, named by its key; differentiable once."""
+    keep = torch.is_grad_enabled() and any(
+        leaf.requires_grad for leaf in (*inputs, *states, *parameters)
+    )
+    return _call(backend, key, list(inputs), list(states), list(parameters), keep)

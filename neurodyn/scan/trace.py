@@ -38,10 +38,10 @@ FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
     r"r\d+|[ajnoqt_]|tl|np|real|int64|row|add|where|exact|fast|kernel|task|column|group|piece|begin|end"
-    r"|first|last|steps|outer|period|inner|pieces|width|groups|length|segments?|range|min"
-    r"|.*_(p|t|o|row|at|next|now|kept|marks|grad)|(out|final|grad|sum|d)(\d+|_.*)"
+    r"|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width|groups|length|segments?|range|min"
+    r"|.*_(p|t|o|\d+|run|size|final|row|at|next|now|kept|marks|grad)|(out|final|grad|sum|d)(\d+|_.*)"
     r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
-    r"|exp|expm1|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
+    r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
 )
 PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "equal"})
 

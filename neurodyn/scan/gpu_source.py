@@ -1,0 +1,266 @@
+"""The source of a GPU kernel: the step's functions inside loops, for Triton.
+
+A program has a block of elements and their states in registers. The forward kernel stores the
+states at the start of every segment of time; the backward kernel goes over the segments from the
+last, computes the states within one anew, written out step by step so that they stay in registers,
+and then goes back through it. The loop over segments is a loop, so code and compile time do not
+grow with T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurodyn.scan.graph import Node, reachable
+from neurodyn.scan.layout import StaticKind
+from neurodyn.scan.printer import Dialect, Function, Parts, Source, print_function
+
+TRITON = Dialect(
+    name="triton",
+    calls={
+        "abs": "tl.abs({0})",
+        "sign": "sign({0})",
+        "minimum": "minimum({0}, {1})",
+        "maximum": "maximum({0}, {1})",
+        "where": "tl.where({0}, {1}, {2})",
+        **{name: f"tl.{name}({{0}})" for name in ("exp", "log", "sqrt", "sin", "cos", "erf")},
+        **{name: f"{name}({{0}})" for name in ("expm1", "log1p", "sigmoid", "tanh", "trunc")},
+        "rsqrt": "(1.0 / tl.sqrt({0}))",
+        "pow": "power({0}, {1})",
+        "floor": "tl.floor({0})",
+        "ceil": "tl.ceil({0})",
+        "round": "nearest({0})",
+    },
+    casts={"real": "{0}.to(tl.float32)", "int": "{0}.to(tl.int64)", "bool": "({0} != 0)"},
+    number="{0}",
+    exact="@triton.jit",
+    fast="@triton.jit",
+)
+
+
+def print_forward(parts: Parts, kinds: Sequence[StaticKind]) -> str:
+    """The module of the forward kernel; arguments as for the CPU's."""
+    source = _imports()
+    _functions(source, (parts.prepare, parts.step))
+    _Kernel(source, parts, kinds).forward()
+    return source.text()
+
+
+def print_backward(parts: Parts, kinds: Sequence[StaticKind], length: int) -> str:
+    """The module of the backward kernel, for segments of `length` steps."""
+    source = _imports()
+    _functions(source, (parts.prepare, parts.step, parts.replay, parts.pull))
+    _Kernel(source, parts, kinds).backward(length)
+    return source.text()
+
+
+def _imports() -> Source:
+    source = Source()
+    source(
+        "import triton",
+        "import triton.language as tl",
+        "",
+        "from neurodyn.scan.gpu_math import expm1, log1p, maximum, minimum, nearest, power",
+        "from neurodyn.scan.gpu_math import sigmoid, sign, tanh, trunc",
+    )
+    return source
+
+
+def _functions(source: Source, functions: Sequence[Function]) -> None:
+    for function in functions:
+        if function.results:
+            print_function(source, function, TRITON, fast=False)
+
+
+class _Kernel:
+    """Writes the loops around the functions."""
+
+    def __init__(self, source: Source, parts: Parts, kinds: Sequence[StaticKind]) -> None:
+        self.put, self.parts, self.trace = source, parts, parts.trace
+        self.statics = self.trace.states + parts.parameters
+        self.kinds = dict(zip(self.statics, kinds, strict=True))
+
+    def forward(self) -> None:
+        put, states, n_outputs = self.put, self.trace.states, self.trace.n_outputs
+        outputs = [f"out{i}" for i in range(n_outputs)]
+        fresh = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_marks" for u in states)]
+        self._head("forward", self.trace.inputs, fresh, "LENGTH: tl.constexpr, KEEP: tl.constexpr")
+        with put:
+            self._begin()
+            for u in states:
+                put(f"{u}_now = {u} + tl.zeros([BLOCK], tl.float32)")
+            put("for t in range(steps):")
+            with put:
+                put(
+                    "if KEEP:",
+                    "    if t % LENGTH == 0:",
+                    "        mark = (wide + t // LENGTH) * elements + i",
+                )
+                for u in states:
+                    put(f"        tl.store({u}_marks_p + mark, {u}_now, mask=mask)")
+                for x in self.trace.inputs:
+                    self._load(str(x), "t", "mask")
+                results = [*outputs, *(f"{u}_next" for u in states)]
+                self._call(self.parts.step, results, dict(self._names("now")))
+                for name in outputs:
+                    put(f"tl.store({name}_p + (wide + t) * elements + i, {name}, mask=mask)")
+                for i, u in enumerate(states):
+                    put(
+                        f"{u}_now = {self._blocked(f'{u}_next', self.trace.results[n_outputs + i])}"
+                    )
+            for u in states:
+                put(f"tl.store({u}_final_p + i, {u}_now, mask=mask)")
+
+    def backward(self, length: int) -> None:
+        put, states, n_outputs = self.put, self.trace.states, self.trace.n_outputs
+        inputs = [x for x in self.trace.inputs if self.parts.gradient(x)]
+        learned = [p for p in self.parts.parameters if self.parts.gradient(p)]
+        grads_out, grads_state = self.trace.grads[:n_outputs], self.trace.grads[n_outputs:]
+        fresh = [f"grad_{x}" for x in inputs] + [f"sum_{leaf}" for leaf in (*states, *learned)]
+        marks = [f"{u}_marks" for u in states]
+        self._head(
+            "backward",
+            (*self.trace.inputs, *grads_out),
+            [*map(str, grads_state), *marks, *fresh],
+            "MARKS: tl.constexpr, FINALS: tl.constexpr",
+        )
+        with put:
+            self._begin()
+            for u, g in zip(states, grads_state, strict=True):
+                put(f"{u}_grad = tl.zeros([BLOCK], tl.float32)")
+                put(
+                    "if FINALS:",
+                    f"    {u}_grad = tl.load({g}_p + i, mask=mask, other=0.0).to(tl.float32)",
+                )
+            for p in learned:
+                put(f"{p}_grad = tl.zeros([BLOCK], tl.float32)")
+            put(f"for back in range(0, tl.cdiv(steps, {length})):")
+            with put:
+                put(f"mark = tl.cdiv(steps, {length}) - 1 - back", f"first = mark * {length}")
+                for u in states:
+                    put(f"{u}_0 = {u} + tl.zeros([BLOCK], tl.float32)", "if MARKS:")
+                    place = f"{u}_marks_p + (wide + mark) * elements + i"
+                    put(f"    {u}_0 = tl.load({place}, mask=mask, other=0.0)")
+                self._replay(length)
+                for k in reversed(range(length)):
+                    put(f"if first + {k} < steps:")
+                    with put:
+                        self._pull(k, inputs, learned)
+            for leaf in (*states, *learned):
+                if self.kinds[leaf] == "one":
+                    value = f"tl.sum(tl.where(mask, {leaf}_grad, 0.0), 0)"
+                    put(
+                        f"if {leaf}_size == 1:",
+                        f"    tl.store(sum_{leaf}_p + tl.program_id(0), {value})",
+                    )
+                    put("else:", f"    tl.store(sum_{leaf}_p + i, {leaf}_grad, mask=mask)")
+                else:
+                    put(f"tl.store(sum_{leaf}_p + i, {leaf}_grad, mask=mask)")
+
+    def _replay(self, length: int) -> None:
+        put = self.put
+        for k in range(length):
+            for x in self.trace.inputs:
+                self._load(
+                    str(x), f"(first + {k})", f"mask & (i * 0 + first + {k} < steps)", f"_{k}"
+                )
+            if k + 1 < length:
+                results = ["_"] * self.trace.n_outputs
+                results += [f"{u}_{k + 1}" for u in self.trace.states]
+                self._call(self.parts.step, results, self._names(str(k), str(k)))
+                n_outputs = self.trace.n_outputs
+                for i, u in enumerate(self.trace.states):
+                    name = f"{u}_{k + 1}"
+                    blocked = self._blocked(name, self.trace.results[n_outputs + i])
+                    if blocked != name:
+                        put(f"{name} = {blocked}")
+
+    def _pull(self, k: int, inputs: Sequence[Node], learned: Sequence[Node]) -> None:
+        put, n_outputs = self.put, self.trace.n_outputs
+        for g in self.trace.grads[:n_outputs]:
+            self._load(str(g), f"(first + {k})", "mask")
+        names = self._names(str(k), str(k))
+        if self.parts.replay.results:
+            targets = [f"r{node.index}" for node in self.parts.replay.results]
+            self._call(self.parts.replay, targets, names)
+        leaves = [leaf for leaf in self.parts.leaves if self.parts.gradient(leaf)]
+        if self.parts.pull.results:
+            self._call(self.parts.pull, [f"d_{leaf}" for leaf in leaves], names)
+        for x in inputs:
+            put(f"tl.store(grad_{x}_p + (wide + first + {k}) * elements + i, d_{x}, mask=mask)")
+        for u in self.trace.states:
+            node = self.parts.gradient(u)
+            zero = "tl.zeros([BLOCK], tl.float32)"
+            put(f"{u}_grad = {zero if node is None else self._blocked(f'd_{u}', node)}")
+        for p in learned:
+            put(f"{p}_grad += d_{p}")
+
+    def _head(
+        self, name: str, sequences: Sequence[object], fresh: Sequence[str], constants: str
+    ) -> None:
+        put = self.put
+        arguments = [f"{x}_p, {x}_t, {x}_o" for x in sequences]
+        arguments += [f"{leaf}_p, {leaf}_run, {leaf}_size: tl.constexpr" for leaf in self.statics]
+        arguments += [f"{name}_p" for name in fresh]
+        arguments += ["steps, elements, period", constants]
+        put("", "", '@triton.jit(do_not_specialize=["steps"])', f"def {name}(")
+        put(*(f"    {line}," for line in arguments))
+        put("    DENSE: tl.constexpr, BLOCK: tl.constexpr,", "):")
+
+    def _begin(self) -> None:
+        put = self.put
+        put(
+            "i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "mask = i < elements"
+        )
+        put("o, q = i // period, i % period")
+        # Offsets over time are 64 bits wide: a sequence may have more than 2^31 elements.
+        put("wide = tl.program_id(0).to(tl.int64) * 0")
+        for leaf, kind in self.kinds.items():
+            if kind == "one":
+                put(
+                    f"if {leaf}_size == 1:",
+                    f"    {leaf} = tl.load({leaf}_p).to(tl.float32)",
+                    "else:",
+                )
+                place = f"i // {leaf}_run % {leaf}_size"
+                put(
+                    f"    {leaf} = tl.load({leaf}_p + {place}, mask=mask, other=0.0).to(tl.float32)"
+                )
+            else:
+                place = "q" if kind == "row" else "i"
+                put(f"{leaf} = tl.load({leaf}_p + {place}, mask=mask, other=0.0).to(tl.float32)")
+        prepare = self.parts.prepare
+        if prepare.results:
+            self._call(prepare, [f"r{node.index}" for node in prepare.results], self._names("now"))
+
+    def _load(self, name: str, t: str, mask: str, suffix: str = "") -> None:
+        put = self.put
+        base = f"{name}_p + (wide + {t}) * {name}_t"
+        put("if DENSE:")
+        put(
+            f"    {name}{suffix} = tl.load({base} + i, mask={mask}, other=0.0).to(tl.float32)",
+            "else:",
+        )
+        place = f"{base} + o * {name}_o + q"
+        put(f"    {name}{suffix} = tl.load({place}, mask={mask}, other=0.0).to(tl.float32)")
+
+    def _names(self, states: str, inputs: str = "") -> dict[Node, str]:
+        names = {x: f"{x}_{inputs}" if inputs else str(x) for x in self.trace.inputs}
+        names |= {u: f"{u}_{states}" for u in self.trace.states}
+        names |= {p: str(p) for p in self.parts.parameters}
+        for node in (*self.parts.prepare.results, *self.parts.replay.results):
+            names[node] = f"r{node.index}"
+        for i, g in enumerate(self.trace.grads):
+            n_outputs = self.trace.n_outputs
+            names[g] = str(g) if i < n_outputs else f"{self.trace.states[i - n_outputs]}_grad"
+        return names
+
+    def _call(self, function: Function, targets: Sequence[str], names: dict[Node, str]) -> None:
+        self.put(f"{', '.join(targets)} = {function.call(names)}")
+
+    def _blocked(self, name: str, node: Node) -> str:
+        """A value carried through time: a block, even where it is the same for all elements."""
+        varying = {*self.trace.inputs, *self.trace.states, *self.trace.grads}
+        if varying & set(reachable([node])):
+            return name
+        return f"{name} + tl.zeros([BLOCK], tl.float32)"
