@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from neurodyn import __version__
-from neurodyn.errors import require
+from neurodyn.errors import require, unknown
 
 EXAMPLES = """\
 examples:
@@ -18,6 +19,7 @@ examples:
   neurodyn fit --config cifar10-resnet19 --data.root ~/data --data.download true
   neurodyn fit --config digits --model.network.neuron QIF --trainer.max_epochs 5
   neurodyn fit --config digits --print_config        every setting, as YAML
+  neurodyn bench neurons
   neurodyn test --config digits --ckpt_path runs/best.ckpt
 """
 
@@ -49,6 +51,12 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="A neuron takes options behind colons, lnm:degree=5:per=channel.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    bench = commands.add_parser(
+        "bench",
+        help="speed against peers and the memory floor (from a source checkout)",
+        description="Run a benchmark of the source checkout; options pass through to it.",
+    )
+    bench.add_argument("name", help="which: a file in benchmarks/, such as neurons")
     compare.add_argument("--config", default="digits", help="recipe, by name or path")
     compare.add_argument("--neurons", default="lif,plif,qif,lnm", help="separated by commas")
     compare.add_argument("--seeds", type=int, default=3, help="how many")
@@ -61,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if arguments is None else arguments)
     known, rest = make_parser().parse_known_args(args)
     try:
+        if known.command == "bench":
+            return _bench(known.name, rest)
         require("lightning", "train")
         from neurodyn.training.memory import keep_freed_memory
 
@@ -90,3 +100,16 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
     table = compare(["--config", str(recipe), *rest], names, known.seeds, folder)
     print(f"\n{table}\n\nmean ± std over {known.seeds} seeds; runs, pictures: {folder}")
     return 0
+
+
+def _bench(name: str, options: list[str]) -> int:
+    folder = Path(__file__).parent.parent / "benchmarks"
+    names = sorted(path.stem for path in folder.glob("[!_]*.py"))
+    if not names:
+        raise FileNotFoundError(
+            "bench: the benchmarks come with the source checkout, not the package"
+        )
+    if name not in names:
+        raise unknown("bench", name, names)
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
+    return subprocess.run(command, cwd=folder.parent, check=False).returncode

@@ -57,6 +57,7 @@ class Recipe(LightningCLI):
     def __init__(self, args: list[str], *, run: bool) -> None:
         # It warns that `args` hides the command line; here they are the command line.
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertising)
         try:
             super().__init__(
