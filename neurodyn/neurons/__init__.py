@@ -1,18 +1,24 @@
 """Neurons: one file a family, each a step and its learnable parameters."""
 
+from neurodyn.neurons.adaptive import ALIF, AdLIF
 from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
 from neurodyn.neurons.lif import IF, LIF, PLIF
 from neurodyn.neurons.lnm import LNM
 from neurodyn.neurons.qif import QIF
 from neurodyn.neurons.reset import HardReset, NoReset, Reset, SoftReset
+from neurodyn.neurons.timescale import CubaLIF, MultiTimescale
 
 __all__ = [
+    "ALIF",
     "IF",
     "LIF",
     "LNM",
     "PLIF",
     "QIF",
+    "AdLIF",
+    "CubaLIF",
     "HardReset",
+    "MultiTimescale",
     "Neuron",
     "NoReset",
     "Reset",

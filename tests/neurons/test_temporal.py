@@ -1,0 +1,130 @@
+"""Neurons of several states, against arithmetic done by hand."""
+
+import math
+
+import pytest
+import torch
+
+from neurodyn.neurons import ALIF, LIF, AdLIF, CubaLIF, MultiTimescale, SoftReset
+from neurodyn.surrogate import Triangle
+
+
+def inputs(T=60):
+    return 0.4 + 0.6 * torch.randn(T, 1, dtype=torch.float64)
+
+
+def check(neuron, x, states, step):
+    """Compare each state over time with a step of plain floats `(x, *states) -> (s, *states)`."""
+    seen = neuron.double().record(x)
+    history = []
+    for now in x[:, 0].tolist():
+        s, *states = step(now, *states)
+        history.append((s, *states))
+    assert 1 < sum(row[0] for row in history) < len(history) - 1
+    for name, column in zip(("spikes", *neuron.states), zip(*history, strict=True), strict=True):
+        expected = torch.tensor(column, dtype=torch.float64)
+        torch.testing.assert_close(seen[name][:, 0].detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_alif():
+    def step(x, u, a):
+        h = u / 2 + x
+        s = float(h >= 1 + 0.3 * a)
+        return s, h * (1 - s), 0.8 * a + s
+
+    check(ALIF(rho=0.8, jump=0.3), inputs(), [0.0, 0.0], step)
+
+
+def test_adlif():
+    def step(x, u, w, s):
+        w = 0.9 * w + 0.1 * u + 0.2 * s
+        u = 0.6 * (u - s) + 0.4 * (x - w)
+        return float(u >= 1), u, w, float(u >= 1)
+
+    check(AdLIF(alpha=0.6, beta=0.9, a=0.1, b=0.2), 4 * inputs(), [0.0, 0.0, 0.0], step)
+    with pytest.raises(ValueError, match="reset: AdLIF has its own"):
+        AdLIF(reset="soft")
+
+
+def test_cuba_lif():
+    def step(x, u, i):
+        i = i * (1 - 1 / 3) + x
+        h = u * (1 - 1 / 6) + i
+        s = float(h >= 2)
+        return s, h - 2 * s, i
+
+    check(CubaLIF(tau_mem=6, tau_syn=3, threshold=2, reset="soft"), inputs(), [0.0, 0.0], step)
+
+
+@pytest.mark.parametrize("rest", [None, 0.0])
+def test_multi_timescale(rest):
+    base = 1.5 if rest is None else rest
+
+    def step(x, u, i, th):
+        i = i * (1 - 1 / 3) + x
+        h = u * (1 - 1 / 6) + i
+        s = float(h >= th)
+        return s, h * (1 - s), i, base + (th - base) * 0.7 + 0.4 * s
+
+    neuron = MultiTimescale(
+        tau_mem=6.0, tau_syn=3.0, threshold=1.5, jump=0.4, decay=0.3, threshold_rest=rest
+    )
+    check(neuron, inputs(), [0.0, 0.0, 1.5], step)
+
+
+def test_every_parameter_learns():
+    for neuron in (ALIF(), AdLIF(), CubaLIF(), MultiTimescale()):
+        neuron(torch.randn(30, 64)).sum().backward()
+        for name, parameter in neuron.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad != 0, name
+
+
+def test_multi_timescale_can_start_as_lif():
+    x = torch.randn(40, 8)
+    neuron = MultiTimescale(tau_syn=1 + 1e-6, tau_mem=2.0, jump=0.0, surrogate=Triangle())
+    torch.testing.assert_close(neuron.record(x)["u"], LIF().record(x)["u"], rtol=0, atol=1e-4)
+
+
+def test_the_papers_window():
+    v = torch.tensor([0.3])
+    assert MultiTimescale().spike.window(v).item() == pytest.approx(math.exp(-(0.3**2) / 0.5))
+
+
+def test_a_layer_mixes_timescales():
+    neuron = MultiTimescale(2000, per="neuron", tau_mem=(2.0, 200.0))
+    logs = neuron.tau_mem.detach().log()
+    assert logs.min() > math.log(2) - 1e-4
+    assert logs.max() < math.log(200) + 1e-4
+    middle = math.log(2 * 200) / 2
+    assert logs.mean().item() == pytest.approx(middle, abs=0.1), "uniform in the logarithm"
+
+
+def test_time_constants_never_fall_below_a_step():
+    neuron = CubaLIF(tau_mem=1.5)
+    with torch.no_grad():
+        neuron.raw_mem.fill_(-30)
+    assert neuron.tau_mem >= 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CubaLIF(tau_mem=1.0), "tau_mem: expected a time constant above one timestep"),
+        (lambda: CubaLIF(tau_syn=(5.0, 2.0)), "tau_syn: expected"),
+        (lambda: CubaLIF(tau_mem=(2.0, 9.0)), r"tau_mem: a spread \(2.0, 9.0\) needs per="),
+        (lambda: MultiTimescale(decay=1.0), "decay: expected a share between 0 and 1"),
+        (lambda: ALIF(rho=1.5), "rho: expected a share"),
+        (lambda: ALIF(tau=0.1), "tau: expected at least one timestep"),
+        (lambda: AdLIF(beta=-1), "beta: expected a share"),
+    ],
+)
+def test_bad_arguments(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_soft_reset_subtracts_the_adapted_threshold():
+    neuron = ALIF(reset=SoftReset(), jump=0.5, rho=1.0)
+    seen = neuron.record(torch.tensor([[1.2], [2.0]]))
+    assert seen["u"][1].item() == pytest.approx(0.1 + 2.0 - 1.5)
