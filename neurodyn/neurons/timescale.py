@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurodyn.neurons.base import Features, Neuron
@@ -36,7 +36,7 @@ class CubaLIF(Neuron):
         learn: train them.
     """
 
-    states = ("u", "i")
+    states: ClassVar[tuple[str, ...]] = ("u", "i")
     operations = (2, 2)
 
     def __init__(
@@ -137,8 +137,7 @@ class MultiTimescale(CubaLIF):
         self.decay_logit = self.parameter(math.log(decay / (1 - decay)), learn=learn)
         rest = threshold if threshold_rest is None else threshold_rest
         self.threshold_rest = self.parameter(rest, learn=False)
-        with torch.no_grad():
-            self.th_0.fill_(threshold)
+        nn.init.constant_(cast(Tensor, self.th_0), threshold)
 
     def step(  # type: ignore[override]
         self, x: Tensor, u: Tensor, i: Tensor, th: Tensor
