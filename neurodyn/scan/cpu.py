@@ -113,7 +113,7 @@ def backward(
         if wanted[index]:
             value = values[index - len(inputs)] if index < len(inputs) + len(states) else None
             value = parameters[index - len(inputs) - len(states)] if value is None else value
-            result[index] = layout.collect(partial, static).to(value.dtype).sum_to_size(value.shape)
+            result[index] = layout.collect(partial, static).to(value.dtype).reshape(value.shape)
     return result
 
 

@@ -129,7 +129,7 @@ def backward(
     for index, value, static, partial in sums:
         if wanted[index]:
             result[index] = (
-                _collect(layout, partial, static).to(value.dtype).sum_to_size(value.shape)
+                _collect(layout, partial, static).to(value.dtype).reshape(value.shape)
             )
     return result
 

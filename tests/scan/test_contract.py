@@ -1,0 +1,118 @@
+"""The contract table: neuron x backend x dtype x reset x surrogate x granularity x T x layout.
+
+The full product has millions of rows. Each neuron walks through the options at strides that share
+no factor, so that pairs of options meet in many neurons; nothing is drawn at random.
+"""
+
+import os
+
+import pytest
+import torch
+from contract import Adaptive, check
+
+from neurodyn import surrogate as windows
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset
+
+NEURONS = {
+    "IF": IF,
+    "LIF": LIF,
+    "PLIF": lambda *a, **k: PLIF(*a, decay_input=True, **k),
+    "QIF": lambda *a, **k: QIF(*a, lower=-3.0, **k),
+    "LNM": LNM,
+    "LNM-smooth": lambda *a, **k: LNM(*a, clip="smooth", degree=2, form="absorbed", **k),
+    "Adaptive": Adaptive,
+}
+RESETS = [
+    {"reset": "hard"},
+    {"reset": "soft"},
+    {"reset": "none"},
+    {"reset": "soft", "detach_reset": True},
+    {"reset": HardReset, "value": -0.2},
+]
+WINDOWS = [
+    lambda: windows.Triangle(learn=True),
+    lambda: windows.Rectangle(1.0),
+    lambda: windows.Sigmoid(0.7, learn=True),
+    lambda: windows.FastSigmoid(1.0),
+    lambda: windows.ArcTan(1.0, learn=True),
+    lambda: windows.Gaussian(1.5),
+    lambda: windows.Exponential(1.0),
+    lambda: windows.MultiGaussian(1.0, learn=True),
+]
+STEPS = [4, 1, 17, 3, 64, 257]
+# (features, granularity, batch): sizes that divide nothing, maps larger and smaller than a column.
+SHAPES = [
+    ((1,), "layer", 1),
+    ((63,), "neuron", 3),
+    ((1000,), "layer", 1),
+    ((5, 3, 3), "channel", 4),
+    ((3, 9, 11), "channel", 2),
+    ((7, 4, 4), "neuron", 2),
+    ((300,), "neuron", 2),
+]
+LAYOUTS = ["plain", "channels last", "every second", "batch first"]
+ROWS = 6
+
+
+TABLE = [
+    pytest.param(name, (ROWS + 1) * n + i, id=f"{name}-{i}")
+    for n, name in enumerate(NEURONS)
+    for i in range(ROWS)
+]
+
+
+def laid_out(x, layout):
+    """The same numbers elsewhere in memory."""
+    if layout == "channels last" and x.ndim == 5:
+        flat = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return flat.unflatten(0, x.shape[:2])
+    if layout == "every second":
+        return torch.stack([x, x], 2)[:, :, 0]
+    if layout == "batch first":
+        return x.transpose(0, 1).contiguous().transpose(0, 1)
+    return x
+
+
+def build(name, j):
+    features, per, batch = SHAPES[j % len(SHAPES)]
+    reset = dict(RESETS[j % len(RESETS)])
+    if "value" in reset:
+        reset = {"reset": HardReset(reset["value"], learn=True)}
+    options = {"learn_threshold": j % 2 == 0, "learn_initial": j % 3 == 0}
+    neuron = NEURONS[name](
+        features, per=per, surrogate=WINDOWS[(3 * j + j // 8) % len(WINDOWS)](), **reset, **options
+    )
+    with torch.no_grad():
+        for p in neuron.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    # Without a reset, a parabola runs away; the input is kept small enough that it does not.
+    size = 0.25 if name == "QIF" else 0.7
+    x = size * torch.randn(STEPS[j % len(STEPS)], batch, *features) + 0.2 * size
+    state = None
+    if j % 4 == 1:
+        state = tuple(0.3 * torch.randn(x.shape[1:]) for _ in neuron.states)
+    return neuron, laid_out(x, LAYOUTS[(j // 2) % len(LAYOUTS)]), state
+
+
+@pytest.mark.parametrize(("name", "j"), TABLE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
+def test_cpu(name, j, dtype):
+    if dtype == torch.float64 and j % 3:
+        pytest.skip("a third of the rows in float64: only the literals differ")
+    neuron, x, state = build(name, j)
+    check(neuron, x, "cpu", dtype, state)
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="needs TRITON_INTERPRET=1")
+@pytest.mark.parametrize(("name", "j"), TABLE)
+def test_gpu_interpreted(name, j):
+    neuron, x, state = build(name, j)
+    check(neuron, x[:33], "gpu", torch.float32, state)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("name", "j"), TABLE)
+def test_gpu(name, j):
+    neuron, x, state = build(name, j)
+    check(neuron.cuda(), x.cuda(), "gpu", torch.float32, state)
