@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from neurodyn.training.recipe import Recipe
 
         Recipe(args, run=True)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         print(f"neurodyn: {error}", file=sys.stderr)
         return 2
     except pickle.UnpicklingError as error:
@@ -96,7 +97,8 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
 
     recipe = find_recipe(known.config)
     folder = known.out or Path("runs") / f"compare-{recipe.stem}"
-    names = [name.strip() for name in known.neurons.split(",") if name.strip()]
+    # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
+    names = [name.strip() for name in re.split(r",(?![^\[]*\])", known.neurons) if name.strip()]
     table = compare(["--config", str(recipe), *rest], names, known.seeds, folder)
     print(f"\n{table}\n\nmean ± std over {known.seeds} seeds; runs, pictures: {folder}")
     return 0

@@ -2,6 +2,9 @@
 
 import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,7 +63,7 @@ def test_help(capsys):
     ("arguments", "message"),
     [
         (["fit", "--config", "digts"], "config: unknown name 'digts'. Did you mean 'digits'?"),
-        (["compare", "--config", "nowhere/x.yaml"], "config: unknown name 'nowhere/x.yaml'"),
+        (["compare", "--config", "nowhere/digits.yaml"], "config: unknown name 'nowhere/digits"),
         (["compare", "--neurons", "lif,lmn"], "Did you mean 'lnm'?"),
         (["fit", "--config", "digits", "--model.optm.lr", "1"], "Did you mean 'model.optim.lr'?"),
         (["fit", "--config", "digits", "--model.optim.lr", "x"], "model.optim.lr"),
@@ -107,3 +110,24 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     assert not (tmp_path / "pwned").exists()
     assert status == 2
     assert "refused to load what may run code" in error
+
+
+def test_a_fresh_process_can_test(tmp_path):
+    """Nothing that another command has left in the process may be needed."""
+    command = Path(sys.executable).with_name("neurodyn")
+    quiet = ["--trainer.limit_test_batches=1", "--trainer.logger=false"]
+    done = subprocess.run(
+        [command, "test", "--config", "digits", *quiet],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NEURODYN_CACHE": str(tmp_path / "empty")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test_accuracy" in done.stdout
+
+
+def test_list_options_of_a_neuron():
+    neuron = "lnm:start=[0,-1,0.1,0]"
+    assert main(["compare", "--neurons", neuron, "--seeds=1", "--out=here", *FAST[:2]]) == 0
+    (config,) = Path("here").rglob("seed-0/config.yaml")
+    assert "- 0.1" in config.read_text()

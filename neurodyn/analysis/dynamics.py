@@ -7,6 +7,7 @@ values.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +54,10 @@ def membrane_map(neuron: Neuron, u: Tensor, x: float = 0.0) -> Tensor:
 def fixed_points(
     neuron: Neuron, x: float = 0.0, bounds: tuple[float, float] = (-4.0, 4.0), points: int = 4001
 ) -> list[FixedPoint]:
-    """All fixed points of a layer-wise neuron within bounds, by sign changes and bisection.
+    """The fixed points of a layer-wise neuron within bounds, by sign changes and bisection.
+
+    Two that lie closer than the grid's spacing are missed; where every potential is a fixed point,
+    as in IF without input, none is listed.
 
     Args:
         neuron: with one set of parameters (`per="layer"`).
@@ -61,15 +65,16 @@ def fixed_points(
         bounds: where to look; outside a polynomial's clip the map is no longer the polynomial.
         points: grid to look for sign changes on.
     """
-    if neuron.threshold.ndim:
-        raise ValueError(f"neuron: expected per='layer', got per={neuron.per!r}")
+    neuron = _in_double(neuron)
 
     def residual(u: Tensor) -> Tensor:
-        return membrane_map(neuron, u, x).to(u) - u
+        return membrane_map(neuron, u, x) - u
 
     grid = torch.linspace(*bounds, points, dtype=torch.float64)
     value = residual(grid)
-    touches = grid[value == 0].tolist()
+    # A root that lies on the grid; neighbours that are all roots are no points.
+    zero = torch.nn.functional.pad(value == 0, (1, 1))
+    touches = grid[zero[1:-1] & ~zero[:-2] & ~zero[2:]].tolist()
     crossing = (value[:-1] * value[1:] < 0).nonzero().flatten()
     low, high = grid[crossing], grid[crossing + 1]
     if len(crossing):
@@ -96,8 +101,9 @@ def family(neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0)) -> str:
     - `"QIF-like"`: two roots, a stable rest below an unstable critical potential;
     - `"other"`.
     """
+    neuron = _in_double(neuron)
     u = torch.linspace(*bounds, 401, dtype=torch.float64)
-    f = membrane_map(neuron, u).to(u) - u
+    f = membrane_map(neuron, u) - u
     slope, offset = torch.linalg.lstsq(torch.stack([u, torch.ones_like(u)], 1), f).solution
     straight = slope * u + offset
     range_ = (f.max() - f.min()).item()
@@ -109,3 +115,9 @@ def family(neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0)) -> str:
     stable = tuple(point.stable for point in fixed_points(neuron, bounds=bounds))
     names = {(True,): "non-linear leak", (True, False): "QIF-like", (True, False, True): "bistable"}
     return names.get(stable, "other")
+
+
+def _in_double(neuron: Neuron) -> Neuron:
+    if neuron.threshold.ndim:
+        raise ValueError(f"neuron: expected per='layer', got per={neuron.per!r}")
+    return copy.deepcopy(neuron).double()

@@ -150,7 +150,8 @@ def operations(neuron: Neuron) -> tuple[int, int]:
     """Multiplications and additions of one update of a neuron.
 
     What the neuron declares for its cheapest algebraic form (constants folded, an added constant in
-    the layer's bias), or else a count over its traced step.
+    the layer's bias), or else a count over its traced step as it is written. Comparisons and
+    transcendental functions are not counted.
     """
     if neuron.operations is not None:
         return neuron.operations
@@ -158,8 +159,7 @@ def operations(neuron: Neuron) -> tuple[int, int]:
     if neuron.per != "layer":
         example = [value.expand(neuron.threshold.shape).clone() for value in example]
     calls = [str(node.target) for node in make_fx(neuron.charge)(*example).graph.nodes]
-    muls = sum(name.split(".")[1] in ("mul", "div") for name in calls if name.startswith("aten."))
-    adds = sum(
-        name.split(".")[1] in ("add", "sub", "rsub") for name in calls if name.startswith("aten.")
-    )
+    names = [name.split(".")[1] for name in calls if name.startswith("aten.")]
+    muls = sum(name in ("mul", "div", "pow", "square", "reciprocal") for name in names)
+    adds = sum(name in ("add", "sub", "rsub") for name in names)
     return muls, adds

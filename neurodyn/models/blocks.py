@@ -18,16 +18,29 @@ Shape = tuple[int, int, int]
 
 
 def conv_norm(
-    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, alpha: float = 1.0
+    inputs: int,
+    outputs: int,
+    neuron: Neuron,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    alpha: float = 1.0,
 ) -> TimeDistributed:
-    """Convolution without bias and tdBN, at every timestep."""
+    """Convolution without bias and tdBN, at every timestep, in front of a neuron."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
-    return TimeDistributed(conv, TDBatchNorm2d(outputs, alpha=alpha))
+    norm = TDBatchNorm2d(outputs, threshold=starting_threshold(neuron), alpha=alpha)
+    return TimeDistributed(conv, norm)
 
 
-def linear_norm(inputs: int, outputs: int) -> TimeDistributed:
-    """Linear layer without bias and tdBN, at every timestep."""
-    return TimeDistributed(nn.Linear(inputs, outputs, bias=False), TDBatchNorm1d(outputs))
+def linear_norm(inputs: int, outputs: int, neuron: Neuron) -> TimeDistributed:
+    """Linear layer without bias and tdBN, at every timestep, in front of a neuron."""
+    norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron))
+    return TimeDistributed(nn.Linear(inputs, outputs, bias=False), norm)
+
+
+def starting_threshold(neuron: Neuron) -> float:
+    """The threshold that tdBN in front of a neuron normalises to."""
+    return float(neuron.threshold.detach().mean())
 
 
 class SpikingNetwork(nn.Module):

@@ -35,9 +35,9 @@ class ConvNet(SpikingNetwork):
         channels, *size = shape
         current: Shape = (channels, *size)  # type: ignore[assignment]
         for i, width in enumerate(widths):
-            body.append(conv_norm(current[0], width))
+            cells = neuron((width, *current[1:]))
+            body.extend([conv_norm(current[0], width, cells), cells])
             current = (width, *current[1:])
-            body.append(neuron(current))
             if i + 1 < len(widths):
                 body.append(TimeDistributed(nn.AvgPool2d(2)))
                 current = halved(current)

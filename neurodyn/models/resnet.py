@@ -15,22 +15,25 @@ STAGES = ((128, 3, 1), (256, 3, 2), (512, 2, 2))
 class BasicBlock(nn.Module):
     """conv-tdBN-neuron-conv-tdBN, plus the input (1x1 conv-tdBN where shapes differ), neuron.
 
-    Both summed branches are normalised to a variance of one half.
+    Normalised branches of the sum have a variance of one half; an identity shortcut adds spikes.
     """
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, stride: int) -> None:
         super().__init__()
         inputs, height, width = shape
         self.shape: Shape = (channels, -(-height // stride), -(-width // stride))
+        inner, outer = neuron(self.shape), neuron(self.shape)
         self.branch = nn.Sequential(
-            conv_norm(inputs, channels, stride=stride),
-            neuron(self.shape),
-            conv_norm(channels, channels, alpha=RESIDUAL),
+            conv_norm(inputs, channels, inner, stride=stride),
+            inner,
+            conv_norm(channels, channels, outer, alpha=RESIDUAL),
         )
         self.shortcut: nn.Module = nn.Identity()
         if self.shape != shape:
-            self.shortcut = conv_norm(inputs, channels, kernel=1, stride=stride, alpha=RESIDUAL)
-        self.neuron = neuron(self.shape)
+            self.shortcut = conv_norm(
+                inputs, channels, outer, kernel=1, stride=stride, alpha=RESIDUAL
+            )
+        self.neuron = outer
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.neuron(self.branch(x) + self.shortcut(x))
@@ -63,7 +66,8 @@ class ResNet19(SpikingNetwork):
 
         channels, height, breadth = shape
         current: Shape = (scaled(64), height, breadth)
-        body = nn.Sequential(conv_norm(channels, current[0]), neuron(current))
+        cells = neuron(current)
+        body = nn.Sequential(conv_norm(channels, current[0], cells), cells)
         for stage_width, blocks, first_stride in STAGES:
             for i in range(blocks):
                 stride = first_stride if i == 0 else 1
@@ -72,7 +76,8 @@ class ResNet19(SpikingNetwork):
                 current = block.shape
         body.append(TimeDistributed(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
         hidden = scaled(256)
-        body.extend([linear_norm(current[0], hidden), neuron((hidden,))])
+        cells = neuron((hidden,))
+        body.extend([linear_norm(current[0], hidden, cells), cells])
         self.body = body
         self.head = TimeDistributed(nn.Linear(hidden, classes))
 

@@ -39,9 +39,9 @@ class VGGSNN(SpikingNetwork):
                 current = halved(current)
             else:
                 channels = max(1, round(width * layer))
-                body.append(conv_norm(current[0], channels))
-                current = (channels, current[1], current[2])
-                body.append(neuron(current))
+                cells = neuron((channels, *current[1:]))
+                body.extend([conv_norm(current[0], channels, cells), cells])
+                current = (channels, *current[1:])
         self.body = body
         features = current[0] * current[1] * current[2]
         self.head = TimeDistributed(nn.Flatten(), nn.Linear(features, classes))

@@ -58,8 +58,8 @@ class AdLIF(Neuron):
         u[t] = alpha (u[t-1] - V_th s[t-1]) + (1 - alpha)(x[t] - w[t])
         s[t] = H(u[t] - V_th)
 
-    The reset is part of the equation, a step later than the spike; `reset` is not used and only its
-    default is accepted. The second state of a pair `u, s` is the last spike.
+    The reset is part of the equation, a step later than the spike, so the last spike is a state and
+    there is no option for a reset.
 
     Args:
         features, **options: as for `Neuron`.
@@ -84,8 +84,9 @@ class AdLIF(Neuron):
         learn: bool = True,
         **options: Any,
     ) -> None:
-        if options.get("reset", "hard") != "hard":
-            raise ValueError(f"reset: AdLIF has its own, expected none, got {options['reset']!r}")
+        for name, default in (("reset", "hard"), ("detach_reset", False)):
+            if options.get(name, default) != default:
+                raise ValueError(f"{name}: AdLIF has its own reset, got {options[name]!r}")
         super().__init__(features, **options)
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not 0 <= value <= 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
@@ -42,7 +43,7 @@ class Neuron(nn.Module):
             the features) or one a `"neuron"`.
         threshold: firing threshold `V_th`; a neuron fires where `h >= V_th`.
         learn_threshold: train it.
-        surrogate: the spike function; a `Triangle` of width 1 unless the neuron says otherwise.
+        surrogate: the spike function, copied; a `Triangle` of width 1 unless the neuron says other.
         reset: `"hard"` (to zero), `"soft"` (subtract the threshold), `"none"`, or a `Reset`.
         detach_reset: cut the gradient through the reset.
         learn_initial: train the states that a sequence starts from.
@@ -55,6 +56,9 @@ class Neuron(nn.Module):
     """
 
     states: ClassVar[tuple[str, ...]] = ("u",)
+    """Names of the states; the first is the membrane potential, which pictures, fixed points and
+    derived windows are about."""
+
     initial: ClassVar[dict[str, float]] = {}
     """Values that states start from; those not named start from 0."""
 
@@ -80,11 +84,17 @@ class Neuron(nn.Module):
         self.per = per
         self.backend = backend
         self._parameter_shape()
-        if threshold <= 0:
+        if not threshold > 0:
             raise ValueError(f"threshold: expected a positive number, got {threshold}")
         self.threshold = self.parameter(threshold, learn=learn_threshold)
-        self.spike = Triangle() if surrogate is None else surrogate
-        self.reset = make_reset(reset, detach_reset)
+        # Copies: a factory with options hands the same objects to every layer.
+        self.spike = Triangle() if surrogate is None else copy.deepcopy(surrogate)
+        self.reset = copy.deepcopy(make_reset(reset, detach_reset))
+        if self.spike.width.ndim and self.spike.width.shape != self.threshold.shape:
+            raise ValueError(
+                f"surrogate: expected a width of one number or of shape "
+                f"{tuple(self.threshold.shape)} (per={per!r}), got {tuple(self.spike.width.shape)}"
+            )
         for name in self.states:
             start = self.parameter(self.initial.get(name, 0.0), learn=learn_initial)
             setattr(self, f"{name}_0", start)
@@ -215,6 +225,8 @@ class Neuron(nn.Module):
             got = f"{len(state)} entries" if isinstance(state, tuple) else type(state).__name__
             raise ValueError(f"state: expected a tuple of ({', '.join(self.states)}), got {got}")
         for name, value in zip(self.states, state, strict=True):
+            if not isinstance(value, Tensor):
+                raise TypeError(f"state: {name} expected a tensor, got {type(value).__name__}")
             if value.shape != x.shape[1:]:
                 raise ValueError(
                     f"state: {name} expected shape {tuple(x.shape[1:])}, as one step of x, "

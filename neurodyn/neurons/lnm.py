@@ -68,12 +68,14 @@ class LNM(Neuron):
         if tau <= 0:
             raise ValueError(f"tau: expected a positive number of timesteps, got {tau}")
         self.degree, self.form, self.clip = degree, form, clip
-        self.clip_range, self.rate = float(clip_range), 1 / tau
-        self.operations = (degree, degree)  # type: ignore[misc]
-        self.c = nn.ParameterList(self.parameter(value) for value in self._start(start))
+        self.clip_range = float(clip_range)
+        self.rate = self.parameter(1 / tau, learn=False)
+        if clip != "smooth":
+            self.operations = (degree, degree)  # type: ignore[misc]
+        self.c = nn.ParameterList(self.parameter(value) for value in self._start(start, 1 / tau))
         self.c.requires_grad_(learn)
 
-    def _start(self, start: str | Sequence[float]) -> list[float]:
+    def _start(self, start: str | Sequence[float], rate: float) -> list[float]:
         """The coefficients to start from, in this neuron's form."""
         if not isinstance(start, str):
             if len(start) != self.degree + 1:
@@ -86,10 +88,10 @@ class LNM(Neuron):
             raise unknown("start", start, ("lif", "qif"))
         if start == "qif" and self.degree < 2:
             raise ValueError(f"start: 'qif' needs degree >= 2, got {self.degree}")
-        change = [0.0, -self.rate] if start == "lif" else list(QIF_START)
+        change = [0.0, -rate] if start == "lif" else list(QIF_START)
         change += [0.0] * (self.degree + 1 - len(change))
         if self.form == "euler":
-            return [value / self.rate for value in change]
+            return [value / rate for value in change]
         return [value + (k == 1) for k, value in enumerate(change)]
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
@@ -116,11 +118,12 @@ class LNM(Neuron):
     def variance(self, *, with_reset: bool = False) -> Tensor:
         """`V_th^2 + Var[F(U)]`, `U ~ N(0, V_th^2)`; for degree 3 that is
 
-        `s^2 + d1^2 s^2 + 2 d2^2 s^4 + 6 d1 d3 s^4 + 15 d3^2 s^6` with `s = V_th`. The clip is left
-        out of it. Not in the paper, which has no analytic window: our extension.
+        `s^2 + d1^2 s^2 + 2 d2^2 s^4 + 6 d1 d3 s^4 + 15 d3^2 s^6` with `s = V_th`. With a clip,
+        which the closed form knows nothing of, it is integrated numerically. Not in the paper,
+        which has no analytic window: our extension.
         """
-        if with_reset:
-            return super().variance(with_reset=True)
+        if with_reset or self.clip != "none":
+            return super().variance(with_reset=with_reset)
         return self.threshold**2 + polynomial_variance(self.map_coefficients(), self.threshold)
 
     def extra_repr(self) -> str:

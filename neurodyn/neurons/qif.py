@@ -59,8 +59,8 @@ class QIF(Neuron):
         return self.fire(u + self.a * (v - self.u1) * (v - self.u2) + x)
 
     def variance(self, *, with_reset: bool = False) -> Tensor:
-        """`V_th^2 (1 + (1 - a (u1 + u2))^2 + 2 a^2 V_th^2)` (without `lower`)."""
-        if with_reset:
-            return super().variance(with_reset=True)
+        """`V_th^2 (1 + (1 - a (u1 + u2))^2 + 2 a^2 V_th^2)`; with `lower`, numerically."""
+        if with_reset or self.lower is not None:
+            return super().variance(with_reset=with_reset)
         power = self.threshold**2
         return power * (1 + (1 - self.a * (self.u1 + self.u2)) ** 2 + 2 * self.a**2 * power)

@@ -61,8 +61,11 @@ class CubaLIF(Neuron):
             )
         if low < high and self.per == "layer":
             raise ValueError(f"{name}: a spread {tau} needs per='channel' or per='neuron'")
-        where = torch.rand(self.threshold.shape, dtype=torch.float64)
-        return torch.log(torch.expm1(low * (high / low) ** where - 1))
+        above = torch.full(self.threshold.shape, low - 1, dtype=torch.float64)
+        if low < high:
+            where = torch.rand(self.threshold.shape, dtype=torch.float64)
+            above = low * (high / low) ** where - 1
+        return above + torch.log(-torch.expm1(-above))
 
     @property
     def tau_mem(self) -> Tensor:
@@ -123,6 +126,8 @@ class MultiTimescale(CubaLIF):
         reset: str | Reset | None = None,
         **options: Any,
     ) -> None:
+        if options.get("learn_threshold"):
+            raise ValueError("learn_threshold: here the threshold is a state; use learn_initial")
         if not 0 < decay < 1:
             raise ValueError(f"decay: expected a share between 0 and 1, got {decay}")
         super().__init__(

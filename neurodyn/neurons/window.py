@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 NODES = 48
 SAMPLES, STEPS = 4096, 4
+GOLDEN = 1.1673039782614187
+"""The root of `x^(STEPS + 1) = x + 1`."""
 
 
 def membrane_variance(neuron: Neuron, *, with_reset: bool = False) -> Tensor:
@@ -47,7 +49,8 @@ def membrane_variance(neuron: Neuron, *, with_reset: bool = False) -> Tensor:
         state[0] = points[0]
     h = neuron.charge(points[-1], *state)[0]
     mean = (weights * h).sum(0)
-    return (weights * (h - mean) ** 2).sum(0)
+    variance: Tensor = (weights * (h - mean) ** 2).sum(0)
+    return variance
 
 
 def polynomial_variance(coefficients: list[Tensor], scale: Tensor) -> Tensor:
@@ -76,6 +79,7 @@ def _normal_grid() -> tuple[Tensor, Tensor]:
 @lru_cache
 def _normal_samples() -> tuple[Tensor, Tensor]:
     """Quasi-random standard normals `(STEPS, SAMPLES)` and their equal weights."""
-    sobol = torch.quasirandom.SobolEngine(STEPS, scramble=True, seed=0)
-    uniform = sobol.draw(SAMPLES, dtype=torch.float64).clamp(1e-9, 1 - 1e-9)
-    return torch.special.ndtri(uniform).T, torch.full((SAMPLES,), 1 / SAMPLES)
+    # Multiples of the powers of the generalised golden ratio fill the unit cube evenly.
+    ratio = torch.tensor(GOLDEN, dtype=torch.float64) ** -torch.arange(1, STEPS + 1)[:, None]
+    uniform = (0.5 + ratio * torch.arange(1, SAMPLES + 1)) % 1
+    return torch.special.ndtri(uniform), torch.full((SAMPLES,), 1 / SAMPLES)

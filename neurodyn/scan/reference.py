@@ -24,6 +24,11 @@ def scan_reference(
     # unbind, not x[t]: the backward of an index writes zeros of the whole sequence at every step.
     for now in zip(*(sequence.unbind(0) for sequence in inputs), strict=True):
         result = step(*now, *current)
+        if not isinstance(result, tuple) or len(result) <= n_states:
+            got = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+            raise ValueError(
+                f"step: expected a tuple of outputs and {n_states} new states, got {got}"
+            )
         n_outputs = len(result) - n_states
         outputs.append(result[:n_outputs])
         current = result[n_outputs:]

@@ -86,7 +86,8 @@ def trace(
     names = _distinct([*names, *(_identifier(known[id(tensor)]) for tensor in tensors)])
 
     def scalar() -> Tensor:
-        return torch.full((), 0.5, dtype=dtype, requires_grad=True)
+        with torch.inference_mode(False):
+            return torch.full((), 0.5, dtype=dtype, requires_grad=True)
 
     leaves = [scalar() for _ in names]
     twin = _twin(cell, dict(zip(map(id, tensors), leaves[n_inputs + n_states :], strict=True)))

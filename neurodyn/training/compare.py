@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
+import re
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,11 @@ from neurodyn.analysis.pictures import plot_dynamics
 from neurodyn.training.entrant import Entrant
 from neurodyn.training.provenance import provenance, write_json
 from neurodyn.training.recipe import Recipe
-from neurodyn.training.report import write_report
+from neurodyn.training.report import validation_curve, write_report
+
+OURS = ("--seed_everything", "--checkpoint", "--last", "--trainer.logger")
+PLACE = re.compile(r"\s+(root|download|devices|accelerator): ")
+"""Settings that say where a run happens and not what it is."""
 
 
 @dataclass
@@ -45,8 +49,8 @@ class Result:
 def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: Path) -> str:
     """Train every neuron over every seed; write table, pictures and provenance; return the table.
 
-    Runs that are finished in `folder` are not run again and interrupted ones go on from their last
-    epoch, provided that recipe and options are the same.
+    Runs that are finished in `folder` are not run again, interrupted ones go on from their last
+    epoch. A run that was made with other settings is an error: nothing is overwritten.
 
     Args:
         recipe: command-line arguments of a recipe, such as `["--config", "digits"]`.
@@ -54,6 +58,11 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
         seeds: number of seeds, 0, 1, ...
         folder: run folder.
     """
+    for argument in recipe:
+        if argument.startswith(OURS):
+            raise ValueError(f"{argument.split('=')[0]}: compare sets this itself")
+    if not neurons:
+        raise ValueError("neurons: expected at least one")
     if seeds < 1:
         raise ValueError(f"seeds: expected at least 1, got {seeds}")
     entrants = [Entrant.parse(text) for text in neurons]
@@ -61,7 +70,7 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
         raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
     for entrant in entrants:
         # A mistake in the last one's options shows now, and not after the others' training.
-        Run(entrant, 0, recipe, folder)
+        Run(entrant, 0, recipe, folder).check()
     write_json(folder / "provenance.json", {**provenance(), "seeds": list(range(seeds))})
     results, curves = [], dict[str, list[Path]]()
     with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
@@ -85,18 +94,34 @@ class Run:
         quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
         self.cli = Recipe([*arguments, *quiet], run=False)
         self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
-        self.fingerprint = hashlib.sha256(self.config.encode()).hexdigest()[:16]
-        self.epochs = self.cli.trainer.max_epochs or 1
+        lasting = [line for line in self.config.splitlines() if not PLACE.match(line)]
+        self.fingerprint = hashlib.sha256("\n".join(lasting).encode()).hexdigest()[:16]
+        self.epochs = int(self.cli.trainer.max_epochs or 0)
+
+    def check(self) -> None:
+        """Refuse settings that cannot work, or that differ from those the run was begun with."""
+        if self.cli.datamodule.validation == 0:
+            raise ValueError("data.validation: a comparison selects the epoch on validation images")
+        if self.epochs < 1:
+            raise ValueError(f"trainer.max_epochs: expected at least 1, got {self.epochs}")
+        marker = self.home / "fingerprint"
+        if marker.is_file() and marker.read_text() != self.fingerprint:
+            raise ValueError(
+                f"out: {self.home} holds a run with other settings (its config.yaml has them); "
+                "choose another folder, or delete that one"
+            )
 
     def finish(self, bar: tqdm[Any]) -> Result:
         """The result: read if the run is finished, else trained, from where it stopped."""
+        self.check()
         done = self.home / "result.json"
-        if done.is_file() and self._same():
+        if done.is_file():
             bar.update(self.epochs)
             return Result(**json.loads(done.read_text()))
+        self.home.mkdir(parents=True, exist_ok=True)
+        (self.home / "config.yaml").write_text(self.config)
+        (self.home / "fingerprint").write_text(self.fingerprint)
         last = self.home / "last.ckpt"
-        if not self._same():
-            self._clear()
         trainer, model, data = self.cli.trainer, self.cli.model, self.cli.datamodule
         best = ModelCheckpoint(
             self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
@@ -114,13 +139,14 @@ class Run:
         resume = last if last.is_file() else None
         trainer.fit(model, data, ckpt_path=resume, weights_only=True)
         seconds = time.perf_counter() - start
-        score = trainer.test(model, data, ckpt_path="best", verbose=False, weights_only=True)[0]
-        assert best.best_model_score is not None
+        # By path: a callback remembers where the folder was before somebody moved it.
+        chosen = self.home / "best.ckpt"
+        score = trainer.test(model, data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
         result = Result(
             neuron=self.entrant.label,
             seed=self.seed,
             accuracy=100 * score["test_accuracy"],
-            val_accuracy=100 * best.best_model_score.item(),
+            val_accuracy=max(validation_curve(self.home / "log")),
             firing_rate=score["firing_rate"],
             sops=score["sops"],
             energy_nJ=score["energy_nJ"],
@@ -132,19 +158,6 @@ class Run:
         picture.savefig(self.home / "dynamics.png", dpi=150)
         write_json(done, asdict(result))
         return result
-
-    def _same(self) -> bool:
-        marker = self.home / "fingerprint"
-        return marker.is_file() and marker.read_text() == self.fingerprint
-
-    def _clear(self) -> None:
-        """Begin anew: nothing of a run with other settings may be left beside this one's."""
-        for name in ("result.json", "last.ckpt", "best.ckpt"):
-            (self.home / name).unlink(missing_ok=True)
-        shutil.rmtree(self.home / "log", ignore_errors=True)
-        self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "config.yaml").write_text(self.config)
-        (self.home / "fingerprint").write_text(self.fingerprint)
 
 
 class _Bar(L.Callback):

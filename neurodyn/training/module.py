@@ -25,7 +25,7 @@ class Classifier(L.LightningModule):
             `(T, B, ...)`, pass as they are.
         readout: what turns outputs over time into scores.
         loss: "readout" is cross-entropy on the scores; "tet" the TET loss on every step.
-        tet_weight: weight of TET's regulariser.
+        tet_weight: weight of TET's regulariser; .05 unless given.
         label_smoothing: of the cross-entropy.
         optim: optimiser and schedule.
     """
@@ -37,13 +37,17 @@ class Classifier(L.LightningModule):
         timesteps: int = 4,
         readout: Literal["mean", "last", "max", "leaky"] = "mean",
         loss: Literal["readout", "tet"] = "readout",
-        tet_weight: float = 0.05,
+        tet_weight: float | None = None,
         label_smoothing: float = 0.0,
         optim: OptimConfig = OptimConfig(),  # noqa: B008 - jsonargparse reads the default
     ) -> None:
         super().__init__()
         if timesteps < 1:
             raise ValueError(f"timesteps: expected at least 1, got {timesteps}")
+        if loss == "tet" and readout == "leaky":
+            raise ValueError("readout: the TET loss would leave a leaky read-out untrained")
+        if loss != "tet" and tet_weight is not None:
+            raise ValueError(f"tet_weight: only loss='tet' has one, got loss={loss!r}")
         self.network = network
         self.timesteps = timesteps
         self.optim = optim
@@ -51,7 +55,9 @@ class Classifier(L.LightningModule):
         self.readout: nn.Module = Leaky(classes) if readout == "leaky" else simple[readout]()
         self.loss: nn.Module
         if loss == "tet":
-            self.loss = TETLoss(weight=tet_weight, label_smoothing=label_smoothing)
+            self.loss = TETLoss(
+                weight=0.05 if tet_weight is None else tet_weight, label_smoothing=label_smoothing
+            )
         else:
             self.loss = ReadoutLoss(self.readout, label_smoothing=label_smoothing)
         self.accuracy = nn.ModuleDict(
@@ -60,8 +66,12 @@ class Classifier(L.LightningModule):
         self.meter = ActivityMeter(network)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs over time, of images `(B, C, H, W)` or of sequences `(T, B, ...)`."""
-        out: Tensor = self.network(repeat(x, self.timesteps) if x.ndim == 4 else x)
+        """Outputs over time, of images or of sequences of them.
+
+        What is an image follows from the network's `shape`; without one, `(B, C, H, W)` is.
+        """
+        frame = getattr(self.network, "shape", (0, 0, 0))
+        out: Tensor = self.network(repeat(x, self.timesteps) if x.ndim == len(frame) + 1 else x)
         return out
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
@@ -99,8 +109,14 @@ class Classifier(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self, self.optim)
-        steps, epochs = self.trainer.estimated_stepping_batches, self.trainer.max_epochs or 1
-        schedule = make_schedule(optimizer, self.optim, int(steps), epochs)
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ValueError(
+                "trainer.max_epochs: the learning rate falls over the whole training, so "
+                "its length has to be known: give max_epochs or max_steps"
+            )
+        batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        schedule = make_schedule(optimizer, self.optim, int(steps), batches)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

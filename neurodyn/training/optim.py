@@ -70,13 +70,15 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     return AdamW(groups, lr=config.lr)
 
 
-def make_schedule(optimizer: Optimizer, config: OptimConfig, steps: int, epochs: int) -> LambdaLR:
+def make_schedule(
+    optimizer: Optimizer, config: OptimConfig, steps: int, steps_per_epoch: float
+) -> LambdaLR:
     """Linear warm-up, then a cosine to zero, stepped once a batch.
 
     A function of the step alone, so that a training that is resumed for more epochs than it was
     planned for follows the longer schedule.
     """
-    warmup = min(round(config.warmup * steps / max(epochs, 1)), steps - 1)
+    warmup = min(round(config.warmup * steps_per_epoch), steps - 1)
 
     def factor(step: int) -> float:
         if step < warmup:

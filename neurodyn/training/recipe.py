@@ -35,7 +35,8 @@ def find_recipe(name: str) -> Path:
     if path.is_file():
         return path
     # `recipes/digits.yaml` means the packaged recipe too, wherever the command is run.
-    if path.stem not in recipe_names():
+    elsewhere = path.parent not in (Path(), Path("recipes"))
+    if elsewhere or path.suffix not in ("", ".yaml") or path.stem not in recipe_names():
         raise unknown("config", name, recipe_names())
     return recipe_folder() / f"{path.stem}.yaml"
 

@@ -80,6 +80,8 @@ def validation_curve(log: Path) -> list[float]:
     """Validation accuracy in percent, by epoch, from the logs of a run and its resumptions."""
     accuracy: dict[int, float] = {}
     for part in sorted(log.glob("version_*"), key=lambda path: int(path.name.split("_")[1])):
+        if not (part / "metrics.csv").is_file():
+            continue  # interrupted before its first epoch was written
         with (part / "metrics.csv").open(newline="") as file:
             for row in csv.DictReader(file):
                 if row.get("val_accuracy"):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(ArithmeticError):
     """A loss or gradient that is NaN or infinite."""
 
 

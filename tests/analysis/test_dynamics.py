@@ -5,7 +5,7 @@ import torch
 from neurodyn.analysis import family, fixed_points, membrane_map
 from neurodyn.analysis.pictures import plot_curves, plot_dynamics
 from neurodyn.models import ConvNet
-from neurodyn.neurons import LIF, LNM, PLIF, QIF
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF
 
 
 def test_map_of_lif_is_a_line():
@@ -68,9 +68,16 @@ def test_families(neuron, name):
     assert family(neuron) == name
 
 
-def test_fixed_points_need_one_set_of_parameters():
+@pytest.mark.parametrize("look", [fixed_points, family])
+def test_one_set_of_parameters_is_needed(look):
     with pytest.raises(ValueError, match="expected per='layer'"):
-        fixed_points(LIF(3, per="neuron"))
+        look(LIF(3, per="neuron"))
+
+
+def test_a_line_of_fixed_points_is_not_a_list_of_points():
+    assert fixed_points(IF()) == []
+    assert fixed_points(LNM(start=(0.0, 0.0, 0.0, 0.0))) == []
+    assert len(fixed_points(QIF().bfloat16())) == 2
 
 
 @pytest.mark.parametrize("per", ["layer", "channel"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from neurodyn.analysis import ActivityMeter
-from neurodyn.layers import repeat
+from neurodyn.layers import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d, repeat
 from neurodyn.models import VGGSNN, ConvNet, ResNet19, resnet19
 from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron, neurons_of
 
@@ -49,6 +49,21 @@ def test_sizes_of_the_published_networks(net, gigaops, meganeurons):
 def test_parameters_of_resnet19():
     """12.63 M, as the literature has it."""
     assert sum(p.numel() for p in resnet19().parameters()) / 1e6 == pytest.approx(12.63, abs=5e-3)
+
+
+@pytest.mark.parametrize("make", SMALL)
+def test_norms_are_at_the_level_of_the_threshold(make):
+    net = make(partial(LIF, threshold=0.5))
+    norms = [m for m in net.modules() if isinstance(m, TDBatchNorm1d | TDBatchNorm2d)]
+    levels = {round(norm.weight.max().item(), 4) for norm in norms}
+    assert levels <= {0.5, round(0.5 * RESIDUAL, 4)}
+    assert 0.5 in levels
+
+
+def test_summed_branches_share_the_variance():
+    block = ResNet19(width=0.05).body[2]
+    assert block.branch[2][1].weight[0].item() == pytest.approx(RESIDUAL)
+    assert block.shortcut[1].weight[0].item() == pytest.approx(RESIDUAL)
 
 
 def test_bad_shapes():

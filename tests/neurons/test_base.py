@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron, dynamics_parameters
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset, Neuron, dynamics_parameters
+from neurodyn.surrogate import Triangle
 
 ALL = [IF, LIF, PLIF, QIF, LNM]
 
@@ -206,3 +207,40 @@ def test_features_that_do_not_fit():
 def test_a_neuron_without_a_step():
     with pytest.raises(NotImplementedError, match="Neuron does not define its step"):
         Neuron()(torch.zeros(1, 1))
+
+
+def test_layers_share_no_spike_or_reset():
+    """A factory with options hands the same objects to every neuron that it makes."""
+    shared = {"surrogate": Triangle(0.8, learn=True), "reset": HardReset(0.1, learn=True)}
+    one, two = LIF(**shared), LIF(**shared)
+    assert one.spike is not two.spike
+    assert one.reset.value is not two.reset.value
+
+
+def test_widths_have_the_granularity_of_the_neuron():
+    width = torch.tensor([0.5, 1.0, 2.0, 4.0])
+    with pytest.raises(ValueError, match=r"surrogate: expected a width of .*\(4, 1, 1\)"):
+        LIF((4, 4, 4), per="channel", surrogate=Triangle(width))
+    LIF((4, 4, 4), per="channel", surrogate=Triangle(width.reshape(4, 1, 1)))
+
+
+def test_first_call_under_inference_mode():
+    class Fresh(Neuron):
+        def step(self, x, u):
+            return self.fire(0.123 * u + x)
+
+    with torch.inference_mode():
+        Fresh()(torch.randn(4, 3))
+    neuron = Fresh()
+    neuron(torch.randn(4, 3, requires_grad=True)).sum().backward()
+
+
+def test_a_step_that_forgets_its_state():
+    class Forgetful(Neuron):
+        def step(self, x, u):
+            return self.spike(u + x - 1)
+
+    with pytest.raises(ValueError, match="step: expected a tuple of outputs and 1 new states"):
+        Forgetful(backend="reference")(torch.zeros(3, 2, 4))
+    with pytest.raises(ValueError, match="step: expected a tuple of outputs and 1 new states"):
+        Forgetful()(torch.zeros(3, 2, 4))

@@ -76,10 +76,12 @@ def test_learned_reset_value():
     assert neuron.reset.value.grad.item() == pytest.approx(1.5)
 
 
-def test_lnm_of_degree_one_is_lif_to_the_last_bit():
-    x = 2 * torch.randn(50, 7, 5, requires_grad=True)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lnm_of_degree_one_is_lif_to_the_last_bit(dtype):
+    x = 2 * torch.randn(50, 7, 5, dtype=dtype, requires_grad=True)
     for tau in (2.0, 3.0):
-        lnm, lif = LNM(degree=1, clip="none", tau=tau), LIF(tau=tau)
+        lnm = LNM(degree=1, clip="none", tau=tau, backend="reference").to(dtype)
+        lif = LIF(tau=tau, backend="reference").to(dtype)
         ours, theirs = lnm.record(x), lif.record(x)
         assert torch.equal(ours["spikes"], theirs["spikes"])
         assert torch.equal(ours["u"], theirs["u"])

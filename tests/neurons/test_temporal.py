@@ -42,7 +42,7 @@ def test_adlif():
         return float(u >= 1), u, w, float(u >= 1)
 
     check(AdLIF(alpha=0.6, beta=0.9, a=0.1, b=0.2), 4 * inputs(), [0.0, 0.0, 0.0], step)
-    with pytest.raises(ValueError, match="reset: AdLIF has its own"):
+    with pytest.raises(ValueError, match="reset: AdLIF has its own reset"):
         AdLIF(reset="soft")
 
 

@@ -32,7 +32,7 @@ def test_numbers_of_the_papers():
     assert LIF(tau=2.0).variance().item() == pytest.approx(1.25), "LSG: V_th^2 (1 + lambda^2)"
     d1, d2, d3 = 0.5, 0.3, -0.1
     expected = 1 + d1**2 + 2 * d2**2 + 6 * d1 * d3 + 15 * d3**2
-    lnm = LNM(form="absorbed", start=(0.2, d1, d2, d3))
+    lnm = LNM(form="absorbed", start=(0.2, d1, d2, d3), clip="none")
     assert lnm.variance().item() == pytest.approx(expected)
 
 
@@ -45,14 +45,25 @@ def test_with_reset_agrees_with_simulation(neuron):
     torch.testing.assert_close(derived, simulated, rtol=0.02, atol=0)
 
 
-def test_quadrature_sees_the_clip():
-    """Unlike the closed form, which leaves it out."""
-    steep = {"start": (0.0, -1.0, 0.0, -1.0), "clip_range": 1.0}
-    x, u = torch.randn(2, 400_000).unbind(0)
-    neuron = LNM(**steep)
-    torch.testing.assert_close(
-        Neuron.variance(neuron), neuron.charge(x, u)[0].var(), rtol=0.02, atol=0
-    )
+@pytest.mark.parametrize("clip", ["hard", "smooth", "none"])
+def test_variance_sees_the_clip(clip):
+    neuron = LNM(start=(0.0, -1.0, 0.5, -0.5), clip=clip, clip_range=1.0)
+    x, u = torch.randn(2, 1_000_000).unbind(0)
+    simulated = neuron.charge(x, u)[0].var()
+    torch.testing.assert_close(neuron.variance(), simulated, rtol=0.02, atol=0)
+    with_floor = QIF(lower=0.0)
+    simulated = with_floor.charge(x, u)[0].var()
+    torch.testing.assert_close(with_floor.variance(), simulated, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("option", ["derived", "derived-reset"])
+@pytest.mark.parametrize("neuron", [QIF, LNM])
+def test_derived_windows_compile_in_one_graph(neuron, option):
+    torch._dynamo.reset()
+    neuron = neuron(surrogate=Rectangle(option))
+    x = torch.randn(3, 2, 5)
+    compiled = torch.compile(neuron, fullgraph=True, backend="aot_eager")
+    assert torch.equal(compiled(x), neuron(x))
 
 
 @pytest.mark.parametrize("option", ["derived", "derived-reset"])

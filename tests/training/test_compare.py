@@ -1,11 +1,13 @@
 import json
 import re
+import shutil
 
 import pytest
 import torch
 
 from neurodyn.training.compare import compare
 from neurodyn.training.entrant import Entrant
+from neurodyn.training.recipe import Recipe
 from neurodyn.training.report import markdown_table, validation_curve
 
 TINY = [
@@ -68,12 +70,46 @@ def test_finished_runs_are_not_run_again(finished):
     assert [path.stat().st_mtime_ns for path in results] == before
 
 
-def test_other_settings_are_run_again(finished, tmp_path):
+def test_other_settings_overwrite_nothing(finished):
+    folder, table = finished
+    with pytest.raises(ValueError, match=r"out: .*holds a run with other settings"):
+        compare([*TINY, "--model.optim.lr=0.01"], ["lif"], 2, folder)
+    elsewhere = [*TINY, "--data.root=/somewhere/else"]
+    assert compare(elsewhere, ["lif", "lnm:degree=2"], 2, folder) == table, "a place is no setting"
+
+
+def test_the_tested_weights_are_those_of_the_best_epoch(tmp_path):
+    settings = ["--config=digits", "--data.limit=300", "--model.network.widths=[4,6]"]
+    settings += ["--trainer.max_epochs=5", "--model.optim.lr=0.2", "--data.validation=30"]
+    compare(settings, ["lif"], 1, tmp_path)
+    home = tmp_path / "lif" / "seed-0"
+    result = json.loads((home / "result.json").read_text())
+    curve = validation_curve(home / "log")
+    best = torch.load(home / "best.ckpt", weights_only=True)
+    assert best["epoch"] == curve.index(max(curve)) != len(curve) - 1, "the last is not the best"
+    assert result["val_accuracy"] == pytest.approx(max(curve))
+    quiet = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
+    again = Recipe([*settings, *quiet, "--model.network.neuron=LIF"], run=False)
+    again.model.load_state_dict(best["state_dict"])
+    (score,) = again.trainer.test(again.model, again.datamodule, verbose=False)
+    assert 100 * score["test_accuracy"] == pytest.approx(result["accuracy"])
+
+
+def test_a_moved_folder_can_be_finished(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path / "moved")
+    for result in (tmp_path / "moved").rglob("result.json"):
+        result.unlink()
+    compare(TINY, ["lif"], 2, tmp_path / "moved")
+    one, two = (f / "lif" / "seed-1" / "result.json" for f in (folder, tmp_path / "moved"))
+    one, two = json.loads(one.read_text()), json.loads(two.read_text())
+    assert one["accuracy"] == two["accuracy"]
+
+
+def test_a_run_that_never_finished_an_epoch(tmp_path):
+    (tmp_path / "lif" / "seed-0" / "log" / "version_0").mkdir(parents=True)
     compare(TINY, ["lif"], 1, tmp_path)
-    first = json.loads((tmp_path / "lif" / "seed-0" / "result.json").read_text())
-    compare([*TINY, "--model.optim.lr=0.01"], ["lif"], 1, tmp_path)
-    second = json.loads((tmp_path / "lif" / "seed-0" / "result.json").read_text())
-    assert first["fingerprint"] != second["fingerprint"]
+    assert (tmp_path / "curves.png").is_file()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monkeypatch):
@@ -122,6 +158,12 @@ def test_bad_arguments(tmp_path):
         compare(TINY, ["lif"], 0, tmp_path)
     with pytest.raises(ValueError, match="neurons: expected different ones"):
         compare(TINY, ["lif", "lif"], 1, tmp_path)
+    with pytest.raises(ValueError, match="neurons: expected at least one"):
+        compare(TINY, [], 1, tmp_path)
+    with pytest.raises(ValueError, match="--seed_everything: compare sets this itself"):
+        compare([*TINY, "--seed_everything=7"], ["lif"], 1, tmp_path)
+    with pytest.raises(ValueError, match=r"data\.validation: a comparison selects"):
+        compare([*TINY, "--data.validation=0"], ["lif"], 1, tmp_path)
     with pytest.raises(ValueError, match="Did you mean 'degree'"):
         compare(TINY, ["lif", "lnm:degre=2"], 1, tmp_path)
     assert not files(tmp_path), "a mistake in the last entrant shows before anything runs"

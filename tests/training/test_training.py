@@ -35,7 +35,8 @@ def test_groups():
     assert list(groups) == ["weights", "norms and biases", "dynamics"]
     assert len(groups["dynamics"]["params"]) == 8
     assert groups["dynamics"]["lr"] == pytest.approx(0.05)
-    assert groups["dynamics"]["weight_decay"] == 0
+    decays = {name: group["weight_decay"] for name, group in groups.items()}
+    assert decays == {"weights": 0.01, "norms and biases": 0, "dynamics": 0}
     assert all(p.ndim > 1 for p in groups["weights"]["params"])
     counted = sum(len(g["params"]) for g in groups.values())
     assert counted == len(list(small().parameters()))
@@ -45,7 +46,7 @@ def test_groups():
 def test_schedule_rises_and_falls(name):
     config = OptimConfig(name=name, lr=1.0, warmup=2)
     optimizer = make_optimizer(nn.Linear(2, 2), config)
-    schedule = make_schedule(optimizer, config, steps=100, epochs=10)
+    schedule = make_schedule(optimizer, config, steps=100, steps_per_epoch=10)
     rates = []
     for _ in range(100):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -60,9 +61,27 @@ def test_schedule_rises_and_falls(name):
 @pytest.mark.parametrize("readout", ["mean", "last", "max", "leaky"])
 @pytest.mark.parametrize("loss", ["readout", "tet"])
 def test_every_readout_and_loss_trains(readout, loss):
+    if (readout, loss) == ("leaky", "tet"):
+        with pytest.raises(ValueError, match="would leave a leaky read-out untrained"):
+            small(readout=readout, loss=loss)
+        return
     model = small(readout=readout, loss=loss)
     model.loss(model(torch.randn(4, 1, 8, 8)), torch.tensor([0, 1, 2, 3])).backward()
     assert model.network.body[0][0].weight.grad.abs().sum() > 0
+
+
+def test_loss_options_reach_the_loss():
+    assert small(loss="tet", tet_weight=0.3, label_smoothing=0.1).loss.weight == 0.3
+    assert small(loss="tet", label_smoothing=0.1).loss.label_smoothing == 0.1
+    assert small(label_smoothing=0.2).loss.label_smoothing == 0.2
+    with pytest.raises(ValueError, match="tet_weight: only loss='tet' has one"):
+        small(tet_weight=0.1)
+
+
+def test_a_schedule_needs_an_end():
+    run = L.Trainer(max_epochs=-1, logger=False, enable_progress_bar=False, accelerator="cpu")
+    with pytest.raises(ValueError, match="its length has to be known"):
+        run.fit(small(), Digits(limit=200))
 
 
 def test_sequences_pass_as_they_are():
