@@ -78,7 +78,8 @@ def test_other_settings_overwrite_nothing(finished):
     assert compare(elsewhere, ["lif", "lnm:degree=2"], 2, folder) == table, "a place is no setting"
 
 
-def test_the_tested_weights_are_those_of_the_best_epoch(tmp_path):
+def test_the_tested_weights_are_those_of_the_best_epoch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     settings = ["--config=digits", "--data.limit=300", "--model.network.widths=[4,6]"]
     settings += ["--trainer.max_epochs=5", "--model.optim.lr=0.2", "--data.validation=30"]
     compare(settings, ["lif"], 1, tmp_path)
