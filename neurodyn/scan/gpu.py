@@ -128,9 +128,7 @@ def backward(
     launch.run(kernel.backward, steps, MARKS=bool(marks), FINALS=given)
     for index, value, static, partial in sums:
         if wanted[index]:
-            result[index] = (
-                _collect(layout, partial, static).to(value.dtype).reshape(value.shape)
-            )
+            result[index] = _collect(layout, partial, static).to(value.dtype).reshape(value.shape)
     return result
 
 

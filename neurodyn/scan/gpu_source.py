@@ -138,9 +138,9 @@ class _Kernel:
             with put:
                 put(f"mark = tl.cdiv(steps, {length}) - 1 - back", f"first = mark * {length}")
                 for u in states:
-                    put(f"{u}_0 = {u} + tl.zeros([BLOCK], tl.float32)", "if MARKS:")
+                    put(f"{u}_k0 = {u} + tl.zeros([BLOCK], tl.float32)", "if MARKS:")
                     place = f"{u}_marks_p + (wide + mark) * elements + i"
-                    put(f"    {u}_0 = tl.load({place}, mask=mask, other=0.0)")
+                    put(f"    {u}_k0 = tl.load({place}, mask=mask, other=0.0)")
                 self._replay(length)
                 for k in reversed(range(length)):
                     put(f"if first + {k} < steps:")
@@ -162,15 +162,15 @@ class _Kernel:
         for k in range(length):
             for x in self.trace.inputs:
                 self._load(
-                    str(x), f"(first + {k})", f"mask & (i * 0 + first + {k} < steps)", f"_{k}"
+                    str(x), f"(first + {k})", f"mask & (i * 0 + first + {k} < steps)", f"_k{k}"
                 )
             if k + 1 < length:
                 results = ["_"] * self.trace.n_outputs
-                results += [f"{u}_{k + 1}" for u in self.trace.states]
-                self._call(self.parts.step, results, self._names(str(k), str(k)))
+                results += [f"{u}_k{k + 1}" for u in self.trace.states]
+                self._call(self.parts.step, results, self._names(f"k{k}", f"k{k}"))
                 n_outputs = self.trace.n_outputs
                 for i, u in enumerate(self.trace.states):
-                    name = f"{u}_{k + 1}"
+                    name = f"{u}_k{k + 1}"
                     blocked = self._blocked(name, self.trace.results[n_outputs + i])
                     if blocked != name:
                         put(f"{name} = {blocked}")
@@ -179,7 +179,7 @@ class _Kernel:
         put, n_outputs = self.put, self.trace.n_outputs
         for g in self.trace.grads[:n_outputs]:
             self._load(str(g), f"(first + {k})", "mask")
-        names = self._names(str(k), str(k))
+        names = self._names(f"k{k}", f"k{k}")
         if self.parts.replay.results:
             targets = [f"r{node.index}" for node in self.parts.replay.results]
             self._call(self.parts.replay, targets, names)

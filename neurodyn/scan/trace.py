@@ -16,6 +16,7 @@ import inspect
 import keyword
 import re
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,10 @@ IDENTITIES = frozenset(
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
-    r"r\d+|[ajnoqt_]|tl|np|real|int64|row|add|where|exact|fast|kernel|task|column|group|piece|begin|end"
-    r"|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width|groups|length|segments?|range|min"
-    r"|.*_(p|t|o|\d+|run|size|final|row|at|next|now|kept|marks|grad)|(out|final|grad|sum|d)(\d+|_.*)"
+    r"r\d+|[ajnoqt_]|tl|np|real|int64|row|add|where|exact|fast|kernel|task|column|group|piece"
+    r"|begin|end|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width"
+    r"|groups|length|segments?|range|min|(out|final|grad|sum|d)(\d+|_.*)"
+    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|marks|grad)"
     r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
     r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
 )
@@ -97,8 +99,15 @@ def trace(
 
     # The step runs as it would in a user's loop, whatever mode the caller is in.
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        with recorder:
-            outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
+        try:
+            with recorder:
+                outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
+        except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+            if isinstance(error, UnsupportedStepError):
+                raise
+            raise UnsupportedStepError(
+                f"step: does not run on scalars ({error}){_failing_line(error)}"
+            ) from error
         if not isinstance(outputs, tuple) or len(outputs) <= n_states:
             raise UnsupportedStepError(
                 f"step: expected a tuple of outputs and {n_states} new states, got "
@@ -281,6 +290,15 @@ def _user_line() -> str:
     if frame is None:
         return ""
     return f", at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+
+
+def _failing_line(error: BaseException) -> str:
+    """The line of the step that raised."""
+    own = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(own)
+    ]
+    return f", at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
 def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:

@@ -87,7 +87,9 @@ def check(neuron, x, backend, dtype, state=None, tolerance=None):
     generator = torch.Generator().manual_seed(5)
     weight = torch.randn(x.shape, generator=generator, dtype=torch.float64)
     final = torch.randn(x.shape[1:], generator=generator, dtype=torch.float64)
-    exact = run(neuron.double(), x.double(), weight, final, "reference", _cast(state, torch.float64))
+    exact = run(
+        neuron.double(), x.double(), weight, final, "reference", _cast(state, torch.float64)
+    )
     neuron, x, state = neuron.to(dtype), x.to(dtype), _cast(state, dtype)
     plain = run(neuron, x, weight.to(dtype), final.to(dtype), "reference", state)
     sane = torch.ones(x.shape[1:], dtype=torch.bool)
@@ -100,12 +102,16 @@ def check(neuron, x, backend, dtype, state=None, tolerance=None):
         wide = _cast(state, torch.float64)
         exact = run(neuron.double(), x.double(), weight, final, "reference", wide)
         neuron.to(dtype)
+        plain = run(neuron, x, weight.to(dtype), final.to(dtype), "reference", state)
     given = run(neuron, x, weight.to(dtype), final.to(dtype), backend, state)
     for name, truth in exact.items():
-        value = given[name]
+        value, loop = given[name], plain[name]
         if name.startswith(("spikes", "final")):
-            value, truth = value[..., sane], truth[..., sane]
-        assert error(value, truth) <= (tolerance or TOLERANCE[dtype]), (name, error(value, truth))
+            value, truth, loop = value[..., sane], truth[..., sane], loop[..., sane]
+        own = error(loop, truth)
+        # Sums that cancel are known no better in float32, by the plain loop either.
+        allowed = max(tolerance or TOLERANCE[dtype], 3 * own)
+        assert error(value, truth) <= allowed, (name, error(value, truth), own)
     return given
 
 

@@ -75,7 +75,8 @@ def laid_out(x, layout):
 
 def build(name, j):
     features, per, batch = SHAPES[j % len(SHAPES)]
-    reset = dict(RESETS[j % len(RESETS)])
+    # Above its critical potential a parabola runs away, unless a hard reset brings it back.
+    reset = dict(RESETS[4 * (j % 2) if name == "QIF" else j % len(RESETS)])
     if "value" in reset:
         reset = {"reset": HardReset(reset["value"], learn=True)}
     options = {"learn_threshold": j % 2 == 0, "learn_initial": j % 3 == 0}
@@ -85,9 +86,7 @@ def build(name, j):
     with torch.no_grad():
         for p in neuron.parameters():
             p.add_(0.05 * torch.randn_like(p))
-    # Without a reset, a parabola runs away; the input is kept small enough that it does not.
-    size = 0.25 if name == "QIF" else 0.7
-    x = size * torch.randn(STEPS[j % len(STEPS)], batch, *features) + 0.2 * size
+    x = 0.7 * torch.randn(STEPS[j % len(STEPS)], batch, *features) + 0.2
     state = None
     if j % 4 == 1:
         state = tuple(0.3 * torch.randn(x.shape[1:]) for _ in neuron.states)

@@ -1,0 +1,349 @@
+"""The compiled scan around the kernels: dispatch, caches, memory, compilation, refusals."""
+
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import warnings
+
+import pytest
+import torch
+from contract import TwoInputs, cubic, error
+from torch import nn
+
+from neurodyn.neurons import LIF, LNM, QIF
+from neurodyn.scan import kernel_source, scan, why_not
+from neurodyn.surrogate import Rectangle, Triangle
+
+
+def gradients(neuron, x, backend):
+    neuron.backend = backend
+    neuron.zero_grad()
+    x = x.detach().requires_grad_()
+    spikes = neuron(x)
+    (spikes * torch.arange(spikes.numel()).reshape(spikes.shape).sin()).sum().backward()
+    return [spikes.detach(), x.grad, *(p.grad for p in neuron.parameters() if p.grad is not None)]
+
+
+def test_only_the_input_is_kept():
+    neuron, x = cubic(), torch.randn(20, 8, 64, requires_grad=True)
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        neuron(x)
+    # Besides the input, single numbers: the parameters, the initial state, the width.
+    assert sorted(kept.values())[-2:] == [4, 4 * x.numel()]
+
+
+def test_gradients_are_bitwise_repeatable_whatever_the_threads():
+    neuron, x = cubic(), torch.randn(4, 64, 1000)
+    before = torch.get_num_threads()
+    runs = []
+    try:
+        for threads in (1, 2, 3, 2):
+            torch.set_num_threads(threads)
+            runs.append(gradients(neuron, x, "cpu"))
+    finally:
+        torch.set_num_threads(before)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
+
+
+@pytest.mark.parametrize("steps", [4, 20])
+def test_long_time_in_segments(steps, monkeypatch):
+    from neurodyn.scan import cpu
+
+    neuron, x = cubic(), torch.randn(steps, 2, 100)
+    whole = gradients(neuron, x, "cpu")
+    monkeypatch.setattr(cpu, "KEPT", 3 * 200)
+    for a, b in zip(whole, gradients(neuron, x, "cpu"), strict=True):
+        assert error(a, b) < 1e-6
+
+
+def test_a_changed_attribute_is_seen():
+    neuron, x = LNM(), torch.randn(6, 4, 50)
+    gradients(neuron, x, "cpu")
+    neuron.clip_range = 0.3
+    neuron.reset.detach = True
+    assert error(gradients(neuron, x, "cpu")[1], gradients(neuron, x, "reference")[1]) < 1e-6
+
+
+def test_a_derived_width_is_read_at_every_call():
+    neuron, x = QIF(surrogate=Rectangle("derived")), torch.randn(6, 4, 50)
+    gradients(neuron, x, "cpu")
+    with torch.no_grad():
+        neuron.a.fill_(0.6)
+    assert error(gradients(neuron, x, "cpu")[1], gradients(neuron, x, "reference")[1]) < 1e-6
+
+
+def test_two_inputs_and_two_outputs():
+    cell = TwoInputs()
+    x, y = torch.randn(2, 5, 3, 7).unbind(0)
+    u = torch.randn(3, 7)
+    expected, given = (scan(cell, (x, y), (u,), backend=b) for b in ("reference", "cpu"))
+    for a, b in zip((*expected[0], *expected[1]), (*given[0], *given[1]), strict=True):
+        assert error(b, a) < 1e-6
+
+
+def test_chunks_of_time_give_what_one_call_gives():
+    neuron, x = LNM(backend="cpu"), torch.randn(9, 3, 40)
+    first, state = neuron(x[:4], return_state=True)
+    second = neuron(x[4:], state)
+    assert torch.equal(torch.cat([first, second]), neuron(x))
+
+
+def test_an_image_expanded_over_time():
+    neuron, x = LIF(), torch.randn(2, 3, 8, 8).expand(7, 2, 3, 8, 8)
+    for a, b in zip(gradients(neuron, x, "reference"), gradients(neuron, x, "cpu"), strict=True):
+        assert error(b, a) < 1e-6
+
+
+def test_no_new_kernel_for_another_length_batch_or_value():
+    from neurodyn.scan.plan import plan_of
+
+    neuron = LIF(surrogate=Triangle(0.9))
+    gradients(neuron, torch.randn(3, 2, 5), "cpu")
+    plan, _ = plan_of(neuron, 1, 1, torch.float32)
+    before = dict(plan.kernels)
+    neuron.fixed_leak.fill_(0.3)
+    gradients(neuron, torch.randn(50, 7, 5), "cpu")
+    assert plan_of(neuron, 1, 1, torch.float32)[0] is plan
+    assert plan.kernels == before
+
+
+class Step(nn.Module):
+    """A cell around a function."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def step(self, x, u):
+        return self.function(x, u)
+
+
+OUTSIDE = torch.tensor(2.0)
+REFUSED = {
+    "cumsum": (lambda x, u: (x.cumsum(0), u), "cumsum"),
+    "value": (lambda x, u: (x if u > 0 else -x, u), "needs the value"),
+    "in place": (lambda x, u: (x, u.add_(x)), "in-place"),
+    "foreign": (lambda x, u: (x * OUTSIDE, u), "no parameter or buffer"),
+    "random": (lambda x, u: (x + torch.rand(()), u), "rand"),
+    "bool": (lambda x, u: (x > 0, u), "torch.bool"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_kernel_can_do_is_refused_with_the_line(name):
+    function, message = REFUSED[name]
+    cell = Step(function)
+    x, u = torch.randn(3, 4), torch.zeros(4)
+    reason = why_not(cell, (x,), (u,))
+    assert reason is not None
+    assert message in reason
+    if name != "bool":
+        assert f"{os.path.basename(__file__)}:{function.__code__.co_firstlineno}" in reason
+    with pytest.raises(ValueError, match="backend: 'cpu' cannot run this"):
+        scan(cell, (x,), (u,), backend="cpu")
+
+
+def test_auto_falls_back_and_says_so_once():
+    cell = Step(lambda x, u: (torch.erfinv(u * 0.1) + x, u))
+    x, u = torch.randn(3, 4), torch.zeros(4)
+    with pytest.warns(RuntimeWarning, match="erfinv"):
+        outputs, _, _ = scan(cell, (x,), (u,))
+    assert torch.equal(outputs[0], x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scan(cell, (x,), (u,))
+
+
+def test_what_does_not_broadcast_is_the_reference_s_error():
+    assert "does not broadcast" in why_not(
+        LIF((5,), per="channel"), (torch.randn(3, 2, 4),), (torch.zeros(()),)
+    )
+
+
+def test_twice_differentiated_is_refused():
+    x = torch.randn(4, 2, 9, requires_grad=True)
+    (grad,) = torch.autograd.grad(LIF(backend="cpu")(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
+        grad.sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore:scan:RuntimeWarning")
+def test_functional_transforms_use_the_reference():
+    neuron, x = LIF(), torch.randn(4, 2, 9)
+    given = torch.func.grad(lambda x: neuron(x).sum())(x)
+    assert error(given, gradients_of_sum(neuron, x)) < 1e-6
+
+
+def gradients_of_sum(neuron, x):
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(neuron(x).sum(), x)[0]
+
+
+@pytest.mark.parametrize("steps", [4, 20])
+def test_compiles_in_one_graph(steps):
+    neuron, x = cubic(), torch.randn(steps, 2, 30)
+    expected = gradients(neuron, x, "auto")
+    compiled = torch.compile(neuron, fullgraph=True)
+    x = x.requires_grad_()
+    spikes = compiled(x)
+    assert torch.equal(spikes, expected[0])
+    (spikes * torch.arange(spikes.numel()).reshape(spikes.shape).sin()).sum().backward()
+    assert error(x.grad, expected[1]) < 1e-5
+    neuron.clip_range = 0.2
+    assert torch.equal(compiled(x), neuron(x))
+
+
+def test_the_operator_keeps_pytorch_s_contract():
+    from neurodyn.scan.plan import plan_of
+
+    neuron, x = cubic(), torch.randn(5, 2, 30, requires_grad=True)
+    plan, tensors = plan_of(neuron, 1, 1, torch.float32)
+    arguments = ("cpu", plan.key, [x], [neuron.u_0], tensors, True)
+    results = torch.library.opcheck(torch.ops.neurodyn.scan.default, arguments)
+    assert set(results.values()) == {"SUCCESS"}
+
+
+def test_half_precision_input_is_computed_in_float32():
+    neuron, x = LNM(), torch.randn(5, 2, 30).bfloat16()
+    a, b = gradients(neuron, x, "reference"), gradients(neuron, x, "cpu")
+    assert b[0].dtype == torch.bfloat16
+    assert torch.equal(a[0], b[0])
+    assert error(b[1], a[1]) < 1e-2
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="needs TRITON_INTERPRET=1")
+def test_half_precision_is_stored_on_the_gpu():
+    neuron, x = LNM(), torch.randn(11, 2, 30).half()
+    a, b = gradients(neuron, x, "reference"), gradients(neuron, x, "gpu")
+    assert torch.equal(a[0], b[0])
+    assert error(b[1], a[1]) < 1e-2
+
+
+def test_autocast_changes_nothing():
+    neuron, x = LNM(clip="smooth"), torch.randn(5, 2, 30)
+    expected = gradients(neuron, x, "cpu")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        given = gradients(neuron, x, "cpu")
+    assert all(torch.equal(a, b) for a, b in zip(expected, given, strict=True))
+
+
+def test_threads_at_once():
+    neuron, x = LNM(backend="cpu"), torch.randn(4, 64, 1000)
+    expected, failures = neuron(x), []
+
+    def work():
+        failures.extend(1 for _ in range(20) if not torch.equal(neuron(x), expected))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def _in_child(neuron, x, queue):
+    torch.set_num_threads(2)
+    # Counted by NumPy: PyTorch's own thread pool does not survive a fork.
+    queue.put(int(neuron(x).detach().numpy().sum()))
+
+
+def test_a_forked_child_runs_kernels():
+    neuron, x = LNM(backend="cpu"), torch.randn(4, 64, 1000)
+    assert torch.get_num_threads() > 1
+    expected = int(neuron(x).detach().numpy().sum())
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_in_child, args=(neuron, x, queue))
+    child.start()
+    assert queue.get(timeout=60) == expected
+    child.join(10)
+
+
+SCRIPT = """
+import time, torch
+from neurodyn.neurons import LNM
+x = torch.randn(4, 8, 100, requires_grad=True)
+LNM(backend="cpu")(x).sum().backward()
+print("done")
+"""
+
+
+def _script(folder):
+    environment = {**os.environ, "NEURODYN_CACHE": str(folder)}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stdout=subprocess.PIPE)
+
+
+def test_processes_share_a_cache_and_a_warm_one_compiles_nothing(tmp_path):
+    together = [_script(tmp_path) for _ in range(2)]
+    assert all(process.communicate()[0].strip() == b"done" for process in together)
+    stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert any(path.suffix == ".nbc" for path in stored)
+    assert _script(tmp_path).communicate()[0].strip() == b"done"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stored
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    assert _script(blocked).communicate()[0].strip() == b"done"
+
+
+def test_the_source_can_be_read():
+    cpu, gpu = (LNM().kernel_source(backend) for backend in ("cpu", "gpu"))
+    for source in (cpu, gpu):
+        assert "def step(x, u, threshold, " in source
+        assert "def pull(" in source
+        compile(source, "kernel", "exec")
+    with pytest.raises(ValueError, match="backend"):
+        kernel_source(LNM(), "tpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "truth", "low", "high"),
+    [
+        ("exp", torch.exp, -87, 88),
+        ("log", torch.log, 1e-37, 1e37),
+        ("log1p", torch.log1p, -0.999, 1e6),
+        ("expm1", torch.expm1, -20, 80),
+        ("tanh", torch.tanh, -15, 15),
+        ("sigmoid", torch.sigmoid, -80, 80),
+    ],
+)
+def test_float32_functions(name, truth, low, high):
+    numba = pytest.importorskip("numba")
+    from neurodyn.scan import cpu_math
+
+    function = getattr(cpu_math, f"{name}32")
+
+    @numba.njit
+    def apply(x, y):
+        for i in range(x.size):
+            y[i] = function(x[i])
+
+    x = torch.linspace(low, high, 200_001)
+    if low > 0:
+        x = torch.logspace(math.log10(low), math.log10(high), 200_001)
+    small = torch.logspace(-20, 0, 1001)
+    x = torch.cat([x, small, -small]) if low < -1 else x
+    special = torch.tensor([0.0, math.inf, -math.inf, math.nan])
+    x = torch.cat([x, special]).float()
+    y = torch.empty_like(x)
+    apply(x.numpy(), y.numpy())
+    expected = truth(x.double())
+    ordinary = expected.isfinite() & (expected != 0)
+    relative = ((y.double() - expected) / expected)[ordinary].abs()
+    assert relative.max() < 3e-7
+    assert torch.equal(y.isnan(), expected.isnan())
+    assert torch.equal(y[expected.isinf()].double(), expected[expected.isinf()])
