@@ -11,7 +11,7 @@ import torch
 from contract import Adaptive, check
 
 from neurodyn import surrogate as windows
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset, MultiTimescale
 
 NEURONS = {
     "IF": IF,
@@ -20,6 +20,7 @@ NEURONS = {
     "QIF": lambda *a, **k: QIF(*a, lower=-3.0, **k),
     "LNM": LNM,
     "LNM-smooth": lambda *a, **k: LNM(*a, clip="smooth", degree=2, form="absorbed", **k),
+    "MultiTimescale": lambda *a, learn_threshold, **k: MultiTimescale(*a, **k),
     "Adaptive": Adaptive,
 }
 RESETS = [
