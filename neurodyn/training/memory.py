@@ -11,10 +11,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 def keep_freed_memory() -> bool:
     """Tell glibc to reuse freed memory in place of returning it to the system.
 
-    By default every tensor over 32 MiB is mapped and unmapped anew, and each of its pages faults
-    when first written. Training on two cores was 1.7 times faster without that. For a process that
-    trains; the peak memory is not changed, it is only held. Returns whether it was done (glibc
-    alone has the switch).
+    By default every big tensor is mapped and unmapped anew, and each of its pages faults when first
+    written. For a process that trains; the peak memory is not changed, it is only held. Returns
+    whether it was done (glibc alone has the switch).
     """
     if not sys.platform.startswith("linux"):
         return False

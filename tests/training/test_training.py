@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import lightning as L
 import pytest
@@ -148,3 +151,13 @@ def test_provenance_is_json(tmp_path):
     note = json.loads((tmp_path / "deep" / "note.json").read_text())
     assert note["machine"]["cores"] >= 1
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "note.json"]
+
+
+@pytest.mark.skipif(not hasattr(os, "confstr"), reason="no C library to ask")
+def test_keeping_freed_memory():
+    """In a process of its own: the setting cannot be taken back."""
+    if "glibc" not in (os.confstr("CS_GNU_LIBC_VERSION") or ""):
+        pytest.skip("only glibc has the switch")
+    code = "from neurodyn.training.memory import keep_freed_memory as k; print(k())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
