@@ -157,8 +157,10 @@ def _spikingjelly(_: Any) -> list[Contender]:
     with contextlib.suppress(ImportError, AttributeError):
         flex = importlib.import_module("spikingjelly.activation_based.neuron").FlexSN
 
-        def cubic(x: Tensor, u: Tensor, *c: Tensor) -> tuple[Tensor, Tensor]:
-            f = c[0] + u * (c[1] + u * (c[2] + u * c[3]))
+        def cubic(
+            x: Tensor, u: Tensor, c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            f = c0 + u * (c1 + u * (c2 + u * c3))
             h = u + 0.5 * f + x
             s = surrogate.ATan.spiking_function(h - 1.0, 2.0)
             return s, h * (1 - s)
