@@ -179,9 +179,8 @@ class _Bar(L.Callback):
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Lightning's banners and tips, twelve times over, out of the table's way."""
-    logger = logging.getLogger("lightning.pytorch")
-    others = [logging.getLogger(name) for name in ("lightning.fabric", "pytorch_lightning")]
-    levels = [(log, log.level) for log in (logger, *others)]
+    names = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
+    levels = [(log, log.level) for log in map(logging.getLogger, names)]
     for log, _ in levels:
         log.setLevel(logging.ERROR)
     with warnings.catch_warnings():
