@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.layers import TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
-from neurodyn.neurons import Neuron
+from neurodyn.neurons import SpikingLayer
 
-NeuronFactory = Callable[[tuple[int, ...]], Neuron]
+NeuronFactory = Callable[[tuple[int, ...]], SpikingLayer]
 """Makes the neuron of a layer from the shape of its step without batch, `(C, H, W)` or `(C,)`.
 Every neuron class is one; options go through `functools.partial(LNM, degree=5)`."""
 
@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]
 def conv_norm(
     inputs: int,
     outputs: int,
-    neuron: Neuron,
+    neuron: SpikingLayer,
     *,
     kernel: int = 3,
     stride: int = 1,
@@ -32,13 +32,13 @@ def conv_norm(
     return TimeDistributed(conv, norm)
 
 
-def linear_norm(inputs: int, outputs: int, neuron: Neuron) -> TimeDistributed:
+def linear_norm(inputs: int, outputs: int, neuron: SpikingLayer) -> TimeDistributed:
     """Linear layer without bias and tdBN, at every timestep, in front of a neuron."""
     norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron))
     return TimeDistributed(nn.Linear(inputs, outputs, bias=False), norm)
 
 
-def starting_threshold(neuron: Neuron) -> float:
+def starting_threshold(neuron: SpikingLayer) -> float:
     """The threshold that tdBN in front of a neuron normalises to."""
     return float(neuron.threshold.detach().mean())
 

@@ -2,6 +2,7 @@
 
 from neurodyn.neurons.adaptive import ALIF, AdLIF
 from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
+from neurodyn.neurons.layer import SpikingLayer, Stateful
 from neurodyn.neurons.lif import IF, LIF, PLIF
 from neurodyn.neurons.lnm import LNM
 from neurodyn.neurons.qif import QIF
@@ -23,6 +24,8 @@ __all__ = [
     "NoReset",
     "Reset",
     "SoftReset",
+    "SpikingLayer",
+    "Stateful",
     "dynamics_parameters",
     "neurons_of",
 ]

@@ -100,6 +100,6 @@ class AdLIF(Neuron):
         self, x: Tensor, u: Tensor, w: Tensor, s: Tensor
     ) -> tuple[Tensor, ...]:
         w = self.beta * w + self.a * u + self.b * s
-        u = self.alpha * (u - self.threshold * s) + (1 - self.alpha) * (x - w)
+        u = self.driven(self.alpha * (u - self.threshold * s) + (1 - self.alpha) * (x - w))
         s = self.spike(u - self.threshold)
         return s, u, w, s

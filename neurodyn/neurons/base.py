@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
+from neurodyn.neurons.layer import SpikingLayer
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import kernel_source, scan
@@ -20,7 +21,7 @@ Features = int | tuple[int, ...] | None
 State = tuple[Tensor, ...]
 
 
-class Neuron(nn.Module):
+class Neuron(SpikingLayer):
     """Base of all neurons. A subclass is its equation:
 
         class Mine(Neuron):
@@ -52,7 +53,9 @@ class Neuron(nn.Module):
     Calling a neuron, `spikes = neuron(x)`, takes `x` of shape `(T, B, *features)`, starts from the
     initial state and returns spikes of the same shape and dtype. Nothing is kept between calls:
     `spikes, state = neuron(x, state, return_state=True)` goes on where a call ended. States are
-    float32 at least; half-precision inputs are computed in float32.
+    float32 at least; half-precision inputs are computed in float32. `neuron(x, drive=d)` adds a
+    second sequence of the same shape to the charged membrane itself, past whatever the equation
+    does to its input (delays come in there).
     """
 
     states: ClassVar[tuple[str, ...]] = ("u",)
@@ -80,6 +83,7 @@ class Neuron(nn.Module):
         backend: str = "auto",
     ) -> None:
         super().__init__()
+        self._drive: Tensor | None = None
         self.features = (features,) if isinstance(features, int) else features
         self.per = per
         self.backend = backend
@@ -105,11 +109,19 @@ class Neuron(nn.Module):
 
     def fire(self, h: Tensor, threshold: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Spike where the charged membrane `h` reaches the threshold, and reset there."""
+        h = self.driven(h)
         if self.spike.silent:
             return torch.zeros_like(h), h
         threshold = self.threshold if threshold is None else threshold
         s = self.spike(h - threshold)
         return s, self.reset(h, s, threshold)
+
+    def driven(self, h: Tensor) -> Tensor:
+        """The charged membrane with its drive; a step that does not `fire` calls this."""
+        if self._drive is None:
+            return h
+        drive, self._drive = self._drive, None
+        return h + drive
 
     def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """The new states if no spike were fired: the step's dynamics alone."""
@@ -149,21 +161,28 @@ class Neuron(nn.Module):
         return membrane_variance(self, with_reset=with_reset)
 
     def forward(
-        self, x: Tensor, state: State | None = None, *, return_state: bool = False
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        drive: Tensor | None = None,
+        return_state: bool = False,
     ) -> Tensor | tuple[Tensor, State]:
-        (spikes,), final, _ = self._run(x, state, record=False)
+        (spikes,), final, _ = self._run(x, state, drive, record=False)
         return (spikes, final) if return_state else spikes
 
-    def record(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+    def record(
+        self, x: Tensor, state: State | None = None, *, drive: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Spikes and every state over time, by name, each `(T, B, *features)`."""
-        (spikes,), _, states = self._run(x, state, record=True)
+        (spikes,), _, states = self._run(x, state, drive, record=True)
         return {"spikes": spikes, **dict(zip(self.states, states, strict=True))}
 
     def extra_repr(self) -> str:
         return f"per={self.per}, threshold={self.threshold.mean().item():g}"
 
     def _run(
-        self, x: Tensor, state: State | None, record: bool
+        self, x: Tensor, state: State | None, drive: Tensor | None, record: bool
     ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
         self._check_input(x)
         wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), self._dtype())
@@ -175,7 +194,12 @@ class Neuron(nn.Module):
             with_reset = self.spike.derived == "derived-reset"
             with torch.no_grad():
                 self.spike.fixed_width = 2 * self.variance(with_reset=with_reset).sqrt()
-        return scan(self, (x,), start, backend=self.backend, record=record)
+        if drive is None:
+            return scan(self, (x,), start, backend=self.backend, record=record)
+        if not isinstance(drive, Tensor) or drive.shape != x.shape:
+            got = tuple(drive.shape) if isinstance(drive, Tensor) else type(drive).__name__
+            raise ValueError(f"drive: expected the shape of x, {tuple(x.shape)}, got {got}")
+        return scan(_Driven(self), (x, drive), start, backend=self.backend, record=record)
 
     def kernel_source(self, backend: str) -> str:
         """The kernels that this neuron's equation becomes, as source for `"cpu"` or `"gpu"`."""
@@ -235,6 +259,27 @@ class Neuron(nn.Module):
             if value.device != x.device:
                 raise ValueError(f"state: {name} expected on {x.device}, got {value.device}")
         return tuple(value.to(dtype) for value in state)
+
+
+class _Driven(nn.Module):
+    """A neuron's step with a second input, which `Neuron.driven` adds to the membrane."""
+
+    def __init__(self, neuron: Neuron) -> None:
+        super().__init__()
+        self.neuron = neuron
+
+    def step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        self.neuron._drive = drive
+        try:
+            result = self.neuron.step(x, *state)
+            if self.neuron._drive is not None:
+                raise TypeError(
+                    f"drive: the step of {type(self.neuron).__name__} has no place for it; it has "
+                    "to pass its charged membrane through `fire` or `driven`"
+                )
+            return result
+        finally:
+            self.neuron._drive = None
 
 
 def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:

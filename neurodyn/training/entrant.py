@@ -1,23 +1,25 @@
-"""An entrant of a comparison: a neuron class and its options, written in one word."""
+"""An entrant of a comparison: a spiking layer and its options, written in one word."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from neurodyn import neurons
+from neurodyn import layers, neurons
 from neurodyn.errors import unknown
-from neurodyn.neurons import Neuron
+from neurodyn.neurons import Neuron, SpikingLayer
 
 NEURON = "--model.network.init_args.neuron"
 
 
-def neuron_names() -> dict[str, type[Neuron]]:
-    """Every neuron class by its lower-case name."""
+def neuron_names() -> dict[str, type[SpikingLayer]]:
+    """Every neuron, and every layer around one, by its lower-case name."""
     return {
         key.lower(): value
-        for key, value in vars(neurons).items()
-        if isinstance(value, type) and issubclass(value, Neuron) and value is not Neuron
+        for key, value in (vars(neurons) | vars(layers)).items()
+        if isinstance(value, type)
+        and issubclass(value, SpikingLayer)
+        and value not in (SpikingLayer, Neuron)
     }
 
 
@@ -29,7 +31,7 @@ class Entrant:
     """
 
     label: str
-    cls: type[Neuron]
+    cls: type[SpikingLayer]
     options: tuple[str, ...] = ()
 
     @classmethod

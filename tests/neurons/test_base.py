@@ -5,7 +5,17 @@ import copy
 import pytest
 import torch
 
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset, Neuron, dynamics_parameters
+from neurodyn.neurons import (
+    IF,
+    LIF,
+    LNM,
+    PLIF,
+    QIF,
+    AdLIF,
+    HardReset,
+    Neuron,
+    dynamics_parameters,
+)
 from neurodyn.surrogate import Triangle
 
 ALL = [IF, LIF, PLIF, QIF, LNM]
@@ -244,3 +254,23 @@ def test_a_step_that_forgets_its_state():
         Forgetful(backend="reference")(torch.zeros(3, 2, 4))
     with pytest.raises(ValueError, match="step: expected a tuple of outputs and 1 new states"):
         Forgetful()(torch.zeros(3, 2, 4))
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_drive_goes_to_the_membrane_itself(backend):
+    neuron = AdLIF(backend=backend)
+    x, drive = torch.randn(5, 2, 3), torch.randn(5, 2, 3)
+    scaled = neuron(x + drive / (1 - neuron.alpha).item())
+    torch.testing.assert_close(neuron(x, drive=drive), scaled)
+    assert not torch.equal(neuron(x, drive=drive), neuron(x))
+
+
+def test_a_drive_that_has_no_place_is_an_error():
+    class Deaf(Neuron):
+        def step(self, x, u):
+            return self.spike(u + x), u
+
+    with pytest.raises(TypeError, match="drive: the step of Deaf"):
+        Deaf(backend="reference")(torch.randn(2, 1, 3), drive=torch.randn(2, 1, 3))
+    with pytest.raises(ValueError, match="drive: expected the shape of x"):
+        LIF()(torch.randn(2, 1, 3), drive=torch.randn(2, 1, 1))

@@ -1,0 +1,31 @@
+"""What everything that runs over time has in common: state goes in and comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Stateful(nn.Module):
+    """A module that runs over time, and can stop and go on:
+
+        y = module(x)                                       from the initial state
+        y, state = module(x, return_state=True)
+        y, state = module(x, state, return_state=True)      goes on where that one ended
+
+    `x` is `(T, B, ...)`. Nothing is kept between calls; a sequence in chunks, the state handed on,
+    gives what one call gives. States are tuples of tensors, of tuples, or None.
+    """
+
+    def forward(self, x: Tensor, state: Any = None, *, return_state: bool = False) -> Any:
+        """The outputs over time; with `return_state` also the state after them."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its forward")
+
+
+class SpikingLayer(Stateful):
+    """A stateful module that puts out spikes, of the same shape as its input: a neuron, or
+    something around one. It is made from the shape of one step without its batch."""
+
+    threshold: Tensor
+    """Firing threshold; normalisation in front of the layer starts at its scale."""
