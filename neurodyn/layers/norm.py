@@ -26,8 +26,15 @@ class TDBatchNorm2d(nn.BatchNorm2d):
 
 
 class TDBatchNorm1d(nn.BatchNorm1d):
-    """As `TDBatchNorm2d`, for `(B, channels)`."""
+    """As `TDBatchNorm2d`, for `(B, channels)`; `momentum` is that of the running statistics."""
 
-    def __init__(self, channels: int, *, threshold: float = 1.0, alpha: float = 1.0) -> None:
-        super().__init__(channels)
+    def __init__(
+        self,
+        channels: int,
+        *,
+        threshold: float = 1.0,
+        alpha: float = 1.0,
+        momentum: float = 0.1,
+    ) -> None:
+        super().__init__(channels, momentum=momentum)
         nn.init.constant_(self.weight, alpha * threshold)

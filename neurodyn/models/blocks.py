@@ -32,9 +32,11 @@ def conv_norm(
     return TimeDistributed(conv, norm)
 
 
-def linear_norm(inputs: int, outputs: int, neuron: SpikingLayer) -> TimeDistributed:
+def linear_norm(
+    inputs: int, outputs: int, neuron: SpikingLayer, *, momentum: float = 0.1
+) -> TimeDistributed:
     """Linear layer without bias and tdBN, at every timestep, in front of a neuron."""
-    norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron))
+    norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron), momentum=momentum)
     return TimeDistributed(nn.Linear(inputs, outputs, bias=False), norm)
 
 
@@ -44,7 +46,7 @@ def starting_threshold(neuron: SpikingLayer) -> float:
 
 
 class SpikingNetwork(nn.Module):
-    """Base of the image networks: `(T, B, C, H, W) -> (T, B, classes)`, one output a timestep.
+    """Base of the networks: `(T, B, *shape) -> (T, B, classes)`, one output a timestep.
 
     A subclass sets `self.body`, which ends in `(T, B, features)`, and `self.head`.
     """
@@ -52,12 +54,12 @@ class SpikingNetwork(nn.Module):
     body: nn.Module
     head: nn.Module
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.shape = tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 5 or x.shape[2:] != torch.Size(self.shape):
+        if x.shape[2:] != torch.Size(self.shape):
             raise ValueError(
                 f"x: expected (T, B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}; "
                 "neurodyn.layers.repeat(images, T) shows one image at every step"

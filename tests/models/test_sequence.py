@@ -1,0 +1,42 @@
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from neurodyn.models import SequenceNet
+from neurodyn.neurons import IF, LIF, LNM, MultiTimescale, neurons_of
+
+
+@pytest.mark.parametrize("neuron", [LIF, LNM, MultiTimescale, partial(LNM, per="neuron")])
+def test_any_neuron_drops_in(neuron):
+    net = SequenceNet(neuron, shape=(6,), classes=3, widths=(5, 4))
+    out = net(torch.randn(7, 2, 6))
+    assert out.shape == (7, 2, 3)
+    out.square().sum().backward()
+    assert all(p.grad is not None for p in net.parameters() if p.requires_grad)
+
+
+def test_layers():
+    net = SequenceNet(partial(LIF, threshold=0.5), widths=(8, 4), dropout=0.6, momentum=0.02)
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d)]
+    assert [norm.momentum for norm in norms] == [0.02] * 3
+    assert [norm.weight[0].item() for norm in norms] == [0.5, 0.5, 1.0]
+    assert [m.p for m in net.modules() if isinstance(m, nn.Dropout)] == [0.6, 0.6]
+    assert all(m.bias is None for m in net.modules() if isinstance(m, nn.Linear))
+    assert [neuron.features for _, neuron in neurons_of(net)] == [(8,), (4,)]
+
+
+def test_an_input_of_more_dimensions_is_flattened():
+    torch.manual_seed(0)
+    net = SequenceNet(IF, shape=(2, 3, 4), classes=3, widths=(5,)).eval()
+    x = torch.randn(6, 2, 2, 3, 4)
+    flat = nn.Sequential(*net.body[1:], net.head)(x.reshape(6, 2, 24))
+    assert torch.equal(net(x), flat)
+
+
+def test_bad_shapes():
+    with pytest.raises(ValueError, match=r"x: expected \(T, B, 140\), got \(9, 2, 700\)"):
+        SequenceNet()(torch.zeros(9, 2, 700))
+    with pytest.raises(ValueError, match="widths: expected at least one layer"):
+        SequenceNet(widths=())
