@@ -2,19 +2,34 @@
 
 from neurodyn.layers.loss import ReadoutLoss, TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
-from neurodyn.layers.readout import Last, Leaky, Max, Mean
+from neurodyn.layers.readout import (
+    READOUTS,
+    Last,
+    Leaky,
+    LeakyMax,
+    Max,
+    Mean,
+    Readout,
+    SoftmaxSum,
+    make_readout,
+)
 from neurodyn.layers.time import TimeDistributed, repeat
 
 __all__ = [
+    "READOUTS",
     "RESIDUAL",
     "Last",
     "Leaky",
+    "LeakyMax",
     "Max",
     "Mean",
+    "Readout",
     "ReadoutLoss",
+    "SoftmaxSum",
     "TDBatchNorm1d",
     "TDBatchNorm2d",
     "TETLoss",
     "TimeDistributed",
+    "make_readout",
     "repeat",
 ]

@@ -1,4 +1,7 @@
-"""Losses on outputs over time `(T, B, K)` and class labels `(B,)`."""
+"""Losses on outputs over time `(T, B, K)`.
+
+Labels are classes `(B,)`, int64, or a weight for each class `(B, K)`, as mixed images have.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,7 @@ class ReadoutLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        scores = self.readout(outputs)
-        return F.cross_entropy(scores, labels, label_smoothing=self.label_smoothing)
+        return _cross_entropy(self.readout(outputs), labels, self.label_smoothing)
 
 
 class TETLoss(nn.Module):
@@ -45,8 +47,12 @@ class TETLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        everywhere = labels.expand(len(outputs), -1).flatten()
-        each = F.cross_entropy(
-            outputs.flatten(0, 1), everywhere, label_smoothing=self.label_smoothing
-        )
+        everywhere = labels.expand(len(outputs), *labels.shape).flatten(0, 1)
+        each = _cross_entropy(outputs.flatten(0, 1), everywhere, self.label_smoothing)
         return (1 - self.weight) * each + self.weight * (outputs - self.threshold).square().mean()
+
+
+def _cross_entropy(scores: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+    if labels.is_floating_point():
+        labels = labels.to(scores.dtype)
+    return F.cross_entropy(scores, labels, label_smoothing=smoothing)

@@ -2,50 +2,170 @@
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neurodyn.errors import unknown
+from neurodyn.neurons import Stateful
+from neurodyn.scan import scan
 
-class Mean(nn.Module):
+State = tuple[Tensor, ...]
+
+
+class Readout(Stateful):
+    """Base of the read-outs: `scores = readout(outputs)`, with the state of `Stateful`, so that the
+    scores of a sequence in chunks, the state handed on, are those of the whole.
+
+    Half-precision outputs are summed up in float32.
+    """
+
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """The scores `(B, K)` after these outputs, and the state."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its read")
+
+    def forward(
+        self, outputs: Tensor, state: State | None = None, *, return_state: bool = False
+    ) -> Any:
+        if outputs.ndim != 3 or len(outputs) == 0:
+            raise ValueError(f"outputs: expected (T, B, classes), got {tuple(outputs.shape)}")
+        wide = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        scores, state = self.read(wide, state)
+        return (scores, state) if return_state else scores
+
+
+class Mean(Readout):
     """The mean over time."""
 
-    def forward(self, outputs: Tensor) -> Tensor:
-        return outputs.mean(0)
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        total, count = outputs.sum(0), outputs.new_full((), len(outputs))
+        if state is not None:
+            total, count = total + state[0], count + state[1]
+        return total / count, (total, count)
 
 
-class Last(nn.Module):
+class Last(Readout):
     """The last step."""
 
-    def forward(self, outputs: Tensor) -> Tensor:
-        return outputs[-1]
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        return outputs[-1], ()
 
 
-class Max(nn.Module):
+class Max(Readout):
     """The largest value over time."""
 
-    def forward(self, outputs: Tensor) -> Tensor:
-        return outputs.amax(0)
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        largest = outputs.amax(0)
+        if state is not None:
+            largest = torch.maximum(largest, state[0])
+        return largest, (largest,)
 
 
-class Leaky(nn.Module):
+class Leaky(Readout):
     """A leaky integrator that never spikes: `y[t] = a y[t-1] + (1 - a) o[t]`, score `y[T]`.
 
     Args:
         classes: number of outputs, each with its own `a`.
-        decay: where `a` starts, in (0, 1); learned as its logit.
+        decay: where `a` starts; a pair `(low, high)` draws it uniformly.
+        bounds: what `a` is clamped to where it is used.
     """
 
-    def __init__(self, classes: int, *, decay: float = 0.9) -> None:
+    def __init__(
+        self,
+        classes: int,
+        *,
+        decay: float | tuple[float, float] = 0.9,
+        bounds: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
         super().__init__()
-        if not 0 < decay < 1:
-            raise ValueError(f"decay: expected a number between 0 and 1, got {decay}")
-        self.logit = nn.Parameter(torch.full((classes,), math.log(decay / (1 - decay))))
+        low, high = decay if isinstance(decay, tuple) else (decay, decay)
+        if not bounds[0] <= low <= high <= bounds[1]:
+            raise ValueError(
+                f"decay: expected a number, or (low, high), within bounds={bounds}, got {decay}"
+            )
+        self.bounds = bounds
+        self.decay = nn.Parameter(torch.empty(classes).uniform_(low, high))
 
-    def forward(self, outputs: Tensor) -> Tensor:
-        a = torch.sigmoid(self.logit)
-        y = torch.zeros_like(outputs[0])
-        for o in outputs.unbind(0):
-            y = a * y + (1 - a) * o
-        return y
+    @property
+    def a(self) -> Tensor:
+        """The decay a step, of each class."""
+        return self.decay.clamp(*self.bounds)
+
+    def step(self, o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """One timestep of the integrator: it puts out its state."""
+        y = self.a * y + (1 - self.a) * o
+        return y, y
+
+    def integrate(self, outputs: Tensor, state: State | None) -> tuple[Tensor, Tensor]:
+        """The integrator over time, and at the end."""
+        start = torch.zeros_like(outputs[0]) if state is None else state[0]
+        (course,), (y,), _ = scan(self, (outputs,), (start,))
+        return course, y
+
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        _, y = self.integrate(outputs, state)
+        return y, (y,)
+
+
+class LeakyMax(Leaky):
+    """`y[t] = a y[t-1] + o[t]`, score `max_t y[t]` (SpikGRU, Dampfhoffer et al. 2022; CS-GRU,
+    Abdennadher et al. 2025). `a` starts at .9 and stays within [0, 1].
+
+    Takes the options of `Leaky`.
+    """
+
+    def step(self, o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.a * y + o
+        return y, y
+
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        course, y = self.integrate(outputs, state)
+        largest = course.amax(0)
+        if state is not None:
+            largest = torch.maximum(largest, state[1])
+        return largest, (y, largest)
+
+
+class SoftmaxSum(Leaky):
+    """`y[t] = a y[t-1] + (1 - a) o[t]`, score `sum_t softmax(y[t])`, on which the papers put the
+    cross-entropy (Bittar & Garner 2022; Karilanova et al., arXiv:2512.01906).
+
+    Args:
+        classes: number of outputs, each with its own `a`.
+        decay, bounds: as for `Leaky`; the paper draws from the range that it clamps to.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        decay: float | tuple[float, float] = (0.36, 0.96),
+        bounds: tuple[float, float] = (0.36, 0.96),
+    ) -> None:
+        super().__init__(classes, decay=decay, bounds=bounds)
+
+    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        course, y = self.integrate(outputs, state)
+        total = course.softmax(-1).sum(0)
+        if state is not None:
+            total = total + state[1]
+        return total, (y, total)
+
+
+READOUTS: dict[str, type[Readout]] = {
+    "mean": Mean,
+    "last": Last,
+    "max": Max,
+    "leaky": Leaky,
+    "leaky-max": LeakyMax,
+    "softmax-sum": SoftmaxSum,
+}
+
+
+def make_readout(name: str, classes: int) -> Readout:
+    """A read-out by its name, one of `READOUTS`."""
+    if name not in READOUTS:
+        raise unknown("readout", name, READOUTS)
+    cls = READOUTS[name]
+    return cls(classes) if issubclass(cls, Leaky) else cls()

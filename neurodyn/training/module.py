@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torchmetrics.classification import MulticlassAccuracy
 
 from neurodyn.analysis.energy import ActivityMeter
-from neurodyn.layers import Last, Leaky, Max, Mean, ReadoutLoss, TETLoss, repeat
+from neurodyn.layers import Readout, ReadoutLoss, TETLoss, make_readout, repeat
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor]
+ReadoutName = Literal["mean", "last", "max", "leaky", "leaky-max", "softmax-sum"]
 
 
 class Classifier(L.LightningModule):
@@ -23,7 +24,7 @@ class Classifier(L.LightningModule):
         classes: number of classes.
         timesteps: images are shown this many steps (direct coding); data that have time already,
             `(T, B, ...)`, pass as they are.
-        readout: what turns outputs over time into scores.
+        readout: what turns outputs over time into scores: a name, or a `Readout`.
         loss: "readout" is cross-entropy on the scores; "tet" the TET loss on every step.
         tet_weight: weight of TET's regulariser; .05 unless given.
         label_smoothing: of the cross-entropy.
@@ -35,7 +36,7 @@ class Classifier(L.LightningModule):
         network: nn.Module,
         classes: int = 10,
         timesteps: int = 4,
-        readout: Literal["mean", "last", "max", "leaky"] = "mean",
+        readout: ReadoutName | Readout = "mean",
         loss: Literal["readout", "tet"] = "readout",
         tet_weight: float | None = None,
         label_smoothing: float = 0.0,
@@ -44,15 +45,16 @@ class Classifier(L.LightningModule):
         super().__init__()
         if timesteps < 1:
             raise ValueError(f"timesteps: expected at least 1, got {timesteps}")
-        if loss == "tet" and readout == "leaky":
-            raise ValueError("readout: the TET loss would leave a leaky read-out untrained")
         if loss != "tet" and tet_weight is not None:
             raise ValueError(f"tet_weight: only loss='tet' has one, got loss={loss!r}")
         self.network = network
         self.timesteps = timesteps
         self.optim = optim
-        simple = {"mean": Mean, "last": Last, "max": Max}
-        self.readout: nn.Module = Leaky(classes) if readout == "leaky" else simple[readout]()
+        self.readout = make_readout(readout, classes) if isinstance(readout, str) else readout
+        if loss == "tet" and list(self.readout.parameters()):
+            raise ValueError(
+                f"readout: the TET loss would leave {type(self.readout).__name__} untrained"
+            )
         self.loss: nn.Module
         if loss == "tet":
             self.loss = TETLoss(

@@ -5,16 +5,20 @@ import torch
 from torch import nn
 
 from neurodyn.layers import (
+    READOUTS,
     RESIDUAL,
     Last,
     Leaky,
+    LeakyMax,
     Max,
     Mean,
     ReadoutLoss,
+    SoftmaxSum,
     TDBatchNorm1d,
     TDBatchNorm2d,
     TETLoss,
     TimeDistributed,
+    make_readout,
     repeat,
 )
 
@@ -85,7 +89,7 @@ def test_tdbn_normalises_to_the_threshold(alpha):
 
 def test_readouts():
     outputs = torch.randn(6, 2, 3)
-    assert torch.equal(Mean()(outputs), outputs.mean(0))
+    torch.testing.assert_close(Mean()(outputs), outputs.mean(0))
     assert torch.equal(Last()(outputs), outputs[5])
     assert torch.equal(Max()(outputs), outputs.max(0).values)
 
@@ -96,9 +100,67 @@ def test_leaky_readout():
     expected = sum(0.2 * 0.8 ** (5 - t) * outputs[t] for t in range(6))
     torch.testing.assert_close(readout(outputs), expected)
     readout(outputs).sum().backward()
-    assert (readout.logit.grad != 0).all()
-    with pytest.raises(ValueError, match="decay: expected a number between 0 and 1"):
-        Leaky(3, decay=1.0)
+    assert (readout.decay.grad != 0).all()
+
+
+def test_leaky_max_readout():
+    outputs = torch.randn(6, 2, 3)
+    readout = LeakyMax(3)
+    y = [sum(0.9 ** (t - k) * outputs[k] for k in range(t + 1)) for t in range(6)]
+    torch.testing.assert_close(readout(outputs), torch.stack(y).amax(0))
+
+
+def test_softmax_sum_readout():
+    outputs = torch.randn(6, 2, 3)
+    readout = SoftmaxSum(3)
+    assert ((readout.a >= 0.36) & (readout.a <= 0.96)).all()
+    assert readout.a.unique().numel() == 3
+    nn.init.constant_(readout.decay, 0.5)
+    u = [sum(0.5 * 0.5 ** (t - k) * outputs[k] for k in range(t + 1)) for t in range(6)]
+    torch.testing.assert_close(readout(outputs), torch.stack(u).softmax(-1).sum(0))
+
+
+def test_a_decay_stays_within_its_bounds():
+    readout = LeakyMax(3)
+    nn.init.constant_(readout.decay, 1.5)
+    outputs = torch.ones(6, 2, 3)
+    torch.testing.assert_close(readout(outputs), torch.full((2, 3), 6.0))
+    with pytest.raises(ValueError, match=r"decay: expected a number.* got 1\.1"):
+        Leaky(3, decay=1.1)
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_a_readout_in_chunks(name):
+    readout = make_readout(name, 3)
+    outputs = torch.randn(7, 2, 3)
+    _, state = readout(outputs[:3], return_state=True)
+    _, state = readout(outputs[3:4], state, return_state=True)
+    torch.testing.assert_close(readout(outputs[4:], state), readout(outputs))
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_readouts_of_half_precision_sum_in_single(name):
+    outputs = torch.randn(300, 2, 3).bfloat16()
+    readout = make_readout(name, 3)
+    assert torch.equal(readout(outputs), readout(outputs.float()))
+
+
+def test_readouts_by_name():
+    with pytest.raises(ValueError, match="Did you mean 'mean'"):
+        make_readout("maen", 3)
+    with pytest.raises(ValueError, match=r"outputs: expected \(T, B, classes\), got \(2, 3\)"):
+        Mean()(torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("loss", [ReadoutLoss(Mean(), label_smoothing=0.1), TETLoss()])
+def test_losses_of_mixed_labels(loss):
+    outputs, labels = torch.randn(4, 8, 5, dtype=torch.float64), torch.randint(5, (8,))
+    one_hot = nn.functional.one_hot(labels, 5)
+    torch.testing.assert_close(loss(outputs, one_hot.float()), loss(outputs, labels))
+    other = labels.roll(1)
+    mixed = 0.3 * one_hot + 0.7 * nn.functional.one_hot(other, 5)
+    expected = 0.3 * loss(outputs, labels) + 0.7 * loss(outputs, other)
+    torch.testing.assert_close(loss(outputs, mixed), expected)
 
 
 def test_readout_loss_is_cross_entropy_of_the_scores():
