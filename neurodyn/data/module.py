@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import ClassVar
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader
 
 from neurodyn.data.augment import Augment
 from neurodyn.data.images import Batch, Images, stratified, whole
+from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
 from neurodyn.data.sources import Source, folder_of
 
 
@@ -34,8 +33,7 @@ class ImageData(lightning.LightningDataModule):
     order of the training images follows from the seed of `lightning.seed_everything` (0 without)
     and the epoch, and the augmentation of a batch from the seed and the number of batches before
     it. Neither depends on random numbers drawn elsewhere: models that are trained with the same
-    seed see the same images, and a training that is resumed after an epoch sees those that it would
-    have seen.
+    seed see the same images, and a training that is resumed sees those that it would have seen.
 
     Args:
         root: folder that holds the data sets, each in torchvision's layout.
@@ -131,11 +129,9 @@ class ImageData(lightning.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         images = _ready(self._training)
-        # Torch's distributed sampler, also on one device: unlike the usual one it depends on
-        # nothing but the seed and the epoch, which Lightning tells it.
         replicas = self.trainer.distributed_sampler_kwargs if self.trainer else None
-        sampler: DistributedSampler[Batch] = DistributedSampler(
-            images, **(replicas or {"num_replicas": 1, "rank": 0}), seed=_mix(_global_seed())
+        sampler: Order[Batch] = Order(
+            images, **(replicas or {"num_replicas": 1, "rank": 0}), seed=mix(global_seed())
         )
         return self._loader(images, sampler)
 
@@ -151,7 +147,7 @@ class ImageData(lightning.LightningDataModule):
         images = images.float() / self.peak
         if self.trainer and self.trainer.training:
             batches = self.trainer.fit_loop.total_batch_idx + 1
-            seed = _mix(_global_seed(), self.trainer.global_rank, batches)
+            seed = mix(global_seed(), self.trainer.global_rank, batches)
             images = self.augment(images, seed)
         images = self.normalise(images)
         if self.trainer:
@@ -197,14 +193,13 @@ class ImageData(lightning.LightningDataModule):
         order = stratified(training.labels, self.split_seed, balanced=True)
         return training.subset(order[: self.limit]), validation
 
-    def _loader(
-        self, images: Images, sampler: DistributedSampler[Batch] | None = None
-    ) -> DataLoader[Batch]:
+    def _loader(self, images: Images, sampler: Order[Batch] | None = None) -> DataLoader[Batch]:
         # Lightning's advice to use more workers is no good where a batch is one gather.
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         # A last batch of few images would unsettle batch normalisation.
         drop_last = sampler is not None and len(sampler) > self.batch_size
-        return DataLoader(
+        loader = ResumableLoader if sampler is not None else DataLoader
+        return loader(
             images,
             batch_size=self.batch_size,
             sampler=sampler,
@@ -223,14 +218,3 @@ def _ready(images: Images | None) -> Images:
     if images is None:
         raise RuntimeError("the data are not read yet: call setup() before asking for a loader")
     return images
-
-
-def _global_seed() -> int:
-    # Lightning's own convention: the same number in every process of a distributed run.
-    return int(os.environ.get("PL_GLOBAL_SEED", 0))
-
-
-def _mix(*numbers: int) -> int:
-    """One seed from several numbers, without the coincidences that adding them would give."""
-    # 63 bits: the distributed sampler adds the epoch to it.
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
