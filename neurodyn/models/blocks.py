@@ -1,18 +1,12 @@
-"""Building blocks of the networks, and what a network asks of a neuron."""
+"""Building blocks of the networks."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from neurodyn.layers import TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
-from neurodyn.neurons import SpikingLayer
-
-NeuronFactory = Callable[[tuple[int, ...]], SpikingLayer]
-"""Makes the neuron of a layer from the shape of its step without batch, `(C, H, W)` or `(C,)`.
-Every neuron class is one; options go through `functools.partial(LNM, degree=5)`."""
+from neurodyn.neurons import NeuronFactory, SpikingLayer
 
 Shape = tuple[int, int, int]
 
@@ -30,6 +24,24 @@ def conv_norm(
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
     norm = TDBatchNorm2d(outputs, threshold=starting_threshold(neuron), alpha=alpha)
     return TimeDistributed(conv, norm)
+
+
+class SpikingConv(nn.Sequential):
+    """Convolution, tdBN and neuron; `shape` is that of one step of its output."""
+
+    def __init__(
+        self,
+        neuron: NeuronFactory,
+        shape: Shape,
+        channels: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+    ) -> None:
+        out = strided(shape, channels, stride)
+        cells = neuron(out)
+        super().__init__(conv_norm(shape[0], channels, cells, kernel=kernel, stride=stride), cells)
+        self.shape = out
 
 
 def linear_norm(
@@ -66,6 +78,17 @@ class SpikingNetwork(nn.Module):
             )
         out: Tensor = self.head(self.body(x))
         return out
+
+
+def scaled(channels: int, width: float) -> int:
+    """A published number of channels times a network's width factor."""
+    return max(1, round(width * channels))
+
+
+def strided(shape: Shape, channels: int, stride: int) -> Shape:
+    """The shape after a convolution, or a 3x3 pooling, of that stride and "same" padding."""
+    _, height, width = shape
+    return channels, -(-height // stride), -(-width // stride)
 
 
 def halved(shape: Shape) -> Shape:

@@ -2,7 +2,7 @@
 
 from neurodyn.neurons.adaptive import ALIF, AdLIF
 from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
-from neurodyn.neurons.layer import SpikingLayer, Stateful
+from neurodyn.neurons.layer import NeuronFactory, SpikingLayer, Stateful
 from neurodyn.neurons.lif import IF, LIF, PLIF
 from neurodyn.neurons.lnm import LNM
 from neurodyn.neurons.qif import QIF
@@ -21,6 +21,7 @@ __all__ = [
     "HardReset",
     "MultiTimescale",
     "Neuron",
+    "NeuronFactory",
     "NoReset",
     "Reset",
     "SoftReset",

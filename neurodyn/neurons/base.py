@@ -181,9 +181,9 @@ class Neuron(SpikingLayer):
     def extra_repr(self) -> str:
         return f"per={self.per}, threshold={self.threshold.mean().item():g}"
 
-    def _run(
-        self, x: Tensor, state: State | None, drive: Tensor | None, record: bool
-    ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
+    def start(self, x: Tensor, state: State | None = None) -> State:
+        """What a run over `x` starts from: the state, checked, or the initial one. A derived window
+        is set from the parameters as they are now."""
         self._check_input(x)
         wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), self._dtype())
         if state is None:
@@ -194,6 +194,26 @@ class Neuron(SpikingLayer):
             with_reset = self.spike.derived == "derived-reset"
             with torch.no_grad():
                 self.spike.fixed_width = 2 * self.variance(with_reset=with_reset).sqrt()
+        return start
+
+    def driven_step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """`step` with a second input, which is added to the charged membrane."""
+        self._drive = drive
+        try:
+            result = self.step(x, *state)
+            if self._drive is not None:
+                raise TypeError(
+                    f"drive: the step of {type(self).__name__} has no place for it; it has "
+                    "to pass its charged membrane through `fire` or `driven`"
+                )
+            return result
+        finally:
+            self._drive = None
+
+    def _run(
+        self, x: Tensor, state: State | None, drive: Tensor | None, record: bool
+    ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
+        start = self.start(x, state)
         if drive is None:
             return scan(self, (x,), start, backend=self.backend, record=record)
         if not isinstance(drive, Tensor) or drive.shape != x.shape:
@@ -262,24 +282,14 @@ class Neuron(SpikingLayer):
 
 
 class _Driven(nn.Module):
-    """A neuron's step with a second input, which `Neuron.driven` adds to the membrane."""
+    """A neuron whose step has a second input: what `scan` runs where there is a drive."""
 
     def __init__(self, neuron: Neuron) -> None:
         super().__init__()
         self.neuron = neuron
 
     def step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        self.neuron._drive = drive
-        try:
-            result = self.neuron.step(x, *state)
-            if self.neuron._drive is not None:
-                raise TypeError(
-                    f"drive: the step of {type(self.neuron).__name__} has no place for it; it has "
-                    "to pass its charged membrane through `fire` or `driven`"
-                )
-            return result
-        finally:
-            self.neuron._drive = None
+        return self.neuron.driven_step(x, drive, *state)
 
 
 def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,3 +30,8 @@ class SpikingLayer(Stateful):
 
     threshold: Tensor
     """Firing threshold; normalisation in front of the layer starts at its scale."""
+
+
+NeuronFactory = Callable[[tuple[int, ...]], SpikingLayer]
+"""Makes the neuron of a layer from the shape of its step without batch, `(C, H, W)` or `(C,)`.
+Every neuron class is one; options go through `functools.partial(LNM, degree=5)`."""
