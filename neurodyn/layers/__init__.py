@@ -1,5 +1,6 @@
 """What stands between neurons: time, normalisation, read-outs, losses."""
 
+from neurodyn.layers.delay import Delayed, DelayLine, LearnedDelays
 from neurodyn.layers.loss import ReadoutLoss, TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.readout import (
@@ -13,18 +14,23 @@ from neurodyn.layers.readout import (
     SoftmaxSum,
     make_readout,
 )
+from neurodyn.layers.recurrent import Recurrent
 from neurodyn.layers.time import TimeDistributed, repeat
 
 __all__ = [
     "READOUTS",
     "RESIDUAL",
+    "DelayLine",
+    "Delayed",
     "Last",
     "Leaky",
     "LeakyMax",
+    "LearnedDelays",
     "Max",
     "Mean",
     "Readout",
     "ReadoutLoss",
+    "Recurrent",
     "SoftmaxSum",
     "TDBatchNorm1d",
     "TDBatchNorm2d",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
-from neurodyn.neurons.layer import SpikingLayer
+from neurodyn.neurons.layer import SpikingLayer, Stateful
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import kernel_source, scan
@@ -300,9 +300,15 @@ def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:
 
 
 def dynamics_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The learned parameters of all neurons in a module: dynamics, thresholds, widths, states.
+    """The learned parameters of all neurons in a module (dynamics, thresholds, widths, states), and
+    those that other layers name as their `dynamics`, such as delays.
 
     They belong in an optimiser group of their own: no weight decay, own learning rate.
     """
-    unique = {id(p): p for _, neuron in neurons_of(module) for p in neuron.parameters()}
-    return list(unique.values())
+    found: list[Any] = []
+    for part in module.modules():
+        if isinstance(part, Neuron):
+            found.extend(part.parameters())
+        elif isinstance(part, Stateful):
+            found.extend(getattr(part, name) for name in part.dynamics)
+    return list({id(p): p for p in found if isinstance(p, nn.Parameter)}.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -18,6 +18,9 @@ class Stateful(nn.Module):
     `x` is `(T, B, ...)`. Nothing is kept between calls; a sequence in chunks, the state handed on,
     gives what one call gives. States are tuples of tensors, of tuples, or None.
     """
+
+    dynamics: ClassVar[tuple[str, ...]] = ()
+    """Names of parameters that are trained as a neuron's are: without weight decay."""
 
     def forward(self, x: Tensor, state: Any = None, *, return_state: bool = False) -> Any:
         """The outputs over time; with `return_state` also the state after them."""

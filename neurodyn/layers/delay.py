@@ -1,0 +1,257 @@
+"""Delays: a line of past inputs in front of a neuron, and synapses whose delays are learned."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurodyn.errors import unknown
+from neurodyn.neurons import LIF, NeuronFactory, SpikingLayer, Stateful
+
+State = tuple[Tensor, ...]
+Features = int | tuple[int, ...]
+
+
+def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
+    """`y[t] = sum_k kernel[..., k] line[t + K - 1 - k]`: the convolution of a sequence that begins
+    with the K - 1 steps before it.
+
+    Args:
+        line: `(K - 1 + T, B, inputs)`.
+        kernel: `(outputs, inputs / groups, K)`, lag 0 first.
+        groups: `inputs` for a filter of each channel's own.
+
+    Returns:
+        `(T, B, outputs)`.
+    """
+    # Time first is an image of T rows and B columns, channels last: nothing is moved in memory.
+    image = line.unsqueeze(0).permute(0, 3, 1, 2)
+    filtered = F.conv2d(image, kernel.flip(-1).unsqueeze(-1), groups=groups)
+    return filtered.permute(0, 2, 3, 1).squeeze(0)
+
+
+class DelayLine(Stateful):
+    """Each neuron's own last inputs, weighted (Karilanova et al., arXiv:2512.01906):
+
+        d[t][0] = I[t];   d[t][k] = a[k] d[t-1][k-1]    k = 1 .. order - 1, d starts at 0
+        D[t] = sum_k M[k] d[t][k]
+
+    Lag 0 is one of them, so that an order of 1 is a gain. The same as a causal filter of each
+    channel with the kernel `M[k] a[1] ... a[k]`, which is how a sequence is computed; `step` is the
+    shift register.
+
+    Args:
+        features: shape of one step without its batch.
+        order: `n_d`, the number of lags, >= 1.
+        weights: where `M`, `(order, *features)`, starts: `"uniform"` in [0, 1), `"ones"`,
+            `"exponential"` `exp(-k / 2)`, or `"linear"` `(order - k) / order`.
+        learn: train `M`.
+        learn_shift: train the coefficients `a`, `(order - 1, *features)`, too, from 1; the paper
+            keeps them there.
+
+    The state is the last `order - 1` inputs, oldest first. Half-precision inputs are filtered in
+    float32.
+    """
+
+    dynamics: ClassVar[tuple[str, ...]] = ("M", "a")
+
+    def __init__(
+        self,
+        features: Features,
+        order: int,
+        *,
+        weights: Literal["uniform", "ones", "exponential", "linear"] = "uniform",
+        learn: bool = True,
+        learn_shift: bool = False,
+    ) -> None:
+        super().__init__()
+        self.features = (features,) if isinstance(features, int) else tuple(features)
+        if order < 1:
+            raise ValueError(f"order: expected at least 1 (lag 0 alone), got {order}")
+        if min(self.features) < 1:
+            raise ValueError(f"features: expected the shape of one step, got {self.features}")
+        self.order = order
+        start = self._start(weights)
+        self.M: Tensor = nn.Parameter(start) if learn else nn.Buffer(start)
+        self.a = nn.Parameter(torch.ones(order - 1, *self.features)) if learn_shift else None
+
+    def _start(self, weights: str) -> Tensor:
+        shape = (self.order, *self.features)
+        if weights == "uniform":
+            return torch.rand(shape)
+        k = torch.arange(self.order, dtype=torch.float32)
+        rows = {
+            "ones": torch.ones(self.order),
+            "exponential": torch.exp(-k / 2),
+            "linear": (self.order - k) / self.order,
+        }
+        if weights not in rows:
+            raise unknown("weights", weights, ("uniform", *rows))
+        return rows[weights].reshape(-1, *(1 for _ in self.features)).expand(shape).clone()
+
+    @property
+    def kernel(self) -> Tensor:
+        """The filter `(order, *features)`, lag 0 first."""
+        if self.a is None:
+            return self.M
+        return self.M * torch.cat([torch.ones_like(self.M[:1]), self.a.cumprod(0)])
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """One step `(B, *features)` of the shift register: shifted first, then read."""
+        line = torch.cat([past, x.unsqueeze(0)])
+        return (self.kernel.flip(0).unsqueeze(1) * line).sum(0), line[1:]
+
+    def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
+        if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
+            expected = f"(T, B, {', '.join(map(str, self.features))})"
+            raise ValueError(f"x: expected {expected}, got {tuple(x.shape)}")
+        past = x.new_zeros(self.order - 1, *x.shape[1:]) if state is None else state[0]
+        line = torch.cat([past, x]).to(torch.promote_types(x.dtype, self.M.dtype))
+        taps = self.kernel.flatten(1).t().unsqueeze(1).to(line.dtype)
+        delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
+        return (delayed, (line[len(x) :],)) if return_state else delayed
+
+    def extra_repr(self) -> str:
+        learned = [name for name in self.dynamics if isinstance(getattr(self, name), nn.Parameter)]
+        return f"order={self.order}, learned: {', '.join(learned) or 'nothing'}"
+
+
+class Delayed(SpikingLayer):
+    """A neuron with a delay line, whose output `D` drives the membrane past the neuron's own
+    scaling of its input (arXiv:2512.01906). With the paper's LIF:
+
+        u[t] = alpha (u[t-1] - s[t-1]) + (1 - alpha) I[t] + D[t]
+
+    No reset acts on the line. The paper's networks with recurrence and delays have the recurrence
+    inside, `neuron=Recurrent`, so that the line holds what comes from the layer below; the other
+    way round, `Recurrent` with `neuron=Delayed`, the layer's own spikes are delayed too.
+
+    Args:
+        features: shape of one step without its batch.
+        neuron: makes the neuron.
+        order: `n_d` of `DelayLine`, lag 0 counted; 0 leaves the neuron as it is.
+        weights, learn, learn_shift: as for `DelayLine`.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        *,
+        neuron: NeuronFactory = LIF,
+        order: int = 10,
+        weights: Literal["uniform", "ones", "exponential", "linear"] = "uniform",
+        learn: bool = True,
+        learn_shift: bool = False,
+    ) -> None:
+        super().__init__()
+        shape = (features,) if isinstance(features, int) else features
+        self.neuron = neuron(shape)
+        self.line = None
+        if order != 0:
+            self.line = DelayLine(
+                shape, order, weights=weights, learn=learn, learn_shift=learn_shift
+            )
+
+    @property
+    def threshold(self) -> Tensor:  # type: ignore[override]
+        """The neuron's."""
+        return self.neuron.threshold
+
+    def forward(
+        self, x: Tensor, state: tuple[Any, Any] | None = None, *, return_state: bool = False
+    ) -> Any:
+        past, inner = (None, None) if state is None else state
+        if self.line is None:
+            spikes, inner = self.neuron(x, inner, return_state=True)
+        else:
+            drive, past = self.line(x, past, return_state=True)
+            spikes, inner = self.neuron(x, inner, drive=drive, return_state=True)
+        return (spikes, (past, inner)) if return_state else spikes
+
+
+class LearnedDelays(Stateful):
+    """Dense synapses without bias, each with a weight and a learned delay (Hammouamri et al., ICLR
+    2024, by dilated convolution with learnable spacings):
+
+        y[t][o] = sum_i sum_k W[o, i] K(k - p[o, i]) x[t-k][i]      sum_k K = 1
+
+    In training, `K` is a window around the position `p` whose width falls exponentially, from half
+    the order to `width` within the first `shrink` calls, so that gradients first see far and the
+    delays then settle. In evaluation a synapse has the one delay `round(p)`.
+
+    Args:
+        inputs, outputs: number of channels before and after.
+        order: delays go from 0 to `order - 1` steps.
+        window: `"gaussian"`, of standard deviation `width`, or `"triangle"`, of half-width
+            `2 width`, which ends as linear interpolation between neighbouring steps.
+        width: where the width ends, in steps; the paper's .5.
+        shrink: training calls until then; the paper takes a quarter of the training.
+    """
+
+    dynamics: ClassVar[tuple[str, ...]] = ("position",)
+    calls: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        order: int,
+        *,
+        window: Literal["gaussian", "triangle"] = "gaussian",
+        width: float = 0.5,
+        shrink: int = 1000,
+    ) -> None:
+        super().__init__()
+        if order < 1:
+            raise ValueError(f"order: expected at least 1 (no delay), got {order}")
+        if window not in ("gaussian", "triangle"):
+            raise unknown("window", window, ("gaussian", "triangle"))
+        if width < 0.5:
+            raise ValueError(f"width: expected at least .5, half a step, got {width}")
+        if shrink < 1:
+            raise ValueError(f"shrink: expected at least one call, got {shrink}")
+        self.order, self.window, self.shrink = order, window, shrink
+        self.widths = max(order / 2, width), width
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Linear
+        self.position = nn.Parameter((order - 1) * torch.rand(outputs, inputs))
+        self.register_buffer("calls", torch.zeros(()))
+
+    @property
+    def width(self) -> Tensor:
+        """The window's width now."""
+        first, last = self.widths
+        return first * (last / first) ** (self.calls / self.shrink).clamp(max=1)
+
+    def kernel(self) -> Tensor:
+        """The synapses' filters `(outputs, inputs, order)`, lag 0 first."""
+        k = torch.arange(self.order, device=self.position.device)
+        p = self.position.clamp(0, self.order - 1).unsqueeze(-1)
+        if not self.training:
+            return self.weight.unsqueeze(-1) * (k == p.round())
+        z = (k - p) / self.width
+        window = torch.exp(-z * z / 2) if self.window == "gaussian" else F.relu(1 - z.abs() / 2)
+        return self.weight.unsqueeze(-1) * window / window.sum(-1, keepdim=True)
+
+    def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
+        inputs = self.weight.shape[1]
+        if x.ndim != 3 or x.shape[2] != inputs:
+            raise ValueError(f"x: expected (T, B, {inputs}), got {tuple(x.shape)}")
+        if self.training:
+            with torch.no_grad():
+                # Past its end a delay would have no gradient that brings it back.
+                self.position.clamp_(0, self.order - 1)
+        past = x.new_zeros(self.order - 1, *x.shape[1:]) if state is None else state[0]
+        line = torch.cat([past, x])
+        delayed = causal_filter(line, self.kernel())
+        if self.training:
+            self.calls += 1
+        return (delayed, (line[len(x) :],)) if return_state else delayed
+
+    def extra_repr(self) -> str:
+        outputs, inputs = self.weight.shape
+        return f"{inputs}, {outputs}, order={self.order}, window={self.window}"

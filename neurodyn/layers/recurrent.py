@@ -1,0 +1,75 @@
+"""Recurrence: a layer's own spikes come back one step later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurodyn.neurons import LIF, Neuron, NeuronFactory, SpikingLayer
+
+State = tuple[Tensor, ...]
+
+
+class Recurrent(SpikingLayer):
+    """A dense layer of neurons that hear each other (Bittar & Garner 2022; arXiv:2512.01906):
+
+        the neuron's input is  I[t] + s[t-1] V,   diag(V) = 0
+
+    With the paper's LIF it is their RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal; its
+    diagonal is masked, so that it has neither effect nor gradient. The matrix product couples the
+    steps, so this runs as a plain loop.
+
+    Args:
+        features: number of neurons.
+        neuron: makes the neurons; one with a `step`. Delays go around, `Delayed` with
+            `neuron=Recurrent`.
+
+    The state is the last spikes and the neurons' states.
+    """
+
+    diagonal: Tensor
+
+    def __init__(self, features: int | tuple[int, ...], *, neuron: NeuronFactory = LIF) -> None:
+        super().__init__()
+        shape = (features,) if isinstance(features, int) else tuple(features)
+        if len(shape) != 1:
+            raise ValueError(f"features: expected a dense layer's one number, got {shape}")
+        cells = neuron(shape)
+        if not isinstance(cells, Neuron):
+            raise TypeError(
+                f"neuron: expected one with a step, got {type(cells).__name__}; delays go around, "
+                "Delayed(features, neuron=Recurrent)"
+            )
+        self.neuron = cells
+        self.V = nn.Parameter(nn.init.orthogonal_(torch.empty(shape * 2)))
+        self.register_buffer("diagonal", torch.eye(*shape, dtype=torch.bool), persistent=False)
+
+    @property
+    def threshold(self) -> Tensor:  # type: ignore[override]
+        """The neuron's."""
+        return self.neuron.threshold
+
+    def forward(
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        drive: Tensor | None = None,
+        return_state: bool = False,
+    ) -> Any:
+        if x.ndim != 3 or x.shape[2] != len(self.V):
+            raise ValueError(f"x: expected (T, B, {len(self.V)}), got {tuple(x.shape)}")
+        start = self.neuron.start(x, None if state is None else state[1:])
+        inner = [value.expand(x.shape[1:]) for value in start]
+        V = self.V.masked_fill(self.diagonal, 0).to(inner[0].dtype)
+        s = torch.zeros_like(inner[0]) if state is None else state[0]
+        step = self.neuron.step if drive is None else self.neuron.driven_step
+        sequences = [part.to(V.dtype).unbind(0) for part in (x, drive) if part is not None]
+        spikes = []
+        for current, *extra in zip(*sequences, strict=True):
+            s, *inner = step(torch.addmm(current, s, V), *extra, *inner)
+            spikes.append(s)
+        out = torch.stack(spikes).to(x.dtype)
+        return (out, (s, *inner)) if return_state else out
