@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from neurodyn.layers import TimeDistributed
-from neurodyn.models.blocks import NeuronFactory, Shape, SpikingNetwork, conv_norm, halved
+from neurodyn.models.blocks import NeuronFactory, Shape, SpikingConv, SpikingNetwork, halved
 from neurodyn.neurons import LIF
 
 
@@ -32,12 +32,11 @@ class ConvNet(SpikingNetwork):
     ) -> None:
         super().__init__(shape)
         body = nn.Sequential()
-        channels, *size = shape
-        current: Shape = (channels, *size)  # type: ignore[assignment]
+        current = shape
         for i, width in enumerate(widths):
-            cells = neuron((width, *current[1:]))
-            body.extend([conv_norm(current[0], width, cells), cells])
-            current = (width, *current[1:])
+            layer = SpikingConv(neuron, current, width)
+            body.extend(layer)
+            current = layer.shape
             if i + 1 < len(widths):
                 body.append(TimeDistributed(nn.AvgPool2d(2)))
                 current = halved(current)

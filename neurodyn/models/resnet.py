@@ -1,87 +1,91 @@
-"""ResNet-19: the network of the CIFAR results (Zheng et al., AAAI 2021)."""
+"""ResNet-18 and -34 with neurons, for ImageNet: the plain one and SEW-ResNet."""
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import ClassVar, Literal
 
-from neurodyn.layers import RESIDUAL, TimeDistributed
-from neurodyn.models.blocks import NeuronFactory, Shape, SpikingNetwork, conv_norm, linear_norm
+from torch import nn
+
+from neurodyn.layers import TimeDistributed
+from neurodyn.models.blocks import (
+    NeuronFactory,
+    Shape,
+    SpikingConv,
+    SpikingNetwork,
+    scaled,
+    strided,
+)
+from neurodyn.models.residual import BasicBlock, ResidualBlock, SEWBlock, Stage, stages
 from neurodyn.neurons import LIF
 
-STAGES = ((128, 3, 1), (256, 3, 2), (512, 2, 2))
-"""Width, blocks and first stride of each stage."""
+Stem = Literal["large", "small"]
+
+DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+"""Blocks in each of the four stages."""
 
 
-class BasicBlock(nn.Module):
-    """conv-tdBN-neuron-conv-tdBN, plus the input (1x1 conv-tdBN where shapes differ), neuron.
-
-    Normalised branches of the sum have a variance of one half; an identity shortcut adds spikes.
-    """
-
-    def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, stride: int) -> None:
-        super().__init__()
-        inputs, height, width = shape
-        self.shape: Shape = (channels, -(-height // stride), -(-width // stride))
-        inner, outer = neuron(self.shape), neuron(self.shape)
-        self.branch = nn.Sequential(
-            conv_norm(inputs, channels, inner, stride=stride),
-            inner,
-            conv_norm(channels, channels, outer, alpha=RESIDUAL),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if self.shape != shape:
-            self.shortcut = conv_norm(
-                inputs, channels, outer, kernel=1, stride=stride, alpha=RESIDUAL
-            )
-        self.neuron = outer
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.neuron(self.branch(x) + self.shortcut(x))
-        return out
+def plan(depth: int, width: float, first_stride: int) -> list[Stage]:
+    """The four stages of a ResNet of that depth (He et al., CVPR 2016)."""
+    if depth not in DEPTHS:
+        raise ValueError(f"depth: expected {' or '.join(map(str, DEPTHS))}, got {depth}")
+    widths, strides = (64, 128, 256, 512), (first_stride, 2, 2, 2)
+    return [
+        (scaled(channels, width), blocks, stride)
+        for channels, blocks, stride in zip(widths, DEPTHS[depth], strides, strict=True)
+    ]
 
 
-class ResNet19(SpikingNetwork):
-    """Spiking ResNet-19: a stem, stages of 3, 3 and 2 blocks, global pooling, two linear layers.
+class ResNet(SpikingNetwork):
+    """Spiking ResNet: conv7x7-neuron-maxpool, four stages of blocks, global pooling, a linear head.
 
-    2.216 G synaptic operations a dense step and 1.377 M neurons at 3x32x32.
+    With depth 34 at 3x224x224 this is the ImageNet network of the tdBN paper and its descendants:
+    3.664 G synaptic operations a dense step, 3.562 M neurons, 21.8 M parameters.
 
     Args:
         neuron: makes each layer's neuron from the shape of its step.
         shape: of one image, `(C, H, W)`.
         classes: number of outputs.
+        depth: 18 or 34.
         width: factor on all channel numbers; 1 is the published network.
+        stem: `"large"` is the published one, which divides height and width by four; `"small"` a
+            3x3 convolution that leaves them, for images of CIFAR's size.
     """
+
+    block: ClassVar[type[ResidualBlock]] = BasicBlock
 
     def __init__(
         self,
         neuron: NeuronFactory = LIF,
-        shape: Shape = (3, 32, 32),
-        classes: int = 10,
+        shape: Shape = (3, 224, 224),
+        classes: int = 1000,
+        depth: Literal[18, 34] = 34,
         width: float = 1.0,
+        stem: Stem = "large",
     ) -> None:
         super().__init__(shape)
-
-        def scaled(channels: int) -> int:
-            return max(1, round(width * channels))
-
-        channels, height, breadth = shape
-        current: Shape = (scaled(64), height, breadth)
-        cells = neuron(current)
-        body = nn.Sequential(conv_norm(channels, current[0], cells), cells)
-        for stage_width, blocks, first_stride in STAGES:
-            for i in range(blocks):
-                stride = first_stride if i == 0 else 1
-                block = BasicBlock(neuron, current, scaled(stage_width), stride)
-                body.append(block)
-                current = block.shape
-        body.append(TimeDistributed(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
-        hidden = scaled(256)
-        cells = neuron((hidden,))
-        body.extend([linear_norm(current[0], hidden, cells), cells])
+        channels = scaled(64, width)
+        body = nn.Sequential()
+        if stem == "large":
+            first = SpikingConv(neuron, shape, channels, kernel=7, stride=2)
+            body.extend([*first, TimeDistributed(nn.MaxPool2d(3, 2, padding=1))])
+            current = strided(first.shape, channels, 2)
+        else:
+            first = SpikingConv(neuron, shape, channels)
+            body.extend(first)
+            current = first.shape
+        blocks = stages(self.block, neuron, current, plan(depth, width, first_stride=1))
+        body.extend([*blocks, TimeDistributed(nn.AdaptiveAvgPool2d(1), nn.Flatten())])
         self.body = body
-        self.head = TimeDistributed(nn.Linear(hidden, classes))
+        self.head = TimeDistributed(nn.Linear(blocks[-1].shape[0], classes))
 
 
-def resnet19(neuron: NeuronFactory = LIF, classes: int = 10) -> ResNet19:
-    """The published ResNet-19 for 32x32 images, with the given neuron."""
-    return ResNet19(neuron, classes=classes)
+class SEWResNet(ResNet):
+    """SEW-ResNet: shortcuts that add spikes to spikes (Fang et al., NeurIPS 2021; ADD).
+
+    11.7 M parameters with depth 18 and 21.8 M with 34. The paper's neuron is `IF` with
+    `detach_reset=True`.
+
+    Takes the arguments of `ResNet`.
+    """
+
+    block = SEWBlock

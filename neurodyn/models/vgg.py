@@ -5,7 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from neurodyn.layers import TimeDistributed
-from neurodyn.models.blocks import NeuronFactory, Shape, SpikingNetwork, conv_norm, halved
+from neurodyn.models.blocks import (
+    NeuronFactory,
+    Shape,
+    SpikingConv,
+    SpikingNetwork,
+    halved,
+    scaled,
+)
 from neurodyn.neurons import LIF
 
 LAYERS = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
@@ -38,10 +45,9 @@ class VGGSNN(SpikingNetwork):
                 body.append(TimeDistributed(nn.AvgPool2d(2)))
                 current = halved(current)
             else:
-                channels = max(1, round(width * layer))
-                cells = neuron((channels, *current[1:]))
-                body.extend([conv_norm(current[0], channels, cells), cells])
-                current = (channels, *current[1:])
+                spiking = SpikingConv(neuron, current, scaled(layer, width))
+                body.extend(spiking)
+                current = spiking.shape
         self.body = body
         features = current[0] * current[1] * current[2]
         self.head = TimeDistributed(nn.Flatten(), nn.Linear(features, classes))

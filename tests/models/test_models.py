@@ -2,29 +2,65 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from neurodyn.analysis import ActivityMeter
 from neurodyn.layers import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d, repeat
-from neurodyn.models import VGGSNN, ConvNet, ResNet19, resnet19
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron, neurons_of
-
-SMALL = [
-    partial(ConvNet, shape=(1, 8, 8), widths=(4, 6)),
-    partial(VGGSNN, shape=(2, 16, 16), width=0.05),
-    partial(ResNet19, shape=(3, 8, 8), width=0.05),
-]
-
-
-@pytest.mark.parametrize("make", SMALL)
-@pytest.mark.parametrize(
-    "neuron", [IF, LIF, PLIF, QIF, LNM, partial(LNM, per="channel"), partial(LNM, per="neuron")]
+from neurodyn.models import (
+    VGGSNN,
+    ConvNet,
+    MSResNet,
+    ResNet,
+    ResNet9,
+    ResNet19,
+    SEWResNet,
+    Spikformer,
+    resnet19,
 )
-def test_any_neuron_drops_in(make, neuron):
+from neurodyn.neurons import LIF, LNM, Neuron, neurons_of
+
+SMALL = {
+    "ConvNet": partial(ConvNet, shape=(1, 8, 8), widths=(4, 6)),
+    "VGGSNN": partial(VGGSNN, shape=(2, 16, 16), width=0.05),
+    "ResNet19": partial(ResNet19, shape=(3, 8, 8), width=0.05),
+    "ResNet9": partial(ResNet9, shape=(3, 8, 8), width=0.05),
+    "ResNet": partial(ResNet, shape=(3, 32, 32), depth=18, width=0.05),
+    "SEWResNet": partial(SEWResNet, shape=(3, 8, 8), depth=18, width=0.05, stem="small"),
+    "MSResNet": partial(MSResNet, shape=(3, 32, 32), depth=18, width=0.05),
+    "Spikformer": partial(Spikformer, shape=(3, 8, 8), channels=16, depth=1, heads=2),
+}
+NEURONS = {
+    "LIF": LIF,
+    "LNM": LNM,
+    "LNM a channel": partial(LNM, per="channel"),
+    "LNM a neuron": partial(LNM, per="neuron"),
+}
+
+
+@pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
+@pytest.mark.parametrize("neuron", NEURONS.values(), ids=NEURONS)
+def test_any_neuron_drops_in_and_trains(make, neuron):
     net = make(neuron, classes=7)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     out = net(repeat(torch.randn(3, *net.shape), 2))
     assert out.shape == (2, 3, 7)
-    out.square().sum().backward()
-    assert all(p.grad is not None for p in net.parameters() if p.requires_grad)
+    nn.functional.cross_entropy(out.mean(0), torch.tensor([0, 3, 6])).backward()
+    for name, p in net.named_parameters():
+        assert not p.requires_grad or p.grad.isfinite().all(), name
+    optimizer.step()
+    assert net(repeat(torch.randn(3, *net.shape), 2)).isfinite().all()
+
+
+@pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
+def test_every_layer_learns(make):
+    net = make(partial(LNM, threshold=0.2), classes=7)
+    if isinstance(net, MSResNet):  # its branches start at zero
+        for norm in net.modules():
+            if isinstance(norm, TDBatchNorm2d):
+                nn.init.constant_(norm.weight, 0.2)
+    net(torch.randn(4, 8, *net.shape)).square().sum().backward()
+    still = [name for name, p in net.named_parameters() if p.ndim > 1 and not p.grad.any()]
+    assert not still
 
 
 def test_a_neuron_of_the_users_own():
@@ -35,35 +71,37 @@ def test_a_neuron_of_the_users_own():
     assert len(list(neurons_of(resnet19(neuron=Mine)))) == 18
 
 
-@pytest.mark.parametrize(
-    ("net", "gigaops", "meganeurons"),
-    [(resnet19(), 2.216, 1.377), (VGGSNN(), 1.362, 0.922)],
-)
-def test_sizes_of_the_published_networks(net, gigaops, meganeurons):
-    with ActivityMeter(net.eval()) as meter, torch.no_grad():
+PUBLISHED = [
+    # network, parameters [M], operations of a dense step [G], neurons [M]
+    (ResNet19, {}, 12.631, 2.216, 1.377),
+    (VGGSNN, {}, 9.269, 1.362, 0.922),
+    (ResNet, {}, 21.798, 3.664, 3.562),
+    (SEWResNet, {"depth": 18}, 11.690, 1.814, 2.484),
+    (SEWResNet, {}, 21.798, 3.664, 3.738),
+    (MSResNet, {"depth": 18}, 11.694, 1.827, 2.308),
+    (MSResNet, {}, 21.802, 3.677, 3.562),
+    (ResNet9, {}, 6.573, 0.379, 0.205),
+    (Spikformer, {}, 9.311, 0.921, 1.450),
+]
+
+
+@pytest.mark.parametrize(("cls", "options", "parameters", "operations", "neurons"), PUBLISHED)
+def test_sizes_of_the_published_networks(cls, options, parameters, operations, neurons):
+    net = cls(**options).eval()
+    with ActivityMeter(net) as meter, torch.no_grad():
         net(torch.zeros(1, 1, *net.shape))
-    assert meter.activity.macs / 1e9 == pytest.approx(gigaops, abs=5e-4)
-    assert meter.activity.updates / 1e6 == pytest.approx(meganeurons, abs=6e-4)
+    assert sum(p.numel() for p in net.parameters()) / 1e6 == pytest.approx(parameters, abs=6e-4)
+    assert meter.activity.macs / 1e9 == pytest.approx(operations, abs=6e-4)
+    assert meter.activity.updates / 1e6 == pytest.approx(neurons, abs=6e-4)
 
 
-def test_parameters_of_resnet19():
-    """12.63 M, as the literature has it."""
-    assert sum(p.numel() for p in resnet19().parameters()) / 1e6 == pytest.approx(12.63, abs=5e-3)
-
-
-@pytest.mark.parametrize("make", SMALL)
+@pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
 def test_norms_are_at_the_level_of_the_threshold(make):
     net = make(partial(LIF, threshold=0.5))
     norms = [m for m in net.modules() if isinstance(m, TDBatchNorm1d | TDBatchNorm2d)]
     levels = {round(norm.weight.max().item(), 4) for norm in norms}
-    assert levels <= {0.5, round(0.5 * RESIDUAL, 4)}
+    assert levels <= {0.5, round(0.5 * RESIDUAL, 4), 0.0 if isinstance(net, MSResNet) else 0.5}
     assert 0.5 in levels
-
-
-def test_summed_branches_share_the_variance():
-    block = ResNet19(width=0.05).body[2]
-    assert block.branch[2][1].weight[0].item() == pytest.approx(RESIDUAL)
-    assert block.shortcut[1].weight[0].item() == pytest.approx(RESIDUAL)
 
 
 def test_bad_shapes():
