@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
 from neurodyn.analysis.pictures import plot_dynamics
 from neurodyn.training.entrant import Entrant
+from neurodyn.training.latest import Latest
 from neurodyn.training.provenance import provenance, write_json
 from neurodyn.training.recipe import Recipe
 from neurodyn.training.report import validation_curve, write_report
@@ -126,14 +127,12 @@ class Run:
         best = ModelCheckpoint(
             self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
         )
-        # Its own callback: Lightning's `save_last` skips the epochs that are not a new best.
-        latest = ModelCheckpoint(self.home, "last", enable_version_counter=False)
         trainer.logger = CSVLogger(self.home, name="log")
         trainer.callbacks = [  # type: ignore[attr-defined]
-            *(c for c in trainer.callbacks if not isinstance(c, ModelCheckpoint)),  # type: ignore[attr-defined]
+            *(c for c in trainer.callbacks if not isinstance(c, Checkpoint)),  # type: ignore[attr-defined]
             _Bar(bar, f"{self.entrant.label} seed {self.seed}"),
             best,
-            latest,
+            Latest(str(self.home)),
         ]
         start = time.perf_counter()
         resume = last if last.is_file() else None

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any, Literal, cast
 
 import lightning as L
+import torch
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from neurodyn.analysis.energy import ActivityMeter
+from neurodyn.data.loader import global_seed, mix
 from neurodyn.layers import Readout, ReadoutLoss, TETLoss, make_readout, repeat
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor]
+DROPOUT = 1
+"""Tells the seeds of a step's dropout from those of its augmentation."""
+
 ReadoutName = Literal["mean", "last", "max", "leaky", "leaky-max", "softmax-sum"]
 
 
@@ -65,6 +71,9 @@ class Classifier(L.LightningModule):
         self.accuracy = nn.ModuleDict(
             {stage: MulticlassAccuracy(classes, average="micro") for stage in ("val", "test")}
         )
+        # Not a number but a metric: its sum goes into checkpoints within an epoch.
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.train_loss.persistent(True)
         self.meter = ActivityMeter(network)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,10 +85,20 @@ class Classifier(L.LightningModule):
         out: Tensor = self.network(repeat(x, self.timesteps) if x.ndim == len(frame) + 1 else x)
         return out
 
+    def on_train_start(self) -> None:
+        # The schedule's length needs the loader, which Lightning then never tells where it stood.
+        self.trainer.fit_loop._load_combined_loader_states()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # What dropout draws depends on the step alone, and not on where training was resumed.
+        step = self.trainer.fit_loop.total_batch_idx
+        torch.manual_seed(mix(global_seed(), self.global_rank, step, DROPOUT))
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         x, labels = batch
         loss: Tensor = self.loss(self(x), labels)
-        self.log("train_loss", loss, prog_bar=True, on_step=False, on_epoch=True)
+        self.train_loss.update(loss.detach())
+        self.log("train_loss", self.train_loss, prog_bar=True, on_step=False, on_epoch=True)
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from neurodyn.data import ImageData
+from neurodyn.data import SampleData
 from neurodyn.errors import unknown
+from neurodyn.training.latest import Latest
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser
 from neurodyn.training.watch import Watch
@@ -63,7 +64,7 @@ class Recipe(LightningCLI):
         try:
             super().__init__(
                 Classifier,
-                ImageData,
+                SampleData,
                 parser_class=RecipeParser,
                 subclass_mode_data=True,
                 seed_everything_default=0,
@@ -87,9 +88,7 @@ class Recipe(LightningCLI):
                 "checkpoint.enable_version_counter": False,
             }
         )
-        # Its own callback: Lightning's `save_last` skips the epochs that are not a new best.
-        parser.add_lightning_class_args(ModelCheckpoint, "last")
-        parser.set_defaults({"last.filename": "last", "last.enable_version_counter": False})
+        parser.add_lightning_class_args(Latest, "last")
         parser.add_lightning_class_args(Watch, "watch")
         logger = {"save_dir": "runs", "name": "fit"}
         parser.set_defaults(
