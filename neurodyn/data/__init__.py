@@ -1,13 +1,12 @@
-"""Data sets as Lightning data modules: images in memory, augmented batchwise on the device.
+"""Data sets as Lightning data modules: compact in memory, augmented batchwise on the device.
 
     from neurodyn.data import Digits
 
     data = Digits(batch_size=64, limit=500)
     trainer.fit(model, datamodule=data)
 
-`idx` and `cifar` read the files, `sources` says where they come from, `images` holds and splits
-them, `augment` varies them, `module` serves them, `datasets` names them. A data set of your own is
-a subclass of `ImageData` with a `read`.
+`SampleData` splits and serves samples of any kind, `ImageData` and `SequenceData` make batches of
+images and of sequences of them; a data set of your own is a subclass of either with a `read`.
 """
 
 from __future__ import annotations
@@ -18,16 +17,34 @@ from typing import TYPE_CHECKING, Any
 from neurodyn.errors import require
 
 if TYPE_CHECKING:
+    from neurodyn.data.base import SampleData
     from neurodyn.data.datasets import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
-    from neurodyn.data.module import ImageData
+    from neurodyn.data.images import ImageData
+    from neurodyn.data.sequences import SequenceData
 
-__all__ = ["CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST", "ImageData"]
+HOMES = {
+    "base": ("SampleData",),
+    "images": ("ImageData",),
+    "sequences": ("SequenceData",),
+    "datasets": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
+}
+
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "MNIST",
+    "Digits",
+    "FashionMNIST",
+    "ImageData",
+    "SampleData",
+    "SequenceData",
+]
 
 
 def __getattr__(name: str) -> Any:
     # Lightning takes seconds to import: not before somebody asks for a data set.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require("lightning", "train")
-    home = "module" if name == "ImageData" else "datasets"
-    return getattr(importlib.import_module(f"neurodyn.data.{home}"), name)
+    for home, names in HOMES.items():
+        if name in names:
+            require("lightning", "train")
+            return getattr(importlib.import_module(f"neurodyn.data.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

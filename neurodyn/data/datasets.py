@@ -10,8 +10,8 @@ import torch
 from neurodyn.data import sources
 from neurodyn.data.cifar import read_batch
 from neurodyn.data.idx import read_idx
-from neurodyn.data.images import Batch, stratified
-from neurodyn.data.module import ImageData
+from neurodyn.data.images import ImageData
+from neurodyn.data.samples import Batch, stratified
 from neurodyn.errors import require
 
 

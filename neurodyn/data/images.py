@@ -1,67 +1,85 @@
-"""Images held in memory: whole batches by index, and stratified samples of them."""
+"""What data modules of images share: batches are normalised and augmented on their device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-Batch = tuple[Tensor, Tensor]
-
-
-class Images(Dataset[Batch]):
-    """Images and their labels as two tensors.
-
-    A `DataLoader` that gets `collate_fn=whole` takes a batch in one gather instead of one image
-    after the other, so no worker processes are needed to keep a device busy.
-
-    Args:
-        images: `(N, C, H, W)`, uint8.
-        labels: `(N,)`, int64.
-    """
-
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images, labels
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.images[index], self.labels[index]
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(indices)
-        return self.images[chosen], self.labels[chosen]
-
-    def subset(self, indices: Tensor) -> Images:
-        """The images at the indices, in their order."""
-        return Images(self.images[indices], self.labels[indices])
+from neurodyn.data.augment import Augment
+from neurodyn.data.base import SampleData, check
+from neurodyn.data.samples import Batch
 
 
-def whole(batch: Any) -> Any:
-    """The collate function for `Images`: its batches come whole."""
-    return batch
+class ImageData(SampleData):
+    """Base of the image data sets. A subclass says what its images are and reads them:
 
+        class Mine(ImageData):
+            shape, classes = (3, 32, 32), 10
+            mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
-def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:
-    """A random order of all samples in which every prefix is stratified.
+            def read(self, train):
+                return images, labels  # (N, C, H, W) uint8, (N,) int64
 
-    So a sample of n is the first n of it, and a smaller sample is part of every larger one.
+    Images stay in memory as bytes; a batch comes out as floats `(B, C, H, W)`, normalised and, in
+    training, augmented. Splits and order are those of `SampleData`.
 
     Args:
-        labels: the class of each sample, `(N,)`.
-        seed: what the order depends on, beside the labels.
-        balanced: classes equally often, as far as they go, in place of in proportion to their size.
+        root: folder that holds the data sets, each in torchvision's layout.
+        crop: pad the training images by this many pixels and crop them back at random.
+        flip: mirror training images at random.
+        cutout: side in pixels of a square that is blanked out of each training image.
+        auto_augment: vary training images with AutoAugment's policy for CIFAR-10 (needs colour).
+        options: as `SampleData`.
     """
-    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    classes, by_class = labels[shuffled].sort(stable=True)
-    counts = labels.bincount()
-    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[classes]
-    # Proportional: the k-th of m stands at (k + 1/2) / m of the way (Webster's apportionment).
-    place = rank.double() if balanced else (rank + 0.5).double() / counts[classes]
-    # Back among the shuffled, so that a stable sort breaks ties at random and not by class.
-    place = torch.empty_like(place).scatter_(0, by_class, place)
-    return shuffled[place.argsort(stable=True)]
+
+    shape: tuple[int, int, int]
+    """(C, H, W) of an image."""
+
+    mean: tuple[float, ...]
+    """Mean of the training images, in units of `peak`, one value a channel."""
+
+    std: tuple[float, ...]
+    """Standard deviation of the training images, in units of `peak`, one value a channel."""
+
+    peak: int = 255
+    """The largest value that a pixel can have."""
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        crop: int = 0,
+        flip: bool = False,
+        cutout: int = 0,
+        auto_augment: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, **options)
+        side = min(self.shape[1:])
+        check("crop", crop, 0, side - 1)
+        check("cutout", cutout, 0, side)
+        if auto_augment and self.shape[0] != 3:
+            raise ValueError(
+                f"auto_augment: expected images of 3 channels (it varies colours), "
+                f"got {type(self).__name__} of {self.shape[0]}"
+            )
+        self.augment = Augment(
+            self.shape,
+            crop=crop,
+            flip=flip,
+            cutout=cutout,
+            auto_augment=auto_augment,
+            fill=self.mean,
+        )
+
+    def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
+        images = samples.float() / self.peak
+        if seed is not None:
+            images = self.augment(images, seed)
+        return self.normalise(images), labels
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images `(B, C, H, W)` of values in [0, 1], to mean 0 and standard deviation 1."""
+        mean = images.new_tensor(self.mean).reshape(-1, 1, 1)
+        std = images.new_tensor(self.std).reshape(-1, 1, 1)
+        return (images - mean) / std

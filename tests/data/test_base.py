@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from neurodyn.data import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST, ImageData
-from neurodyn.data.images import Batch
+from neurodyn.data.samples import Batch
 
 from .files import write_mnist
 
@@ -263,8 +263,8 @@ def test_bad_arguments(options: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": 1437}, "validation: 1437 sets 1437 of 1437 images aside"),
-        ({"validation": 1e-5}, "validation: 1e-05 sets 0 of 1437 images aside"),
+        ({"validation": 1437}, "validation: 1437 sets 1437 of 1437 samples aside"),
+        ({"validation": 1e-5}, "validation: 1e-05 sets 0 of 1437 samples aside"),
         ({"limit": 1294}, "limit: expected a number from 10 to 1293, got 1294"),
     ],
 )
@@ -316,9 +316,9 @@ LABELS = torch.arange(10) % 2
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ((IMAGES[..., :3], LABELS), r"found images of shape \(1, 4, 3\), torch\.uint8; expected"),
-        ((IMAGES.float(), LABELS), r"found images of .* torch\.float32; expected"),
-        ((IMAGES, LABELS[1:]), "found 10 images and 9 labels"),
+        ((IMAGES[..., :3], LABELS), r"found samples of shape \(1, 4, 3\), torch\.uint8; expected"),
+        ((IMAGES.float(), LABELS), r"found samples of .* torch\.float32; expected"),
+        ((IMAGES, LABELS[1:]), "found 10 samples and 9 labels"),
         ((IMAGES, LABELS + 1), "found labels from 1 to 2, expected 0 to 1"),
         ((IMAGES[:0], LABELS[:0]), "found labels none"),
     ],

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from neurodyn.data.images import Images, stratified, whole
+from neurodyn.data.samples import Samples, stratified, whole
 
 UNEVEN = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
 
 
 def test_batches_by_index_are_the_single_images() -> None:
-    images = Images(torch.arange(20 * 4).to(torch.uint8).reshape(20, 1, 2, 2), torch.arange(20))
+    images = Samples(torch.arange(20 * 4).to(torch.uint8).reshape(20, 1, 2, 2), torch.arange(20))
     loader = DataLoader(images, batch_size=6, collate_fn=whole)
     batches = list(loader)
     assert [len(labels) for _, labels in batches] == [6, 6, 6, 2]
@@ -21,7 +21,7 @@ def test_batches_by_index_are_the_single_images() -> None:
 
 
 def test_subset_keeps_the_order_asked_for() -> None:
-    images = Images(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), torch.arange(5))
+    images = Samples(torch.zeros(5, 1, 2, 2, dtype=torch.uint8), torch.arange(5))
     assert images.subset(torch.tensor([3, 0])).labels.tolist() == [3, 0]
 
 

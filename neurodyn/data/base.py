@@ -1,0 +1,201 @@
+"""The Lightning data module that all data sets share: read, split, load in a reproducible order."""
+
+from __future__ import annotations
+
+import warnings
+from typing import ClassVar
+
+import lightning
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
+from neurodyn.data.samples import Batch, Samples, stratified, whole
+from neurodyn.data.sources import Source, folder_of
+
+
+class SampleData(lightning.LightningDataModule):
+    """Base of the data sets. Their samples stay in memory as compactly as they come; what makes a
+    network's input of them happens to whole batches after they reached their device.
+
+    A subclass reads its samples (`read`) and prepares a batch of them (`prepare`); `ImageData` and
+    `SequenceData` do the latter for images and for samples that have time.
+
+    The test set is what its publishers made it; validation samples come off the training set. The
+    order of the training samples follows from the seed of `lightning.seed_everything` (0 without)
+    and the epoch, and the augmentation of a batch from the seed and the number of batches before
+    it. Neither depends on random numbers drawn elsewhere: models that are trained with the same
+    seed see the same samples, and a training that is resumed sees those that it would have seen.
+
+    Args:
+        root: folder that holds the data sets.
+        download: fetch what is missing there.
+        batch_size: samples a batch (on each device).
+        validation: share (below 1) or number of the training samples that are set aside for
+            validation, stratified by class; 0 for none.
+        split_seed: what the choice of validation samples and of a limited training set depends on,
+            apart from the seed of the training.
+        limit: train on this many samples only, equally many of each class.
+    """
+
+    shape: tuple[int, ...]
+    """What a network is given in one timestep, without the batch: `(C, H, W)`, `(features,)`."""
+
+    classes: int
+    """How many classes there are."""
+
+    dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8,)
+    """In what the samples may be kept."""
+
+    source: ClassVar[Source | None] = None
+    """Where the files come from; None if there are none to download."""
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        download: bool = False,
+        batch_size: int = 128,
+        validation: int | float = 0.1,
+        split_seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__()
+        check("batch_size", batch_size, 1)
+        if limit is not None:
+            check("limit", limit, self.classes)
+        if not (0 <= validation < 1 or (isinstance(validation, int) and validation > 0)):
+            raise ValueError(
+                f"validation: expected a share from 0 to below 1 or a whole number of samples, "
+                f"got {validation}"
+            )
+        if download and self.source is None:
+            raise ValueError(
+                f"download: {type(self).__name__} has nothing to download, expected false"
+            )
+        folder_of(root)
+        self.root, self.download, self.batch_size = root, download, batch_size
+        self.validation, self.split_seed, self.limit = validation, split_seed, limit
+        self._training: Samples | None = None
+        self._validation: Samples | None = None
+        self._test: Samples | None = None
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample as `read` gives it."""
+        return self.shape
+
+    def read(self, train: bool) -> Batch:
+        """All samples `(N, *sample_shape)` and labels `(N,)`, int64, of the published split."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its read")
+
+    def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
+        """A batch on its device as the network gets it.
+
+        Args:
+            samples: `(B, *sample_shape)`, as kept.
+            labels: `(B,)`, int64.
+            seed: of the batch's augmentation; None outside training, where there is none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define its prepare")
+
+    def split(self, samples: Samples) -> tuple[Samples, Samples]:
+        """The training set and what is set aside of it for validation."""
+        share = self.validation < 1
+        held = round(self.validation * len(samples)) if share else int(self.validation)
+        if held >= len(samples) or (self.validation > 0 and held == 0):
+            raise ValueError(
+                f"validation: {self.validation} sets {held} of {len(samples)} samples aside, "
+                "expected at least one there and one left to train on"
+            )
+        order = stratified(samples.labels, self.split_seed)
+        return samples.subset(order[held:]), samples.subset(order[:held])
+
+    def prepare_data(self) -> None:
+        if self.download and self.source is not None:
+            self.source.fetch(self.root)
+
+    def setup(self, stage: str | None = None) -> None:
+        if stage in (None, "fit", "validate") and self._training is None:
+            training, self._validation = self.split(self._read(train=True))
+            self._training = self._limited(training)
+        if stage in (None, "test") and self._test is None:
+            self._test = self._read(train=False)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        samples = _ready(self._training)
+        replicas = self.trainer.distributed_sampler_kwargs if self.trainer else None
+        sampler: Order[Batch] = Order(
+            samples, **(replicas or {"num_replicas": 1, "rank": 0}), seed=mix(global_seed())
+        )
+        return self._loader(samples, sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        samples = _ready(self._validation)
+        return self._loader(samples) if len(samples) else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self._loader(_ready(self._test))
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        seed = None
+        if self.trainer and self.trainer.training:
+            batches = self.trainer.fit_loop.total_batch_idx + 1
+            seed = mix(global_seed(), self.trainer.global_rank, batches)
+        samples, labels = self.prepare(*batch, seed)
+        if self.trainer:
+            # Lightning did this before there were floating-point numbers to convert.
+            samples = self.trainer.precision_plugin.convert_input(samples)
+        return samples, labels
+
+    def checked(self, samples: Tensor, labels: Tensor, part: str) -> Samples:
+        """What was read, after a look at whether it is what the class says; `part` is its name."""
+        name = f"{type(self).__name__} ({part} set)"
+        if samples.shape[1:] != self.sample_shape or samples.dtype not in self.dtypes:
+            raise ValueError(
+                f"{name}: found samples of shape {tuple(samples.shape[1:])}, {samples.dtype}; "
+                f"expected {self.sample_shape}, {' or '.join(map(str, self.dtypes))}"
+            )
+        if len(samples) != len(labels):
+            raise ValueError(f"{name}: found {len(samples)} samples and {len(labels)} labels")
+        if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.classes:
+            found = f"from {labels.min()} to {labels.max()}" if len(labels) else "none"
+            raise ValueError(f"{name}: found labels {found}, expected 0 to {self.classes - 1}")
+        return Samples(samples, labels.long())
+
+    def _read(self, *, train: bool) -> Samples:
+        return self.checked(*self.read(train), part="training" if train else "test")
+
+    def _limited(self, samples: Samples) -> Samples:
+        if self.limit is None:
+            return samples
+        check("limit", self.limit, self.classes, len(samples))
+        order = stratified(samples.labels, self.split_seed, balanced=True)
+        return samples.subset(order[: self.limit])
+
+    def _loader(self, samples: Samples, sampler: Order[Batch] | None = None) -> DataLoader[Batch]:
+        # Lightning's advice to use more workers is no good where a batch is one gather.
+        warnings.filterwarnings("ignore", message=".*does not have many workers")
+        # A last batch of few samples would unsettle batch normalisation.
+        drop_last = sampler is not None and len(sampler) > self.batch_size
+        loader = ResumableLoader if sampler is not None else DataLoader
+        return loader(
+            samples,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            collate_fn=whole,
+            drop_last=drop_last,
+        )
+
+
+def check(name: str, value: float, low: float, high: float | None = None) -> None:
+    """Refuse a number outside its range."""
+    if not value >= low or (high is not None and value > high):
+        expected = f"at least {low}" if high is None else f"a number from {low} to {high}"
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+
+
+def _ready(samples: Samples | None) -> Samples:
+    if samples is None:
+        raise RuntimeError("the data are not read yet: call setup() before asking for a loader")
+    return samples

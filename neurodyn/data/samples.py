@@ -1,0 +1,72 @@
+"""Samples held in memory: whole batches by index, and stratified samples of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Samples(Dataset[Batch]):
+    """Samples and their labels as two tensors, or some rows of them.
+
+    A `DataLoader` that gets `collate_fn=whole` takes a batch in one gather instead of one sample
+    after the other, so no worker processes are needed to keep a device busy.
+
+    Args:
+        values: `(N, *shape)`; may lie in a memory-mapped file, of which only what is asked for is
+            read.
+        labels: `(N,)`, int64.
+        rows: which of them these samples are, in their order; all unless given.
+    """
+
+    def __init__(self, values: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+        self.values = values
+        self.rows = torch.arange(len(labels)) if rows is None else rows
+        self.labels = labels if rows is None else labels[rows]
+        self._all_labels = labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.values[self.rows[index]], self.labels[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        chosen = torch.as_tensor(indices)
+        return self.values[self.rows[chosen]], self.labels[chosen]
+
+    def subset(self, indices: Tensor) -> Samples:
+        """The samples at the indices, in their order; nothing is copied."""
+        return Samples(self.values, self._all_labels, self.rows[indices])
+
+
+def whole(batch: Any) -> Any:
+    """The collate function for `Samples`: its batches come whole."""
+    return batch
+
+
+def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:
+    """A random order of all samples in which every prefix is stratified.
+
+    So a sample of n is the first n of it, and a smaller sample is part of every larger one.
+
+    Args:
+        labels: the class of each sample, `(N,)`.
+        seed: what the order depends on, beside the labels.
+        balanced: classes equally often, as far as they go, in place of in proportion to their size.
+    """
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    classes, by_class = labels[shuffled].sort(stable=True)
+    counts = labels.bincount()
+    rank = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[classes]
+    # Proportional: the k-th of m stands at (k + 1/2) / m of the way (Webster's apportionment).
+    place = rank.double() if balanced else (rank + 0.5).double() / counts[classes]
+    # Back among the shuffled, so that a stable sort breaks ties at random and not by class.
+    place = torch.empty_like(place).scatter_(0, by_class, place)
+    return shuffled[place.argsort(stable=True)]
