@@ -15,6 +15,7 @@ from neurodyn.layers.readout import (
     make_readout,
 )
 from neurodyn.layers.recurrent import Recurrent
+from neurodyn.layers.stream import Stream
 from neurodyn.layers.time import TimeDistributed, repeat
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ReadoutLoss",
     "Recurrent",
     "SoftmaxSum",
+    "Stream",
     "TDBatchNorm1d",
     "TDBatchNorm2d",
     "TETLoss",

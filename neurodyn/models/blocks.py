@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neurodyn.layers import TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
+from neurodyn.layers import Stream, TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
 from neurodyn.neurons import NeuronFactory, SpikingLayer
 
 Shape = tuple[int, int, int]
@@ -78,6 +78,10 @@ class SpikingNetwork(nn.Module):
             )
         out: Tensor = self.head(self.body(x))
         return out
+
+    def stream(self) -> Stream:
+        """This network on a sequence that comes in chunks."""
+        return Stream(self)
 
 
 def scaled(channels: int, width: float) -> int:
