@@ -1,6 +1,14 @@
 """What stands between neurons: time, normalisation, read-outs, losses."""
 
 from neurodyn.layers.delay import Delayed, DelayLine, LearnedDelays
+from neurodyn.layers.gated import (
+    CSGRU,
+    CellFactory,
+    GatedCell,
+    RecurrentCubaLIF,
+    SpikGRU,
+    SpikGRU2,
+)
 from neurodyn.layers.loss import ReadoutLoss, TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.readout import (
@@ -19,10 +27,13 @@ from neurodyn.layers.stream import Stream
 from neurodyn.layers.time import TimeDistributed, repeat
 
 __all__ = [
+    "CSGRU",
     "READOUTS",
     "RESIDUAL",
+    "CellFactory",
     "DelayLine",
     "Delayed",
+    "GatedCell",
     "Last",
     "Leaky",
     "LeakyMax",
@@ -32,7 +43,10 @@ __all__ = [
     "Readout",
     "ReadoutLoss",
     "Recurrent",
+    "RecurrentCubaLIF",
     "SoftmaxSum",
+    "SpikGRU",
+    "SpikGRU2",
     "Stream",
     "TDBatchNorm1d",
     "TDBatchNorm2d",

@@ -1,0 +1,271 @@
+"""The spiking GRU family: gated cells with their own synapses, dense or convolutional."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from neurodyn.layers.time import TimeDistributed
+from neurodyn.neurons import Stateful
+from neurodyn.scan.reference import scan_reference
+from neurodyn.surrogate import ArcTan, Surrogate
+
+State = tuple[Tensor, ...]
+Synapses = nn.Linear | nn.Conv2d
+WINDOW = math.pi / math.sqrt(10)
+"""As width and scale of `ArcTan`: the window `1 / (1 + 10 v^2)`, whose peak is 1."""
+
+
+class GatedCell(Stateful):
+    """Base of the spiking gated cells: layers whose spikes come back through weights and gates.
+
+    A cell includes its input weights: `x`, `(T, B, inputs)`, gives spikes `(T, B, hidden)`. With a
+    `kernel`, all weights are same-padded convolutions, and `x`, `(T, B, inputs, H, W)`, gives
+    `(T, B, hidden, H, W)`. A subclass is its equation:
+
+        step(x, s, i, v) -> (spikes, s, i, v)
+
+    with the state `(s, i, v)`, last spikes, current and membrane, all from 0, and with `x` what the
+    input weights make of the step's input. That is computed for all steps at once; the weights of
+    the spikes are applied in `step`, as `self.recurrent(s)`. Both hold the kernels of several
+    equations below each other, in the order that the subclass names.
+
+    Args:
+        inputs: channels of `x`.
+        hidden: `C_h`, neurons, or channels of them.
+        kernel: side of the kernels, odd; None for dense weights.
+        signed: spikes are -1, 0, or 1: `s = H(v - th) - H(-v - th)`. With `SpikGRU2` this is
+            SpikGRU2+. The window stands at both thresholds, which is our reading.
+        threshold: `th`.
+        learn_threshold: train it.
+        surrogate: the spike function, copied; `1 / (1 + 10 (v - th)^2)` unless given.
+
+    Weights and biases start uniform within `+-1 / sqrt(hidden)`. Decays are one a neuron (with a
+    `kernel` one a channel, our reading), start at .9, and are clamped to [0, 1] where they are
+    used.
+
+    Sources: Dampfhoffer et al. 2022 (the first four equations); Abdennadher et al.,
+    arXiv:2510.25696 (CS-GRU, initialisation, surrogate).
+    """
+
+    from_input: ClassVar[int]
+    """How many kernels see the input."""
+
+    from_spikes: ClassVar[int]
+    """How many kernels see the last spikes."""
+
+    operations: ClassVar[tuple[int, int]]
+    """Multiplications and additions of one neuron's update, without synapses."""
+
+    analog: ClassVar[tuple[str, ...]] = ()
+    """Names of the synapses that see currents in place of spikes, and so multiply."""
+
+    dynamics: ClassVar[tuple[str, ...]] = ("threshold",)
+    threshold: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        kernel: int | None = None,
+        *,
+        signed: bool = False,
+        threshold: float = 1.0,
+        learn_threshold: bool = False,
+        surrogate: Surrogate | None = None,
+    ) -> None:
+        super().__init__()
+        if min(inputs, hidden) < 1:
+            raise ValueError(f"inputs, hidden: expected at least 1, got {inputs}, {hidden}")
+        if kernel is not None and (kernel < 1 or kernel % 2 == 0):
+            raise ValueError(f"kernel: expected an odd number, or None for dense, got {kernel}")
+        if not threshold > 0:
+            raise ValueError(f"threshold: expected a positive number, got {threshold}")
+        if surrogate is not None and surrogate.derived:
+            raise ValueError(f"surrogate: a width that is {surrogate.derived!r} needs a Neuron")
+        self.channels, self.hidden, self.kernel, self.signed = inputs, hidden, kernel, signed
+        value = torch.tensor(float(threshold))
+        self.threshold = nn.Parameter(value) if learn_threshold else nn.Buffer(value)
+        self.spike = ArcTan(WINDOW, scale=WINDOW) if surrogate is None else copy.deepcopy(surrogate)
+        self.inputs = TimeDistributed(self.synapses(inputs, self.from_input))
+        self.recurrent = self.synapses(hidden, self.from_spikes, bias=False)
+        self.declare()
+        self.reset_parameters()
+
+    def synapses(self, inputs: int, kernels: int = 1, *, bias: bool = True) -> Synapses:
+        """Weights from `inputs` channels to `kernels` pre-activations of each neuron."""
+        outputs = kernels * self.hidden
+        if self.kernel is None:
+            return nn.Linear(inputs, outputs, bias)
+        return nn.Conv2d(inputs, outputs, self.kernel, padding=self.kernel // 2, bias=bias)
+
+    def declare(self) -> None:
+        """Create what the equation needs beside `inputs` and `recurrent`."""
+
+    def per_neuron(self, value: float = 0.0) -> nn.Parameter:
+        """A parameter that differs between neurons, or channels."""
+        shape = (self.hidden,) if self.kernel is None else (self.hidden, 1, 1)
+        return nn.Parameter(torch.full(shape, value))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw weights and biases anew."""
+        bound = self.hidden**-0.5
+        for module in self.modules():
+            if isinstance(module, Synapses):
+                for parameter in module.parameters():
+                    parameter.uniform_(-bound, bound)
+
+    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        """One timestep: `(x, s, i, v) -> (spikes, s, i, v)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its step")
+
+    def fire(self, s: Tensor, i: Tensor, v: Tensor, z: Tensor) -> tuple[Tensor, ...]:
+        """Charge the membrane, `v[t] = z v[t-1] + (1 - z) i[t] - th s[t-1]`, and spike."""
+        v = torch.lerp(i, v, z.to(i.dtype)) - self.threshold * s
+        s = self.spike(v - self.threshold)
+        if self.signed:
+            s = s - self.spike(-v - self.threshold)
+        return s, s, i, v
+
+    def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
+        self._check_input(x)
+        currents = self.inputs(x)
+        shape = (x.shape[1], self.hidden, *x.shape[3:])
+        if state is None:
+            state = (self.threshold.new_zeros(shape),) * 3
+        elif len(state) != 3 or any(value.shape != shape for value in state):
+            got = ", ".join(str(tuple(value.shape)) for value in state)
+            raise ValueError(f"state: expected (s, i, v), each of shape {shape}, got {got}")
+        (spikes,), final, _ = scan_reference(self.step, (currents,), state)
+        return (spikes, final) if return_state else spikes
+
+    def _check_input(self, x: Tensor) -> None:
+        dense = self.kernel is None
+        if x.ndim != (3 if dense else 5) or x.shape[2] != self.channels or len(x) == 0:
+            expected = f"(T, B, {self.channels}{'' if dense else ', H, W'})"
+            raise ValueError(f"x: expected {expected}, T >= 1, got {tuple(x.shape)}")
+
+    def extra_repr(self) -> str:
+        return f"signed={self.signed}, threshold={self.threshold.item():g}"
+
+
+CellFactory = Callable[[int, int, int | None], GatedCell]
+"""Makes a cell from `inputs`, `hidden` and `kernel`. Every cell class is one; options go through
+`functools.partial(SpikGRU2, signed=True)`."""
+
+
+class RecurrentCubaLIF(GatedCell):
+    """Cuba-LIF with recurrence, the family's member without a gate:
+
+        i[t] = alpha i[t-1] + W x[t] + U s[t-1] + b
+        v[t] = beta v[t-1] + (1 - beta) i[t] - th s[t-1];   s[t] = H(v[t] - th)
+
+    `beta` is learned as `alpha` is, which is our reading. Takes the options of `GatedCell`.
+    """
+
+    from_input = from_spikes = 1
+    operations = (2, 2)  # 1 - beta is folded into the weights
+    dynamics = ("alpha", "beta", "threshold")
+
+    def declare(self) -> None:
+        self.alpha, self.beta = self.per_neuron(0.9), self.per_neuron(0.9)
+
+    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        i = self.alpha.clamp(0, 1) * i + x + self.recurrent(s)
+        return self.fire(s, i, v, self.beta.clamp(0, 1))
+
+
+class SpikGRU(GatedCell):
+    """The membrane's decay is a gate:
+
+        i[t] = alpha i[t-1] + W_i x[t] + U_i s[t-1] + b_i
+        z[t] = sigmoid(W_z x[t] + U_z s[t-1] + b_z)
+        v[t] = z[t] v[t-1] + (1 - z[t]) i[t] - th s[t-1];   s[t] = H(v[t] - th)
+
+    Weights of input and spikes: i, z. Takes the options of `GatedCell`.
+    """
+
+    from_input = from_spikes = 2
+    operations = (2, 3)
+    dynamics = ("alpha", "threshold")
+
+    def declare(self) -> None:
+        self.alpha = self.per_neuron(0.9)
+
+    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        drive, z = (x + self.recurrent(s)).chunk(2, 1)
+        i = self.alpha.clamp(0, 1) * i + drive
+        return self.fire(s, i, v, torch.sigmoid(z))
+
+
+class SpikGRU2(GatedCell):
+    """`SpikGRU` with a gate on what comes back:
+
+        r[t] = sigmoid(W_r x[t] + U_r s[t-1] + b_r)
+        i[t] = alpha i[t-1] + W_i x[t] + r[t] (U_i s[t-1] + b_u) + b_i
+        z[t] = sigmoid(W_z x[t] + U_z s[t-1] + b_z)
+        v[t] = z[t] v[t-1] + (1 - z[t]) i[t] - th s[t-1];   s[t] = H(v[t] - th)
+
+    Weights of input and spikes: i, z, r. With `signed=True` this is SpikGRU2+. Takes the options of
+    `GatedCell`.
+    """
+
+    from_input = from_spikes = 3
+    operations = (3, 4)
+    dynamics = ("alpha", "b_u", "threshold")
+
+    def declare(self) -> None:
+        self.alpha, self.b_u = self.per_neuron(0.9), self.per_neuron()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        self.b_u.uniform_(-(self.hidden**-0.5), self.hidden**-0.5)
+
+    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        drive, *x_gates = x.chunk(3, 1)
+        back, *s_gates = self.recurrent(s).chunk(3, 1)
+        z, r = (torch.sigmoid(a + b) for a, b in zip(x_gates, s_gates, strict=True))
+        i = self.alpha.clamp(0, 1) * i + drive + r * (back + self.b_u)
+        return self.fire(s, i, v, z)
+
+
+class CSGRU(GatedCell):
+    """CS-GRU: the current's decay is a gate, and the membrane's gate sees the current:
+
+        r[t] = sigmoid(K_r x[t] + K_ur s[t-1] + b_r)
+        i[t] = r[t] i[t-1] + K_i x[t] + K_ui s[t-1] + b_i
+        z[t] = sigmoid(K_z i[t] + K_uz s[t-1] + b_z)
+        v[t] = z[t] v[t-1] + (1 - z[t]) i[t] - th s[t-1];   s[t] = H(v[t] - th)
+
+    Weights of the input: r, i; of spikes: r, i, z; of the current, `gate`: z. `K_r` and `K_ur`
+    start as PyTorch's layers do. With 3x3 kernels it has `18 C_in C_h + 36 C_h^2 + 3 C_h`
+    parameters. Takes the options of `GatedCell`.
+    """
+
+    from_input, from_spikes = 2, 3
+    operations = (2, 3)
+    analog = ("gate",)
+
+    def declare(self) -> None:
+        self.gate = self.synapses(self.hidden)
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        for weight in (next(self.inputs.parameters()), self.recurrent.weight):
+            kernel = weight[: self.hidden]
+            bound = kernel[0].numel() ** -0.5
+            kernel.uniform_(-bound, bound)
+
+    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        back, z = self.recurrent(s).split((2 * self.hidden, self.hidden), 1)
+        r, drive = (x + back).chunk(2, 1)
+        i = torch.sigmoid(r) * i + drive
+        return self.fire(s, i, v, torch.sigmoid(self.gate(i) + z))
