@@ -89,6 +89,9 @@ class Classifier(L.LightningModule):
         # The schedule's length needs the loader, which Lightning then never tells where it stood.
         self.trainer.fit_loop._load_combined_loader_states()
 
+    def on_train_epoch_start(self) -> None:
+        self.train_loss.reset()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # What dropout draws depends on the step alone, and not on where training was resumed.
         step = self.trainer.fit_loop.total_batch_idx
