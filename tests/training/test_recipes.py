@@ -1,0 +1,25 @@
+"""Every recipe that comes with the package is read and built; none needs its data for that."""
+
+import pytest
+
+from neurodyn.training.entrant import Entrant
+from neurodyn.training.recipe import Recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_builds(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(["--config", name, "--trainer.accelerator=cpu"], run=False)
+    network, data = recipe.model.network, recipe.datamodule
+    assert network.shape == tuple(data.shape)
+    assert recipe.model.accuracy["val"].num_classes == data.classes
+    assert recipe.trainer.max_epochs > 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("neuron", ["lif", "plif", "qif", "lnm:degree=5"])
+def test_a_recipe_takes_every_entrant(neuron, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entrant = Entrant.parse(neuron)
+    recipe = Recipe(["--config", "cifar10-small", *entrant.arguments()], run=False)
+    assert any(type(module) is entrant.cls for module in recipe.model.network.modules())
