@@ -21,23 +21,28 @@ if TYPE_CHECKING:
     from neurodyn.data.datasets import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
     from neurodyn.data.images import ImageData
     from neurodyn.data.sequences import SequenceData
+    from neurodyn.data.spoken import SHD, SSC, SpokenDigitSpikes
 
 HOMES = {
     "base": ("SampleData",),
     "images": ("ImageData",),
     "sequences": ("SequenceData",),
     "datasets": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
+    "spoken": ("SHD", "SSC", "SpokenDigitSpikes"),
 }
 
 __all__ = [
     "CIFAR10",
     "CIFAR100",
     "MNIST",
+    "SHD",
+    "SSC",
     "Digits",
     "FashionMNIST",
     "ImageData",
     "SampleData",
     "SequenceData",
+    "SpokenDigitSpikes",
 ]
 
 

@@ -49,7 +49,7 @@ class SampleData(lightning.LightningDataModule):
     """In what the samples may be kept."""
 
     source: ClassVar[Source | None] = None
-    """Where the files come from; None if there are none to download."""
+    """Where the files come from; None if there are none."""
 
     def __init__(
         self,
@@ -69,13 +69,14 @@ class SampleData(lightning.LightningDataModule):
                 f"validation: expected a share from 0 to below 1 or a whole number of samples, "
                 f"got {validation}"
             )
-        if download and self.source is None:
+        if download and not (self.source and self.source.archives):
             raise ValueError(
                 f"download: {type(self).__name__} has nothing to download, expected false"
             )
         folder_of(root)
         self.root, self.download, self.batch_size = root, download, batch_size
-        self.validation, self.split_seed, self.limit = validation, split_seed, limit
+        self.validation: int | float | str = validation
+        self.split_seed, self.limit = split_seed, limit
         self._training: Samples | None = None
         self._validation: Samples | None = None
         self._test: Samples | None = None
@@ -101,6 +102,7 @@ class SampleData(lightning.LightningDataModule):
 
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
         """The training set and what is set aside of it for validation."""
+        assert not isinstance(self.validation, str), "a name is a subclass's own business"
         share = self.validation < 1
         held = round(self.validation * len(samples)) if share else int(self.validation)
         if held >= len(samples) or (self.validation > 0 and held == 0):

@@ -1,4 +1,4 @@
-"""What data modules of samples that have time share: compact when kept, time first on the device."""
+"""What data modules of samples with time share: compact when kept, time first on the device."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,8 @@ class Archive:
     Args:
         name: its name, below each of the source's mirrors.
         checksum: `"md5:..."` or `"sha256:..."`, as published.
-        members: the files that are wanted out of a tar archive; nothing for a file that is used as
-            it is.
+        members: the files that are wanted out of a zip archive or out of the source's folder in a
+            tar archive; nothing for a file that is used as it is.
     """
 
     name: str
@@ -33,15 +34,17 @@ class Source:
 
     Args:
         title: what it is called.
-        folder: where its files lie below the root; torchvision's layout.
+        folder: where its files lie below the root; torchvision's and Tonic's layout.
         mirrors: addresses to try in this order.
         archives: what to download.
+        advice: how to get what cannot be downloaded here.
     """
 
     title: str
     folder: str
-    mirrors: tuple[str, ...]
-    archives: tuple[Archive, ...]
+    mirrors: tuple[str, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    advice: str = ""
 
     def find(self, root: str | Path, name: str) -> Path:
         """The path of one of the data set's files below the root, plain or gzipped.
@@ -53,10 +56,14 @@ class Source:
         for candidate in (path, path.with_name(f"{name}.gz")):
             if candidate.is_file():
                 return candidate
-        raise FileNotFoundError(
+        raise self.missing(path)
+
+    def missing(self, path: Path) -> FileNotFoundError:
+        """The error for a file or folder that is not there."""
+        download = "Or have it downloaded: --data.download true (in Python, download=True). "
+        return FileNotFoundError(
             f"{self.title}: looked for {path} and did not find it. {self._advice(path)} "
-            "Or have it downloaded: --data.download true (in Python, download=True). "
-            "Or name the folder that has it: --data.root."
+            f"{download if self.archives else ''}Or name the folder that has it: --data.root."
         )
 
     def fetch(self, root: str | Path) -> None:
@@ -105,16 +112,22 @@ class Source:
     def _unpack(self, archive: Archive, folder: Path) -> list[Path]:
         if not archive.members:
             return [folder / archive.name]
+        if archive.name.endswith(".zip"):
+            with zipfile.ZipFile(folder / archive.name) as packed:
+                return [Path(packed.extract(name, folder)) for name in archive.members]
         inside = [f"{self.folder}/{name}" for name in archive.members]
         with tarfile.open(folder / archive.name) as tar:
             tar.extractall(folder, [tar.getmember(name) for name in inside], filter="data")
         return [folder / name for name in inside]
 
     def _advice(self, path: Path) -> str:
+        if not self.archives:
+            return self.advice
         for archive in self.archives:
             if path.name in archive.members:
-                root = str(path.parent).removesuffix(self.folder)
-                return f"Get {self.mirrors[0]}{archive.name} and unpack it in {root}."
+                inside = "" if archive.name.endswith(".zip") else self.folder
+                place = str(path.parent).removesuffix(inside)
+                return f"Get {self.mirrors[0]}{archive.name} and unpack it in {place}."
             if archive.name == f"{path.name}.gz":
                 return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
         raise AssertionError(f"{path.name} is no file of {self.title}")
@@ -186,4 +199,38 @@ CIFAR100 = Source(
             ("train", "test"),
         ),
     ),
+)
+
+SHD = Source(
+    title="SHD",
+    folder="SHD",
+    mirrors=("https://zenkelab.org/datasets/",),
+    archives=(
+        Archive("shd_train.h5.zip", "md5:f3252aeb598ac776c1b526422d90eecb", ("shd_train.h5",)),
+        Archive("shd_test.h5.zip", "md5:1503a5064faa34311c398fb0a1ed0a6f", ("shd_test.h5",)),
+    ),
+)
+
+SSC = Source(
+    title="SSC",
+    folder="SSC",
+    mirrors=("https://zenkelab.org/datasets/",),
+    archives=(
+        Archive("ssc_train.h5.zip", "md5:d102be95e7144fcc0553d1f45ba94170", ("ssc_train.h5",)),
+        Archive("ssc_valid.h5.zip", "md5:b4eee3516a4a90dd0c71a6ac23a8ae43", ("ssc_valid.h5",)),
+        Archive("ssc_test.h5.zip", "md5:a35ff1e9cffdd02a20eb850c17c37748", ("ssc_test.h5",)),
+    ),
+)
+
+SPOKEN_DIGITS = Source(
+    title="Free Spoken Digit Dataset",
+    folder="free-spoken-digit-dataset/recordings",
+    advice="Get https://github.com/Jakobovski/free-spoken-digit-dataset into the root.",
+)
+
+SPOKEN_DIGIT_SPIKES = Source(
+    title="Spoken digits as spikes",
+    folder="fsdd_spikes",
+    advice="These are the Free Spoken Digit Dataset's recordings turned to spikes by the cochlea "
+    "model that made SHD (lauscher), in SHD's layout; SpokenDigits makes spikes of the recordings.",
 )

@@ -57,3 +57,25 @@ def write_mnist(root: Path, *, packed: bool = False) -> Path:
         write_idx(raw / f"{part}-images-idx3-ubyte{end}", images, packed=packed)
         write_idx(raw / f"{part}-labels-idx1-ubyte{end}", labels, packed=packed)
     return root
+
+
+def write_spikes(
+    path: Path, labels: list[int], *, speakers: list[int] | None = None, units: int = 700
+) -> Path:
+    """A file of spike trains in the layout of SHD: 50 spikes a sample within 1.2 s."""
+    h5py = pytest.importorskip("h5py")
+    rng = np.random.default_rng(len(labels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        number = len(labels)
+        kinds = {"times": np.float16, "units": np.uint16}
+        for name, kind in kinds.items():
+            file.create_dataset(f"spikes/{name}", (number,), h5py.vlen_dtype(kind))
+        for sample in range(number):
+            file["spikes/times"][sample] = np.sort(rng.random(50) * 1.2).astype(np.float16)
+            file["spikes/units"][sample] = rng.integers(0, units, 50).astype(np.uint16)
+        file["labels"] = np.array(labels, np.uint16)
+        if speakers is not None:
+            file["extra/speaker"] = np.array(speakers, np.uint16)
+            file["extra/meta_info/speaker_name"] = np.array([b"ann", b"bob", b"cas", b"dee"])
+    return path

@@ -4,6 +4,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -200,3 +201,20 @@ def test_root_is_expanded_and_must_not_be_a_file(
         NotADirectoryError, match=f"root: expected a folder, got the file {tmp_path}"
     ):
         folder_of("~/data")
+
+
+def test_zip_gives_its_members(server: Server, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        packed.writestr("one.h5", b"1")
+        packed.writestr("other.h5", b"2")
+    server.files["/one.zip"] = buffer.getvalue()
+    archive = Archive("one.zip", md5(buffer.getvalue()), ("one.h5",))
+    Source("Zipped", "zipped", (server.url,), (archive,)).fetch(tmp_path)
+    assert files_below(tmp_path) == ["zipped/one.h5"]
+
+
+def test_what_cannot_be_downloaded_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"did not find it\. Ask around\. Or name") as error:
+        Source("Rare", "rare", advice="Ask around.").find(tmp_path, "file")
+    assert "--data.download" not in str(error.value)

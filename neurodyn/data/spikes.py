@@ -1,0 +1,125 @@
+"""Recordings of spikes in the HDF5 layout of the Heidelberg data sets (Cramer et al. 2020).
+
+A file holds `spikes/times` and `spikes/units`, each an array of one array a sample (seconds, as
+float16, and channels), and `labels`; what else is known lies in `extra`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurodyn.data.cache import cached
+from neurodyn.errors import require
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """How spikes are counted.
+
+    Args:
+        steps: number of timesteps; spikes after the last are left out.
+        seconds: length of a timestep.
+        recorded: number of channels of the recording.
+        channels: number of channels after summing neighbours; a divisor of `recorded`.
+    """
+
+    steps: int
+    seconds: float
+    recorded: int
+    channels: int
+
+
+def bin_spikes(times: Array, units: Array, bins: Bins) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Spikes counted in steps and channels, `(steps, channels)`.
+
+    Args:
+        times: of the spikes, in seconds.
+        units: the spikes' channels, 0 to recorded - 1.
+        bins: how they are counted.
+
+    Raises:
+        ValueError: times and units differ in length, lie outside their range, or a count is above
+            255.
+    """
+    if times.shape != units.shape:
+        raise ValueError(f"found {len(times)} times and {len(units)} units of spikes")
+    if len(times) and not (np.isfinite(times).all() and times.min() >= 0):
+        raise ValueError("found times that are negative or not finite, expected seconds from 0 on")
+    if len(times) and not 0 <= units.min() <= units.max() < bins.recorded:
+        found = f"{units.min()} to {units.max()}"
+        raise ValueError(f"found units {found}, expected 0 to {bins.recorded - 1}")
+    # Half precision would round a spike into the next step.
+    step = (times.astype(np.float64) / bins.seconds).astype(np.int64)
+    kept = step < bins.steps
+    channel = units[kept].astype(np.int64) // (bins.recorded // bins.channels)
+    place = step[kept] * bins.channels + channel
+    counts = np.bincount(place, minlength=bins.steps * bins.channels)
+    if counts.max(initial=0) > 255:
+        raise ValueError(
+            f"found {counts.max()} spikes in one step of one channel, expected at most 255: "
+            "take shorter steps or more channels"
+        )
+    return counts.astype(np.uint8).reshape(bins.steps, bins.channels)
+
+
+def read_spikes(path: Path, bins: Bins) -> tuple[Tensor, Tensor]:
+    """The counts `(N, steps, channels)`, uint8, and the labels `(N,)`, int64, of one file.
+
+    Raises:
+        ValueError: the file has another layout.
+    """
+    with opened(path) as file:
+        labels = torch.from_numpy(member(file, path, "labels")[:].astype(np.int64))
+        times, units = (member(file, path, f"spikes/{name}") for name in ("times", "units"))
+        if not len(times) == len(units) == len(labels):
+            raise ValueError(
+                f"{path}: found {len(times)} spikes/times, {len(units)} spikes/units and "
+                f"{len(labels)} labels"
+            )
+
+        def samples() -> Iterator[Array]:
+            for number, (when, unit) in enumerate(zip(times, units, strict=True)):
+                try:
+                    yield bin_spikes(when, unit, bins)
+                except ValueError as error:
+                    raise ValueError(f"{path}: sample {number}: {error}") from error
+
+        shape = (len(labels), bins.steps, bins.channels)
+        values = cached(path.stem, asdict(bins), [path], shape, samples())
+    return values, labels
+
+
+def opened(path: Path) -> Any:
+    """An HDF5 file, to be closed by `with`."""
+    h5py = require("h5py", "audio")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path}: no complete HDF5 file, is it packed? ({error})") from error
+
+
+def member(file: Any, path: Path, name: str) -> Any:
+    """A data set of an HDF5 file by its name."""
+    if name not in file:
+        raise ValueError(f"{path}: found {sorted(file)}, expected {name!r} in it")
+    return file[name]
+
+
+def read_speakers(path: Path) -> np.ndarray[Any, np.dtype[np.str_]]:
+    """Who spoke each sample of a file, by `extra/speaker` and their names in `extra/meta_info`."""
+    with opened(path) as file:
+        names = member(file, path, "extra/meta_info/speaker_name")[:].astype(str)
+        speakers = member(file, path, "extra/speaker")[:]
+    if len(speakers) and not 0 <= speakers.min() <= speakers.max() < len(names):
+        found = f"{speakers.min()} to {speakers.max()}"
+        raise ValueError(f"{path}: found speakers {found}, expected 0 to {len(names) - 1}")
+    return np.asarray(names[speakers])

@@ -1,0 +1,211 @@
+"""Spoken words as the spikes of a cochlea: SHD, SSC, and the free spoken digits."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurodyn.data import sources
+from neurodyn.data.augment_spikes import SpikeAugment
+from neurodyn.data.base import check
+from neurodyn.data.samples import Batch, Samples
+from neurodyn.data.sequences import SequenceData
+from neurodyn.data.sources import Source
+from neurodyn.data.spikes import Bins, read_speakers, read_spikes
+from neurodyn.errors import unknown
+
+
+class SpikeData(SequenceData):
+    """Base of the data sets of spike trains: spikes counted in steps and channels `(T, channels)`.
+
+    Args:
+        root: folder that holds the data sets, each in Tonic's layout.
+        steps: number of timesteps T. What comes later is left out; what is shorter ends in silence.
+        step_ms: length of a timestep in milliseconds.
+        channels: number of channels; neighbours of the recording's are summed.
+        cutmix: probability that a block of a training sample's steps is replaced by another
+            sample's, its label by as much.
+        time_mask: probability that up to 8 successive steps of a training sample are silenced.
+        channel_mask: probability that a fifth of a training sample's channels at most, neighbours,
+            is silenced.
+        options: as `SampleData`.
+    """
+
+    source: ClassVar[Source]
+    recorded: ClassVar[int]
+    """Number of channels of the recordings."""
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        steps: int = 100,
+        step_ms: float = 10.0,
+        channels: int = 140,
+        cutmix: float = 0.0,
+        time_mask: float = 0.0,
+        channel_mask: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, **options)
+        check("steps", steps, 1)
+        if not 0 < step_ms < float("inf"):
+            raise ValueError(f"step_ms: expected milliseconds above 0, got {step_ms}")
+        if channels < 1 or self.recorded % channels:
+            raise ValueError(f"channels: expected a divisor of {self.recorded}, got {channels}")
+        self.shape, self.steps, self.step_ms = (channels,), steps, step_ms
+        self.vary = SpikeAugment(
+            self.sample_shape,
+            self.classes,
+            cutmix=cutmix,
+            time_mask=time_mask,
+            time_mask_steps=min(8, steps),
+            channel_mask=channel_mask,
+            channel_mask_width=max(1, channels // 5),
+        )
+
+    def augment(self, sequences: Tensor, labels: Tensor, seed: int) -> Batch:
+        return self.vary(sequences, labels, seed)
+
+    def read_file(self, name: str) -> Batch:
+        """The counts and labels of one of the data set's files."""
+        bins = Bins(self.steps, self.step_ms / 1000, self.recorded, self.shape[0])
+        return read_spikes(self.source.find(self.root, name), bins)
+
+
+class SHD(SpikeData):
+    """Spiking Heidelberg Digits (Cramer et al. 2020): zero to nine in English and in German by 12
+    speakers, through a cochlea model of 700 channels; 8,156 and 2,264 recordings.
+
+    Two of the speakers are in the test set alone. By default 100 steps of 10 ms and 140 channels,
+    as in arXiv:2512.01906, which leaves the number of steps open: 1 s holds nearly every recording,
+    the longest lasts 1.4 s.
+    """
+
+    classes = 20
+    recorded = 700
+    source = sources.SHD
+
+    def read(self, train: bool) -> Batch:
+        return self.read_file(f"shd_{'train' if train else 'test'}.h5")
+
+
+class SSC(SpikeData):
+    """Spiking Speech Commands (Cramer et al. 2020): 35 English words by many speakers, through a
+    cochlea model of 700 channels; 75,466 recordings for training, 9,981 for validation and 20,382
+    for testing, each in its file.
+
+    Args:
+        root: folder that holds the data sets.
+        validation: what the publishers made it; nothing else can be asked for.
+        options: as `SpikeData`.
+    """
+
+    classes = 35
+    recorded = 700
+    source = sources.SSC
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        validation: Literal["published"] = "published",
+        **options: Any,
+    ) -> None:
+        if validation != "published":
+            raise ValueError(f"validation: SSC has a file for it, 'published', got {validation}")
+        super().__init__(root, validation=0, **options)
+        self.validation = validation
+
+    def read(self, train: bool) -> Batch:
+        return self.read_file(f"ssc_{'train' if train else 'test'}.h5")
+
+    def split(self, samples: Samples) -> tuple[Samples, Samples]:
+        return samples, self.checked(*self.read_file("ssc_valid.h5"), part="validation")
+
+
+class Recordings(NamedTuple):
+    """Samples of which it is known who spoke."""
+
+    values: Tensor
+    labels: Tensor
+    speakers: np.ndarray[Any, np.dtype[np.str_]]
+
+
+class SpeakerData(SpikeData):
+    """Base of spoken digits whose speakers are known, so that a network can be tested on a speaker
+    whom it has never heard.
+
+    Args:
+        root: folder that holds the data sets.
+        test_speaker: the test set is all that this speaker said, and the others are trained on;
+            without, it is the published one, of the speakers that are trained on.
+        validation: as `SampleData`, or the name of a speaker whose recordings are set aside. That
+            tells, as the test does, how well a network fares with an unknown speaker; the test
+            speaker's recordings are never among those for validation.
+        options: as `SpikeData`.
+    """
+
+    classes = 10
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        test_speaker: str | None = None,
+        validation: int | float | str = 0.1,
+        **options: Any,
+    ) -> None:
+        share = 0 if isinstance(validation, str) else validation
+        super().__init__(root, validation=share, **options)
+        if validation == test_speaker:
+            raise ValueError(f"validation: expected another speaker than test_speaker {validation}")
+        self.test_speaker, self.validation = test_speaker, validation
+        self._speakers: np.ndarray[Any, np.dtype[np.str_]] | None = None
+
+    def recordings(self, train: bool) -> Recordings:
+        """The published training or test set."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its recordings")
+
+    def read(self, train: bool) -> Batch:
+        chosen = self.recordings(train)
+        if self.test_speaker is not None:
+            both = chosen, self.recordings(not train)
+            values = torch.cat([part.values for part in both])
+            labels = torch.cat([part.labels for part in both])
+            speakers = np.concatenate([part.speakers for part in both])
+            self._known("test_speaker", self.test_speaker, speakers)
+            rows = (speakers != self.test_speaker) == train
+            chosen = Recordings(values[rows], labels[rows], speakers[rows])
+        if train:
+            self._speakers = chosen.speakers
+        return chosen.values, chosen.labels
+
+    def split(self, samples: Samples) -> tuple[Samples, Samples]:
+        if not isinstance(self.validation, str):
+            return super().split(samples)
+        assert self._speakers is not None
+        self._known("validation", self.validation, self._speakers)
+        held = torch.from_numpy(self._speakers == self.validation)
+        return samples.subset((~held).nonzero()[:, 0]), samples.subset(held.nonzero()[:, 0])
+
+    def _known(self, option: str, speaker: str, speakers: np.ndarray[Any, Any]) -> None:
+        if speaker not in speakers:
+            raise unknown(option, speaker, set(speakers.tolist()))
+
+
+class SpokenDigitSpikes(SpeakerData):
+    """Zero to nine in English as SHD has them: the Free Spoken Digit Dataset's recordings through
+    SHD's cochlea model, in SHD's layout (`fsdd_spikes/fsdd_spikes_{train,test}.h5`).
+
+    Not SHD: other speakers, 10 classes, and recordings at 8 kHz, so the channels above 4 kHz are
+    silent. Half of them last up to 0.4 s, and all but one in a hundred up to 0.8 s.
+    """
+
+    recorded = 700
+    source = sources.SPOKEN_DIGIT_SPIKES
+
+    def recordings(self, train: bool) -> Recordings:
+        name = f"fsdd_spikes_{'train' if train else 'test'}.h5"
+        path = self.source.find(self.root, name)
+        return Recordings(*self.read_file(name), read_speakers(path))

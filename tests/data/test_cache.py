@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from neurodyn.data.cache import cached
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEURODYN_CACHE", str(tmp_path))
+    return tmp_path / "samples"
+
+
+def make(number: int = 3, **settings: object) -> torch.Tensor:
+    samples = (np.full((2,), n, np.uint8) for n in range(number))
+    return cached("numbers", settings, [], (3, 2), samples)
+
+
+def test_samples_are_made_once(folder: Path) -> None:
+    assert make().tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert make(number=0).tolist() == [[0, 0], [1, 1], [2, 2]], "read, not made"
+    with pytest.raises(ValueError, match="found 0 samples, expected 3"):
+        make(number=0, other=1)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_writing_to_the_tensor_leaves_the_file_alone() -> None:
+    make().fill_(9)
+    assert make().max() == 2
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_wrong_number(number: int, folder: Path) -> None:
+    with pytest.raises(ValueError, match="expected 3"):
+        make(number)
+    assert list(folder.iterdir()) == []
+
+
+def test_files_that_changed_make_them_anew(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("1")
+
+    def read() -> float:
+        value = (np.full((1,), int(source.read_text()), np.uint8) for _ in range(1))
+        return cached("file", {}, [source], (1, 1), value).item()
+
+    assert read() == 1
+    source.write_text("22")
+    assert read() == 22
+
+
+def test_without_a_place_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setenv("NEURODYN_CACHE", str(blocked))
+    assert make().tolist() == [[0, 0], [1, 1], [2, 2]]

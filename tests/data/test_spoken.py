@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from neurodyn.data import SHD, SSC, SpokenDigitSpikes
+
+from .files import find_real, write_spikes
+from .test_base import fit
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEURODYN_CACHE", str(tmp_path / "cache"))
+
+
+def write_digits(root: Path) -> str:
+    """Speakers 0 to 2 in both parts, each of them every digit."""
+    for part, number in (("train", 60), ("test", 30)):
+        samples = range(number)
+        path = root / "fsdd_spikes" / f"fsdd_spikes_{part}.h5"
+        write_spikes(path, [n % 10 for n in samples], speakers=[n // 10 % 3 for n in samples])
+    return str(root)
+
+
+def test_shd(tmp_path: Path) -> None:
+    write_spikes(tmp_path / "SHD" / "shd_train.h5", [n % 20 for n in range(60)])
+    write_spikes(tmp_path / "SHD" / "shd_test.h5", list(range(20)))
+    data = SHD(str(tmp_path), batch_size=10, cutmix=0.5, time_mask=0.65, channel_mask=0.65)
+    model = fit(data)
+    assert data.shape == (140,)
+    sequences, labels = model.seen["train"][0]
+    assert sequences.shape == (100, 10, 140)
+    assert labels.shape == (10, 20)
+    torch.testing.assert_close(labels.sum(1), torch.ones(10))
+    sequences, labels = model.seen["val"][0]
+    assert sequences.shape == (100, 6, 140)
+    assert labels.dtype == torch.int64
+
+
+def test_shd_says_where_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"shd_train\.h5\.zip and unpack it in .*/SHD\."):
+        SHD(str(tmp_path)).setup("fit")
+
+
+def test_ssc_has_a_validation_file_of_its_own(tmp_path: Path) -> None:
+    for part, number in (("train", 70), ("valid", 35), ("test", 40)):
+        write_spikes(tmp_path / "SSC" / f"ssc_{part}.h5", [n % 35 for n in range(number)])
+    data = SSC(str(tmp_path), steps=50, step_ms=20, channels=70)
+    data.setup()
+    assert [len(part) for part in (data._training, data._validation, data._test)] == [70, 35, 40]
+    assert data._test.values.shape == (40, 50, 70)
+    with pytest.raises(ValueError, match="validation: SSC has a file for it"):
+        SSC(validation=0.1)  # type: ignore[arg-type]
+
+
+def parts(data: SpokenDigitSpikes) -> list[set[bytes]]:
+    data.setup()
+    sets = (data._training, data._validation, data._test)
+    return [{values.numpy().tobytes() for values, _ in samples} for samples in sets]
+
+
+def test_published_split_of_the_digits(tmp_path: Path) -> None:
+    training, validation, test = parts(SpokenDigitSpikes(write_digits(tmp_path)))
+    assert [len(training), len(validation), len(test)] == [54, 6, 30]
+
+
+def test_an_unknown_speaker_is_tested(tmp_path: Path) -> None:
+    root = write_digits(tmp_path)
+    published = parts(SpokenDigitSpikes(root, validation=0))
+    everything = published[0] | published[2]
+    said = {}
+    for name in ("ann", "bob", "cas"):
+        training, _, said[name] = parts(SpokenDigitSpikes(root, test_speaker=name, validation=0))
+        assert not training & said[name]
+        assert training | said[name] == everything
+        assert len(said[name]) == 30
+    training, validation, test = parts(
+        SpokenDigitSpikes(root, test_speaker="ann", validation="bob")
+    )
+    assert (training, validation, test) == (said["cas"], said["bob"], said["ann"])
+    training, validation, test = parts(SpokenDigitSpikes(root, test_speaker="ann"))
+    assert len(validation) == 6
+    assert test == said["ann"]
+    assert not (training | validation) & test
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 150}, "channels: expected a divisor of 700, got 150"),
+        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"step_ms": 0}, "step_ms: expected milliseconds above 0, got 0"),
+        ({"test_speaker": "ann", "validation": "ann"}, "another speaker than test_speaker ann"),
+        ({"test_speaker": "anne"}, "test_speaker: unknown name 'anne'. Did you mean 'ann'?"),
+        ({"validation": "dee"}, "validation: unknown name 'dee'"),
+        ({"download": True}, "download: SpokenDigitSpikes has nothing to download"),
+    ],
+)
+def test_bad_arguments(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SpokenDigitSpikes(write_digits(tmp_path), **options).setup()
+
+
+def test_real_digits() -> None:
+    root = find_real("fsdd_spikes/fsdd_spikes_train.h5")
+    data = SpokenDigitSpikes(str(root), test_speaker="theo", validation="nicolas")
+    data.setup()
+    for samples, number in ((data._training, 1000), (data._validation, 500), (data._test, 500)):
+        assert len(samples) == number
+        assert samples.labels.bincount().tolist() == [number // 10] * 10
