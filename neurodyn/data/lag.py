@@ -1,0 +1,60 @@
+"""A task of time alone: how long after one spike does the other come?"""
+
+from __future__ import annotations
+
+import torch
+
+from neurodyn.data.base import check
+from neurodyn.data.samples import Batch
+from neurodyn.data.sequences import SequenceData
+
+
+class LagTask(SequenceData):
+    """Two channels: the first spikes once, at a random time, the second `tau` steps later; the
+    class is `tau`, from 0 to `lags - 1`.
+
+    A neuron that holds the first spike back by `tau` sees a coincidence, one that does not has to
+    read the lag off a fading trace. Made, not read: nothing is taken from `root`, and the same
+    options always make the same samples. The first spike's time does not depend on the class.
+
+    Args:
+        lags: number of classes.
+        steps: length of a sample; the first spike comes at one of the first `steps - lags + 1`.
+        samples: training samples (validation's included); a quarter as many are the test set.
+        noise: probability of a stray spike, for each channel and step.
+        batch_size, validation, split_seed, limit: as for `SequenceData`.
+    """
+
+    shape = (2,)
+
+    def __init__(
+        self,
+        lags: int = 20,
+        steps: int = 60,
+        samples: int = 4000,
+        noise: float = 0.0,
+        batch_size: int = 64,
+        validation: int | float = 0.1,
+        split_seed: int = 0,
+        limit: int | None = None,
+    ) -> None:
+        check("lags", lags, 2)
+        check("steps", steps, lags)
+        check("samples", samples, 4 * lags)
+        check("noise", noise, 0, 1)
+        self.classes, self.steps = lags, steps
+        self.samples, self.noise = samples, noise
+        super().__init__(
+            batch_size=batch_size, validation=validation, split_seed=split_seed, limit=limit
+        )
+
+    def read(self, train: bool) -> Batch:
+        rng = torch.Generator().manual_seed(0 if train else 1)
+        count = self.samples if train else self.samples // 4
+        lag = torch.arange(count) % self.classes
+        first = torch.randint(self.steps - self.classes + 1, (count,), generator=rng)
+        spikes = torch.rand(count, self.steps, 2, generator=rng) < self.noise
+        row = torch.arange(count)
+        spikes[row, first, 0] = True
+        spikes[row, first + lag, 1] = True
+        return spikes.byte(), lag
