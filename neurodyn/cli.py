@@ -12,11 +12,14 @@ from pathlib import Path
 
 from neurodyn import __version__
 from neurodyn.errors import require, unknown
+from neurodyn.training.studies import STUDIES, entrants_of
 
 EXAMPLES = """\
 examples:
   neurodyn compare                                   LIF, PLIF, QIF and LNM on real digits, 3 seeds
   neurodyn compare --config fashion-mnist --neurons lif,lnm:degree=5 --seeds 5
+  neurodyn study clip --config fashion-mnist         a question about LNM, as a comparison
+  neurodyn results runs/digits                       the page of results, from run folders
   neurodyn fit --config cifar10-resnet19 --data.root ~/data --data.download true
   neurodyn fit --config digits --model.network.neuron QIF --trainer.max_epochs 5
   neurodyn fit --config digits --print_config        every setting, as YAML
@@ -30,9 +33,14 @@ LIGHTNING = {
     "test": "accuracy, firing rate and energy on the test set",
 }
 
+COMPARISONS = {
+    "compare": "train several neurons on the same network with the same recipe",
+    "study": "answer a question about LNM by a comparison",
+}
+
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the top level and of `compare`."""
+    """The parser of the top level and of the commands that are not Lightning's."""
     parser = argparse.ArgumentParser(
         prog="neurodyn",
         description="Deep spiking neural networks whose neuron dynamics are learned.",
@@ -43,25 +51,45 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in LIGHTNING.items():
         commands.add_parser(name, help=purpose, add_help=False)
-    compare = commands.add_parser(
-        "compare",
-        help="train several neurons on the same network with the same recipe",
-        description="Train several neurons on the same network with the same recipe, over seeds. "
-        "Finished runs are kept: start it again to go on. Options of the recipe pass through, such "
-        "as --trainer.max_epochs 5 or --data.root ~/data.",
-        epilog="A neuron takes options behind colons, lnm:degree=5:per=channel.",
+    for name, purpose in COMPARISONS.items():
+        comparison = commands.add_parser(
+            name,
+            help=purpose,
+            description=f"{purpose[0].upper()}{purpose[1:]}, over seeds. Finished runs are kept: "
+            "start it again to go on. Options of the recipe pass through, such as "
+            "--trainer.max_epochs 5 or --data.root ~/data.",
+            epilog="A neuron takes options behind colons, lnm:degree=5:per=channel; those of the "
+            "recipe too, lif:model.timesteps=1.",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        comparison.add_argument("--config", default="digits", help="recipe, by name or path")
+        comparison.add_argument("--seeds", type=int, default=3, help="how many")
+        comparison.add_argument("--out", type=Path, help="run folder (default: in runs/)")
+        if name == "compare":
+            comparison.add_argument(
+                "--neurons", default="lif,plif,qif,lnm", help="separated by commas"
+            )
+        else:
+            comparison.add_argument("name", help=f"which: {', '.join(STUDIES)}")
+            comparison.add_argument(
+                "--source", type=Path, help="transplant: the folder of the run to learn from"
+            )
+    results = commands.add_parser(
+        "results",
+        help="write the page of results from run folders",
+        description="Put the finished runs of run folders among the notes that the page of results "
+        "is made of, and write the page.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
+    results.add_argument("folders", nargs="*", type=Path, help="run folders to add")
+    results.add_argument("--notes", type=Path, default=Path("docs/results"), help="their folder")
+    results.add_argument("--out", type=Path, default=Path("docs/results.md"), help="the page")
     bench = commands.add_parser(
         "bench",
         help="speed against peers and the memory floor (from a source checkout)",
         description="Run a benchmark of the source checkout; options pass through to it.",
     )
     bench.add_argument("name", help="which: a file in benchmarks/, such as neurons")
-    compare.add_argument("--config", default="digits", help="recipe, by name or path")
-    compare.add_argument("--neurons", default="lif,plif,qif,lnm", help="separated by commas")
-    compare.add_argument("--seeds", type=int, default=3, help="how many")
-    compare.add_argument("--out", type=Path, help="run folder (default: runs/compare-<recipe>)")
     return parser
 
 
@@ -76,8 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from neurodyn.training.memory import keep_freed_memory
 
         keep_freed_memory()
-        if known.command == "compare":
+        if known.command in COMPARISONS:
             return _compare(known, rest)
+        if known.command == "results":
+            return _results(known, rest)
         from neurodyn.training.recipe import Recipe
 
         Recipe(args, run=True)
@@ -96,11 +126,28 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
     from neurodyn.training.recipe import find_recipe
 
     recipe = find_recipe(known.config)
-    folder = known.out or Path("runs") / f"compare-{recipe.stem}"
-    # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
-    names = [name.strip() for name in re.split(r",(?![^\[]*\])", known.neurons) if name.strip()]
+    if known.command == "study":
+        names = entrants_of(known.name, known.source)
+        folder = known.out or Path("runs") / f"{recipe.stem}-{known.name}"
+    else:
+        # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
+        parts = re.split(r",(?![^\[]*\])", known.neurons)
+        names = [name.strip() for name in parts if name.strip()]
+        folder = known.out or Path("runs") / recipe.stem
     table = compare(["--config", str(recipe), *rest], names, known.seeds, folder)
-    print(f"\n{table}\n\nmean ± std over {known.seeds} seeds; runs, pictures: {folder}")
+    print(f"\n{table}\n\nmean ± std over seeds; runs, pictures: {folder}")
+    return 0
+
+
+def _results(known: argparse.Namespace, rest: list[str]) -> int:
+    from neurodyn.training.results import collect, write_page
+
+    if rest:
+        raise ValueError(f"results: expected folders, --notes and --out, got {' '.join(rest)}")
+    for folder in known.folders:
+        print(collect(folder, known.notes))
+    write_page(known.notes, known.out)
+    print(known.out)
     return 0
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,25 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
 from neurodyn.analysis.pictures import plot_dynamics
 from neurodyn.training.entrant import Entrant
+from neurodyn.training.families import Families, History, plot_families
 from neurodyn.training.latest import Latest
-from neurodyn.training.provenance import provenance, write_json
+from neurodyn.training.provenance import provenance, read_json, write_json
 from neurodyn.training.recipe import Recipe
 from neurodyn.training.report import validation_curve, write_report
 
-OURS = ("--seed_everything", "--checkpoint", "--last", "--trainer.logger")
-PLACE = re.compile(r"\s+(root|download|devices|accelerator): ")
+OURS = ("--seed_everything", "--checkpoint", "--last.folder", "--trainer.logger")
+PLACE = re.compile(r"\s+(root|download|devices|accelerator|folder|minutes): ")
 """Settings that say where a run happens and not what it is."""
 
 
 @dataclass
 class Result:
-    """One run: accuracies in percent, activity a test sample, energy in nanojoules."""
+    """One run: accuracies in percent, activity a test sample, energy in nanojoules.
+
+    `seconds` is the wall time of training and validation over all starts, the compilation of
+    kernels included; not the reading of the data, the test, or work that was lost to a kill.
+    `starts` has the `provenance` of every start.
+    """
 
     neuron: str
     seed: int
@@ -43,15 +47,18 @@ class Result:
     sops: float
     energy_nJ: float  # noqa: N815 - the unit's own spelling
     parameters: int
+    epochs: int
     seconds: float
     fingerprint: str
+    starts: list[dict[str, Any]]
 
 
 def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: Path) -> str:
-    """Train every neuron over every seed; write table, pictures and provenance; return the table.
+    """Train every neuron over every seed; write table and pictures; return the table.
 
-    Runs that are finished in `folder` are not run again, interrupted ones go on from their last
-    epoch. A run that was made with other settings is an error: nothing is overwritten.
+    Runs that are finished in `folder` are not run again, interrupted ones go on where they were. A
+    run that was made with other settings is an error: nothing is overwritten. The table is of all
+    runs in the folder, those of other comparisons too.
 
     Args:
         recipe: command-line arguments of a recipe, such as `["--config", "digits"]`.
@@ -72,17 +79,14 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
     for entrant in entrants:
         # A mistake in the last one's options shows now, and not after the others' training.
         Run(entrant, 0, recipe, folder).check()
-    write_json(folder / "provenance.json", {**provenance(), "seeds": list(range(seeds))})
-    results, curves = [], dict[str, list[Path]]()
     with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
         for entrant in entrants:
             for seed in range(seeds):
                 bar.set_description(f"{entrant.label} seed {seed}")
                 run = Run(entrant, seed, recipe, folder)
                 bar.total = len(entrants) * seeds * run.epochs
-                results.append(asdict(run.finish(bar)))
-                curves.setdefault(entrant.label, []).append(run.home / "log")
-    return write_report(folder, results, curves)
+                run.finish(bar)
+    return write_report(folder)
 
 
 class Run:
@@ -92,7 +96,9 @@ class Run:
         self.entrant, self.seed = entrant, seed
         self.home = folder / entrant.folder / f"seed-{seed}"
         arguments = [*recipe, *entrant.arguments(), f"--seed_everything={seed}"]
-        quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
+        # The check of the validation would compile kernels before the clock starts.
+        quiet = ["--trainer.num_sanity_val_steps=0", f"--last.folder={self.home}"]
+        quiet += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
         self.cli = Recipe([*arguments, *quiet], run=False)
         self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
         lasting = [line for line in self.config.splitlines() if not PLACE.match(line)]
@@ -112,51 +118,72 @@ class Run:
                 "choose another folder, or delete that one"
             )
 
-    def finish(self, bar: tqdm[Any]) -> Result:
-        """The result: read if the run is finished, else trained, from where it stopped."""
+    def finish(self, bar: tqdm[Any]) -> None:
+        """Train from where the run stopped, test and write the result; nothing if it is there."""
         self.check()
-        done = self.home / "result.json"
-        if done.is_file():
+        if (self.home / "result.json").is_file():
             bar.update(self.epochs)
-            return Result(**json.loads(done.read_text()))
+            return
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "config.yaml").write_text(self.config)
         (self.home / "fingerprint").write_text(self.fingerprint)
-        last = self.home / "last.ckpt"
-        trainer, model, data = self.cli.trainer, self.cli.model, self.cli.datamodule
+        starts = self.home / "starts.json"
+        write_json(starts, [*(read_json(starts) if starts.is_file() else []), provenance()])
+        seconds, families = self._train(bar)
+        result = Result(
+            neuron=self.entrant.label,
+            seed=self.seed,
+            **self._test(),
+            val_accuracy=max(validation_curve(self.home / "log")),
+            parameters=sum(p.numel() for p in self.cli.model.parameters()),
+            epochs=self.epochs,
+            seconds=seconds,
+            fingerprint=self.fingerprint,
+            starts=read_json(starts),
+        )
+        title = f"{self.entrant.label}, seed {self.seed}"
+        pictures = {"dynamics.png": plot_dynamics(self.cli.model.network, title=title)}
+        if families:
+            write_json(self.home / "families.json", families)
+            pictures["families.png"] = plot_families(families, title=title)
+        for name, picture in pictures.items():
+            picture.savefig(self.home / name, dpi=150)
+        write_json(self.home / "result.json", asdict(result))
+
+    def _train(self, bar: tqdm[Any]) -> tuple[float, History]:
+        """Train to the end; the seconds of all starts, and the families by epoch."""
+        trainer, last = self.cli.trainer, self.home / "last.ckpt"
+        clock, families = Timer(), Families()
         best = ModelCheckpoint(
             self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
         )
         trainer.logger = CSVLogger(self.home, name="log")
-        trainer.callbacks = [  # type: ignore[attr-defined]
-            *(c for c in trainer.callbacks if not isinstance(c, Checkpoint)),  # type: ignore[attr-defined]
-            _Bar(bar, f"{self.entrant.label} seed {self.seed}"),
-            best,
-            Latest(str(self.home)),
-        ]
-        start = time.perf_counter()
-        resume = last if last.is_file() else None
-        trainer.fit(model, data, ckpt_path=resume, weights_only=True)
-        seconds = time.perf_counter() - start
-        # By path: a callback remembers where the folder was before somebody moved it.
-        chosen = self.home / "best.ckpt"
-        score = trainer.test(model, data, ckpt_path=chosen, verbose=False, weights_only=True)[0]
-        result = Result(
-            neuron=self.entrant.label,
-            seed=self.seed,
-            accuracy=100 * score["test_accuracy"],
-            val_accuracy=max(validation_curve(self.home / "log")),
-            firing_rate=score["firing_rate"],
-            sops=score["sops"],
-            energy_nJ=score["energy_nJ"],
-            parameters=sum(p.numel() for p in model.parameters()),
-            seconds=seconds,
-            fingerprint=self.fingerprint,
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        # `Latest` at the end: its checkpoint holds what the others came to.
+        latest = [c for c in callbacks if isinstance(c, Latest)]
+        others = [c for c in callbacks if not isinstance(c, Checkpoint)]
+        progress = _Bar(bar, f"{self.entrant.label} seed {self.seed}")
+        callbacks[:] = [*others, clock, families, progress, best, *latest]
+        trainer.fit(
+            self.cli.model,
+            self.cli.datamodule,
+            ckpt_path=last if last.is_file() else None,
+            weights_only=True,
         )
-        picture = plot_dynamics(model.network, title=f"{self.entrant.label}, seed {self.seed}")
-        picture.savefig(self.home / "dynamics.png", dpi=150)
-        write_json(done, asdict(result))
-        return result
+        return clock.time_elapsed(), families.history
+
+    def _test(self) -> dict[str, float]:
+        """The scores of the best epoch on the test set."""
+        (score,) = self.cli.trainer.test(
+            self.cli.model,
+            self.cli.datamodule,
+            # By path: a callback remembers where the folder was before somebody moved it.
+            ckpt_path=self.home / "best.ckpt",
+            verbose=False,
+            weights_only=True,
+        )
+        activity = {key: score[key] for key in ("firing_rate", "sops", "energy_nJ")}
+        return {"accuracy": 100 * score["test_accuracy"], **activity}
 
 
 class _Bar(L.Callback):

@@ -10,6 +10,7 @@ from neurodyn.errors import unknown
 from neurodyn.neurons import Neuron, SpikingLayer
 
 NEURON = "--model.network.init_args.neuron"
+RECIPE = ("model.", "data.", "trainer.")
 
 
 def neuron_names() -> dict[str, type[SpikingLayer]]:
@@ -28,6 +29,8 @@ class Entrant:
     """A neuron in a comparison.
 
     Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`.
+    Options that begin with `model.`, `data.` or `trainer.` are the recipe's, for this entrant
+    alone: `lif:model.timesteps=1`.
     """
 
     label: str
@@ -54,4 +57,7 @@ class Entrant:
     def arguments(self) -> list[str]:
         """What to add to a recipe's command line."""
         path = f"{self.cls.__module__}.{self.cls.__qualname__}"
-        return [f"{NEURON}={path}", *(f"{NEURON}.{option}" for option in self.options)]
+        return [
+            f"{NEURON}={path}",
+            *(f"--{o}" if o.startswith(RECIPE) else f"{NEURON}.{o}" for o in self.options),
+        ]

@@ -60,6 +60,14 @@ def write_json(path: Path, content: Any) -> None:
     part.replace(path)
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; an error names the file."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: expected JSON, got {error}") from error
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

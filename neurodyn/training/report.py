@@ -1,15 +1,15 @@
-"""The report of a comparison: a table in Markdown and JSON, and the learning curves."""
+"""The report of a run folder: a table in Markdown and JSON, and the learning curves."""
 
 from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from neurodyn.analysis.pictures import plot_curves
-from neurodyn.training.provenance import write_json
+from neurodyn.training.provenance import read_json, write_json
 
 COLUMNS = (
     ("test accuracy [%]", "accuracy", 1.0, 2),
@@ -22,58 +22,119 @@ COLUMNS = (
 )
 """Heading, key of a result, factor, digits."""
 
+Runs = Sequence[dict[str, Any]]
 
-def write_report(
-    folder: Path, results: Sequence[dict[str, Any]], curves: dict[str, list[Path]]
-) -> str:
-    """Write `table.md`, `table.json` and `curves.png`; return the table.
 
-    Args:
-        folder: run folder.
-        results: one dictionary a run, with its neuron and the keys of `COLUMNS`.
-        curves: for each neuron, the log folders of its runs.
-    """
-    table = markdown_table(results)
-    (folder / "table.md").write_text(table + "\n")
-    write_json(folder / "table.json", {"runs": list(results), "mean": summary(results)})
-    history = {name: [validation_curve(path) for path in paths] for name, paths in curves.items()}
+def write_report(folder: Path) -> str:
+    """Write `table.md`, `table.json` and `curves.png` of all finished runs; return the table."""
+    runs = finished_runs(folder)
+    if not runs:
+        raise FileNotFoundError(f"folder: expected finished runs in {folder}, found none")
+    table = markdown_table(runs)
+    (folder / "table.md").write_text(f"{table}\n\n{origin(runs)}\n")
+    write_json(folder / "table.json", {"runs": runs, "mean": summary(runs)})
+    history = by_neuron(runs, lambda run: validation_curve(folder / run["folder"] / "log"))
     plot_curves(history).savefig(folder / "curves.png", dpi=150)
     return table
 
 
-def summary(results: Sequence[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+def finished_runs(folder: Path) -> list[dict[str, Any]]:
+    """The results in a run folder, each with its place there, in the order of their neurons' first
+    start."""
+    runs = []
+    for path in folder.glob("*/seed-*/result.json"):
+        runs.append({**read_json(path), "folder": path.parent.relative_to(folder).as_posix()})
+    first = {name: min(dates) for name, dates in by_neuron(runs, _begun).items()}
+    return sorted(runs, key=lambda run: (first[run["neuron"]], run["neuron"], run["seed"]))
+
+
+def by_neuron(runs: Runs, value: Any) -> dict[str, list[Any]]:
+    """For each neuron the values of its runs."""
+    groups: dict[str, list[Any]] = {}
+    for run in runs:
+        groups.setdefault(run["neuron"], []).append(value(run))
+    return groups
+
+
+def summary(runs: Runs) -> dict[str, dict[str, tuple[float, float]]]:
     """For each neuron and column the mean and the standard deviation over seeds."""
-    by_neuron: dict[str, list[dict[str, Any]]] = {}
-    for result in results:
-        by_neuron.setdefault(result["neuron"], []).append(result)
     return {
-        neuron: {
-            key: (
-                statistics.fmean(run[key] for run in runs),
-                statistics.stdev(run[key] for run in runs) if len(runs) > 1 else 0.0,
-            )
-            for _, key, _, _ in COLUMNS
-        }
-        for neuron, runs in by_neuron.items()
+        neuron: {key: mean_and_spread(run[key] for run in group) for _, key, _, _ in COLUMNS}
+        for neuron, group in by_neuron(runs, lambda run: run).items()
     }
 
 
-def markdown_table(results: Sequence[dict[str, Any]]) -> str:
+def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation; 0 for a single value."""
+    values = list(values)
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def markdown_table(runs: Runs) -> str:
     """A row a neuron, `mean ± std` over seeds; the spread is left out where it is nothing."""
-    rows = [["neuron", *(heading for heading, *_ in COLUMNS)]]
-    for neuron, columns in summary(results).items():
-        cells = [neuron]
+    seeds = by_neuron(runs, lambda run: run["seed"])
+    rows = [["neuron", "seeds", *(heading for heading, *_ in COLUMNS)]]
+    for neuron, columns in summary(runs).items():
+        cells = [neuron, str(len(seeds[neuron]))]
         for _, key, factor, digits in COLUMNS:
-            mean, std = (factor * value for value in columns[key])
-            spread = f" ± {std:.{digits}f}" if std else ""
-            cells.append(f"{mean:,.{digits}f}{spread}")
+            mean, spread = (factor * value for value in columns[key])
+            cells.append(number(mean, spread, digits))
         rows.append(cells)
+    return aligned(rows)
+
+
+def number(mean: float, spread: float, digits: int) -> str:
+    """`mean ± spread`, or the mean alone where all values are one."""
+    return f"{mean:,.{digits}f}" + (f" ± {spread:.{digits}f}" if spread else "")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose first row is the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, ["-" * width for width in widths])
+    lines = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+        for row in lines
     )
+
+
+def origin(runs: Runs) -> str:
+    """What made the runs: commands, versions, machines, days, wall time."""
+    starts = [start for run in runs for start in run["starts"]]
+    epochs = _distinct(str(run["epochs"]) for run in runs)
+    days = sorted(start["date"][:10] for start in starts)
+    versions = _distinct(_version(start) for start in starts)
+    machines = _distinct(_machine(start) for start in starts)
+    commands = _distinct(" ".join(start["command"]) for start in starts)
+    hours = sum(run["seconds"] for run in runs) / 3600
+    return "\n".join(
+        [
+            *("```", *commands, "```"),
+            f"{' or '.join(epochs)} epochs; {' and '.join(versions)}, on {' and '.join(machines)}; "
+            f"{' to '.join(_distinct([days[0], days[-1]]))}; {hours:.2f} hours of training in all.",
+        ]
+    )
+
+
+def _version(start: dict[str, Any]) -> str:
+    git, torch = start["git"], start["packages"]["torch"]
+    commit = f", commit {git['commit'][:7]}" if git else ""
+    changed = " with uncommitted changes" if git and git["changed"] else ""
+    return f"neurodyn {start['neurodyn']}{commit}{changed}, PyTorch {torch}"
+
+
+def _machine(start: dict[str, Any]) -> str:
+    machine = start["machine"]
+    return machine["gpu"] or f"{machine['threads']} threads of {machine['processor']}"
+
+
+def _begun(run: dict[str, Any]) -> str:
+    date: str = run["starts"][0]["date"]
+    return date
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
 
 
 def validation_curve(log: Path) -> list[float]:

@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 
+import neurodyn
 from neurodyn.training.compare import compare
 from neurodyn.training.entrant import Entrant
 from neurodyn.training.recipe import Recipe
@@ -34,20 +35,26 @@ def test_table(finished):
     folder, table = finished
     rows = table.splitlines()
     assert len(rows) == 4
-    assert re.match(r"\| lif +\| \d+\.\d\d( ± \d+\.\d\d)? +\|", rows[2])
+    assert re.match(r"\| lif +\| 2 +\| \d+\.\d\d( ± \d+\.\d\d)? +\|", rows[2])
     assert rows[3].startswith("| lnm:degree=2 ")
-    assert (folder / "table.md").read_text().strip() == table
+    assert (folder / "table.md").read_text().startswith(table)
 
 
 def test_everything_to_repeat_it_is_there(finished):
     folder, _ = finished
     here = files(folder)
-    assert {"table.md", "table.json", "curves.png", "provenance.json"} <= here
-    for name in ("config.yaml", "result.json", "dynamics.png", "best.ckpt"):
+    assert {"table.md", "table.json", "curves.png"} <= here
+    pictures = ("dynamics.png", "families.png")
+    for name in ("config.yaml", "result.json", "families.json", "best.ckpt", *pictures):
         assert f"lnm+degree=2/seed-1/{name}" in here
-    note = json.loads((folder / "provenance.json").read_text())
-    assert note["seeds"] == [0, 1]
-    assert note["packages"]["torch"] == torch.__version__
+    result = json.loads((folder / "lnm+degree=2" / "seed-1" / "result.json").read_text())
+    (start,) = result["starts"]
+    assert start["packages"]["torch"] == torch.__version__
+    assert start["neurodyn"] == neurodyn.__version__
+    assert start["git"]["commit"] in (folder / "table.json").read_text()
+    assert result["seconds"] > 0
+    families = json.loads((folder / "lnm+degree=2" / "seed-1" / "families.json").read_text())
+    assert [len(history) for history in families.values()] == [3, 3], "at the start and two epochs"
     config = (folder / "lnm+degree=2" / "seed-1" / "config.yaml").read_text()
     assert "degree: 2" in config
     assert "seed_everything: 1" in config
@@ -68,6 +75,13 @@ def test_finished_runs_are_not_run_again(finished):
     before = [path.stat().st_mtime_ns for path in results]
     assert compare(TINY, ["lif", "lnm:degree=2"], 2, folder) == table
     assert [path.stat().st_mtime_ns for path in results] == before
+
+
+def test_a_second_comparison_in_the_folder_keeps_the_first_ones_rows(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "again")
+    table = compare(TINY, ["if"], 1, tmp_path / "again")
+    rows = [row.split("|")[1].strip() for row in table.splitlines()[2:]]
+    assert rows == ["lif", "lnm:degree=2", "if"]
 
 
 def test_other_settings_overwrite_nothing(finished):
@@ -139,6 +153,11 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     for name, weight in one["state_dict"].items():
         assert torch.equal(weight, two["state_dict"][name]), name
     assert len(validation_curve(home / "log")) == 2
+    one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
+    assert (len(one["starts"]), len(two["starts"])) == (2, 1)
+    assert one["accuracy"] == two["accuracy"]
+    one, two = (json.loads((f / "families.json").read_text()) for f in (home, straight))
+    assert one == two
 
 
 def test_neurons_by_name():
@@ -174,5 +193,5 @@ def test_table_by_hand():
     base = dict.fromkeys(
         ("val_accuracy", "firing_rate", "sops", "energy_nJ", "parameters", "seconds"), 1.0
     )
-    runs = [{"neuron": "lif", "accuracy": a, **base} for a in (90.0, 92.0, 94.0)]
+    runs = [{"neuron": "lif", "seed": a, "accuracy": a, **base} for a in (90.0, 92.0, 94.0)]
     assert "| 92.00 ± 2.00 " in markdown_table(runs)

@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from neurodyn.cli import main
+from neurodyn.training.report import finished_runs, markdown_table, origin
+from neurodyn.training.results import collect, write_page
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def start(date, command, commit="abc1234def", changed=False, gpu=None):
+    return {
+        "neurodyn": "1.0",
+        "git": {"commit": commit, "changed": changed},
+        "command": command.split(),
+        "date": date,
+        "packages": {"torch": "2.13"},
+        "machine": {"gpu": gpu, "threads": 2, "processor": "Some CPU"},
+    }
+
+
+def finished(folder, neuron, seed, accuracy, starts):
+    home = folder / neuron / f"seed-{seed}"
+    log = home / "log" / "version_0"
+    log.mkdir(parents=True)
+    log.joinpath("metrics.csv").write_text("epoch,val_accuracy\n0,0.5\n1,0.75\n")
+    result = {
+        **dict.fromkeys(("firing_rate", "sops", "energy_nJ", "parameters"), 1.0),
+        "neuron": neuron,
+        "seed": seed,
+        "accuracy": accuracy,
+        "val_accuracy": 75.0,
+        "epochs": 2,
+        "seconds": 1800.0,
+        "starts": starts,
+    }
+    home.joinpath("result.json").write_text(json.dumps(result))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "runs" / "digits"
+    later = start("2026-05-02T00:00", "neurodyn compare --neurons alif", gpu="H200")
+    finished(place, "alif", 0, 91.0, [later])
+    first = start("2026-05-01T00:00", "neurodyn compare --neurons plif")
+    again = start("2026-05-03T00:00", "neurodyn compare --neurons plif", "fff1234", changed=True)
+    finished(place, "plif", 0, 90.0, [first])
+    finished(place, "plif", 1, 94.0, [first, again])
+    return place
+
+
+@pytest.fixture
+def notes(tmp_path):
+    place = tmp_path / "docs" / "results"
+    place.mkdir(parents=True)
+    page = "# R\n\n{{ digits: neurodyn compare }}\n\nProse.\n\n{{ mnist: neurodyn compare x }}\n"
+    place.joinpath("page.md").write_text(page)
+    return place
+
+
+def test_a_table_is_of_everything_in_the_folder_in_the_order_it_was_begun(folder):
+    rows = markdown_table(finished_runs(folder)).splitlines()
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["plif", "alif"]
+    assert "| plif   | 2     | 92.00 ± 2.83 " in rows[2]
+    assert "| alif   | 1     | 91.00 " in rows[3]
+
+
+def test_a_table_says_where_it_comes_from(folder):
+    text = origin(finished_runs(folder))
+    assert "neurodyn compare --neurons plif\nneurodyn compare --neurons alif\n" in text
+    assert "commit abc1234, PyTorch 2.13 and" in text
+    assert "commit fff1234 with uncommitted changes" in text
+    assert "on 2 threads of Some CPU and H200" in text
+    assert "2026-05-01 to 2026-05-03" in text
+    assert "2 epochs" in text
+    assert "1.50 hours" in text
+
+
+def test_a_page_has_what_was_run_and_names_what_was_not(folder, notes):
+    collect(folder, notes)
+    papers = [
+        {
+            "table": "mnist",
+            "method": "Theirs",
+            "network": "VGG",
+            "timesteps": 4,
+            "accuracy": 99.0,
+            "std": 0.1,
+            "source": "somebody 2025",
+        }
+    ]
+    notes.joinpath("published.json").write_text(json.dumps(papers))
+    page = write_page(notes, notes.parent / "results.md")
+    digits, mnist = page.split("Prose.")
+    assert "92.00 ± 2.83" in digits
+    assert "(results/digits.png)" in digits
+    assert "Not run yet" not in digits
+    assert "**Not run yet.** The command:\n```\nneurodyn compare x\n```" in mnist
+    assert "| Theirs    | VGG     | 4 | 99.00 ± 0.10      | somebody 2025 |" in mnist
+    assert (notes / "digits.png").is_file()
+
+
+def test_nothing_is_left_off_the_page(folder, notes):
+    collect(folder, notes)
+    (notes / "digits.json").rename(notes / "stray.json")
+    with pytest.raises(ValueError, match=r"stray\.json is on no line \{\{ stray: command \}\}"):
+        write_page(notes, notes.parent / "results.md")
+
+
+def test_the_page_of_this_project_is_what_its_notes_say(tmp_path):
+    page = ROOT / "docs" / "results.md"
+    written = page.read_text()
+    notes = tmp_path / "docs" / "results"
+    notes.mkdir(parents=True)
+    for file in (ROOT / "docs" / "results").iterdir():
+        (notes / file.name).write_bytes(file.read_bytes())
+    assert write_page(notes, notes.parent / "results.md") == written, "run: neurodyn results"
+
+
+def test_the_command(folder, notes, capsys, monkeypatch):
+    monkeypatch.chdir(notes.parent.parent)
+    assert main(["results", str(folder)]) == 0
+    assert "92.00 ± 2.83" in Path("docs/results.md").read_text()
+    assert main(["results", "nowhere"]) == 2
+    assert "expected finished runs in nowhere" in capsys.readouterr().err
+    assert main(["results", "--seeds", "3"]) == 2
+    assert "got --seeds" in capsys.readouterr().err
+
+
+def test_figures_of_papers_have_a_source():
+    papers = json.loads((ROOT / "docs" / "results" / "published.json").read_text())
+    for paper in papers:
+        assert paper["source"]
+        assert 0 < paper["accuracy"] < 100

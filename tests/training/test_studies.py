@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from neurodyn.training.compare import Run
+from neurodyn.training.entrant import Entrant
+from neurodyn.training.families import FAMILIES, Families, plot_families
+from neurodyn.training.studies import STUDIES, entrants_of
+
+
+@pytest.mark.parametrize("name", [name for name, entrants in STUDIES.items() if entrants])
+def test_every_entrant_of_a_study_is_possible(name, tmp_path):
+    for text in entrants_of(name):
+        Run(Entrant.parse(text), 0, ["--config=digits"], tmp_path).check()
+
+
+def test_options_of_the_recipe_are_an_entrants_too():
+    entrant = Entrant.parse("lnm:degree=2:model.timesteps=8")
+    neuron = "--model.network.init_args.neuron"
+    assert entrant.arguments()[1:] == [f"{neuron}.degree=2", "--model.timesteps=8"]
+
+
+def test_a_transplant_starts_from_what_was_learned(tmp_path):
+    source, weights = tmp_path / "seed-0", {}
+    source.mkdir()
+    for layer, c in enumerate(([0.0, -1.0, 0.5], [0.2, -1.0, 0.25])):
+        for k, value in enumerate(c):
+            weights[f"network.body.{layer}.c.{k}"] = torch.tensor(value)
+    torch.save({"state_dict": weights}, source / "best.ckpt")
+    start = "lnm:degree=2:start=[0.1000,-1.0000,0.3750]"
+    assert entrants_of("transplant", source) == ["lif", "lnm", start, f"{start}:learn=false"]
+    Run(Entrant.parse(start), 0, ["--config=digits"], tmp_path).check()
+    torch.save({"state_dict": {"weight": torch.zeros(2)}}, source / "best.ckpt")
+    with pytest.raises(ValueError, match="source: expected the coefficients of an LNM"):
+        entrants_of("transplant", source)
+
+
+def test_studies_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"Did you mean 'degree'"):
+        entrants_of("degre")
+    with pytest.raises(ValueError, match=r"source: expected .* got None for 'transplant'"):
+        entrants_of("transplant")
+    with pytest.raises(ValueError, match=r"source: expected .* for 'clip'"):
+        entrants_of("clip", tmp_path)
+
+
+def test_families_over_training():
+    from neurodyn.models import ConvNet
+    from neurodyn.neurons import LNM
+
+    model, log = ConvNet(LNM, widths=(2, 3)), Families()
+    log._note(model)
+    with torch.no_grad():
+        model.body[1].c[2].fill_(2.0)
+    log._note(model)
+    first, second = log.history.values()
+    assert [entry["family"] for entry in second] == ["LIF-like", "LIF-like"]
+    assert first[0]["family"] == "LIF-like" != first[1]["family"]
+    assert first[1]["parameters"]["c.2"] == 2.0
+    again = Families()
+    again.load_state_dict(log.state_dict())
+    assert again.history == log.history
+    axis = plot_families(log.history).axes[0]
+    cells = axis.get_images()[0].get_array()
+    assert cells.shape == (2, 2)
+    assert list(FAMILIES)[int(cells[0, 1])] == first[1]["family"]
