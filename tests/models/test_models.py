@@ -71,6 +71,9 @@ def test_a_neuron_of_the_users_own():
     assert len(list(neurons_of(resnet19(neuron=Mine)))) == 18
 
 
+LARGE_SPIKFORMER = {"shape": (3, 224, 224), "classes": 1000, "channels": 512, "depth": 8}
+LARGE_SPIKFORMER |= {"heads": 8, "patch": 16}
+
 PUBLISHED = [
     # network, parameters [M], operations of a dense step [G], neurons [M]
     (ResNet19, {}, 12.631, 2.216, 1.377),
@@ -82,6 +85,7 @@ PUBLISHED = [
     (MSResNet, {}, 21.802, 3.677, 3.562),
     (ResNet9, {}, 6.573, 0.379, 0.205),
     (Spikformer, {}, 9.311, 0.921, 1.450),
+    (Spikformer, LARGE_SPIKFORMER, 29.665, 8.257, 14.150),
 ]
 
 
