@@ -2,6 +2,7 @@
 
 from neurodyn.models.blocks import NeuronFactory, SpikingNetwork
 from neurodyn.models.convnet import ConvNet
+from neurodyn.models.gated import GatedNet
 from neurodyn.models.ms import MSResNet
 from neurodyn.models.resnet import ResNet, SEWResNet
 from neurodyn.models.resnet9 import ResNet9
@@ -13,6 +14,7 @@ from neurodyn.models.vgg import VGGSNN
 __all__ = [
     "VGGSNN",
     "ConvNet",
+    "GatedNet",
     "MSResNet",
     "NeuronFactory",
     "ResNet",
