@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from neurodyn.data.base import SampleData
     from neurodyn.data.datasets import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
     from neurodyn.data.images import ImageData
+    from neurodyn.data.lag import LagTask
     from neurodyn.data.sequences import SequenceData
-    from neurodyn.data.spoken import SHD, SSC, SpokenDigitSpikes
+    from neurodyn.data.spoken import SHD, SSC
+    from neurodyn.data.spoken_digits import SpokenDigits, SpokenDigitSpikes
 
 HOMES = {
     "base": ("SampleData",),
     "images": ("ImageData",),
     "sequences": ("SequenceData",),
     "datasets": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
-    "spoken": ("SHD", "SSC", "SpokenDigitSpikes"),
+    "lag": ("LagTask",),
+    "spoken": ("SHD", "SSC"),
+    "spoken_digits": ("SpokenDigits", "SpokenDigitSpikes"),
 }
 
 __all__ = [
@@ -40,9 +44,11 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "ImageData",
+    "LagTask",
     "SampleData",
     "SequenceData",
     "SpokenDigitSpikes",
+    "SpokenDigits",
 ]
 
 

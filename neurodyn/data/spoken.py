@@ -1,11 +1,9 @@
-"""Spoken words as the spikes of a cochlea: SHD, SSC, and the free spoken digits."""
+"""Spike trains, and spoken words as the spikes of a cochlea: SHD and SSC."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from neurodyn.data import sources
@@ -14,8 +12,7 @@ from neurodyn.data.base import check
 from neurodyn.data.samples import Batch, Samples
 from neurodyn.data.sequences import SequenceData
 from neurodyn.data.sources import Source
-from neurodyn.data.spikes import Bins, read_speakers, read_spikes
-from neurodyn.errors import unknown
+from neurodyn.data.spikes import Bins, read_spikes
 
 
 class SpikeData(SequenceData):
@@ -123,89 +120,3 @@ class SSC(SpikeData):
 
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
         return samples, self.checked(*self.read_file("ssc_valid.h5"), part="validation")
-
-
-class Recordings(NamedTuple):
-    """Samples of which it is known who spoke."""
-
-    values: Tensor
-    labels: Tensor
-    speakers: np.ndarray[Any, np.dtype[np.str_]]
-
-
-class SpeakerData(SpikeData):
-    """Base of spoken digits whose speakers are known, so that a network can be tested on a speaker
-    whom it has never heard.
-
-    Args:
-        root: folder that holds the data sets.
-        test_speaker: the test set is all that this speaker said, and the others are trained on;
-            without, it is the published one, of the speakers that are trained on.
-        validation: as `SampleData`, or the name of a speaker whose recordings are set aside. That
-            tells, as the test does, how well a network fares with an unknown speaker; the test
-            speaker's recordings are never among those for validation.
-        options: as `SpikeData`.
-    """
-
-    classes = 10
-
-    def __init__(
-        self,
-        root: str = "~/.cache/neurodyn/data",
-        test_speaker: str | None = None,
-        validation: int | float | str = 0.1,
-        **options: Any,
-    ) -> None:
-        share = 0 if isinstance(validation, str) else validation
-        super().__init__(root, validation=share, **options)
-        if validation == test_speaker:
-            raise ValueError(f"validation: expected another speaker than test_speaker {validation}")
-        self.test_speaker, self.validation = test_speaker, validation
-        self._speakers: np.ndarray[Any, np.dtype[np.str_]] | None = None
-
-    def recordings(self, train: bool) -> Recordings:
-        """The published training or test set."""
-        raise NotImplementedError(f"{type(self).__name__} does not define its recordings")
-
-    def read(self, train: bool) -> Batch:
-        chosen = self.recordings(train)
-        if self.test_speaker is not None:
-            both = chosen, self.recordings(not train)
-            values = torch.cat([part.values for part in both])
-            labels = torch.cat([part.labels for part in both])
-            speakers = np.concatenate([part.speakers for part in both])
-            self._known("test_speaker", self.test_speaker, speakers)
-            rows = (speakers != self.test_speaker) == train
-            chosen = Recordings(values[rows], labels[rows], speakers[rows])
-        if train:
-            self._speakers = chosen.speakers
-        return chosen.values, chosen.labels
-
-    def split(self, samples: Samples) -> tuple[Samples, Samples]:
-        if not isinstance(self.validation, str):
-            return super().split(samples)
-        assert self._speakers is not None
-        self._known("validation", self.validation, self._speakers)
-        held = torch.from_numpy(self._speakers == self.validation)
-        return samples.subset((~held).nonzero()[:, 0]), samples.subset(held.nonzero()[:, 0])
-
-    def _known(self, option: str, speaker: str, speakers: np.ndarray[Any, Any]) -> None:
-        if speaker not in speakers:
-            raise unknown(option, speaker, set(speakers.tolist()))
-
-
-class SpokenDigitSpikes(SpeakerData):
-    """Zero to nine in English as SHD has them: the Free Spoken Digit Dataset's recordings through
-    SHD's cochlea model, in SHD's layout (`fsdd_spikes/fsdd_spikes_{train,test}.h5`).
-
-    Not SHD: other speakers, 10 classes, and recordings at 8 kHz, so the channels above 4 kHz are
-    silent. Half of them last up to 0.4 s, and all but one in a hundred up to 0.8 s.
-    """
-
-    recorded = 700
-    source = sources.SPOKEN_DIGIT_SPIKES
-
-    def recordings(self, train: bool) -> Recordings:
-        name = f"fsdd_spikes_{'train' if train else 'test'}.h5"
-        path = self.source.find(self.root, name)
-        return Recordings(*self.read_file(name), read_speakers(path))

@@ -6,6 +6,7 @@ import gzip
 import os
 import pickle
 import struct
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -78,4 +79,16 @@ def write_spikes(
         if speakers is not None:
             file["extra/speaker"] = np.array(speakers, np.uint16)
             file["extra/meta_info/speaker_name"] = np.array([b"ann", b"bob", b"cas", b"dee"])
+    return path
+
+
+def write_wav(path: Path, seconds: float = 0.3, rate: int = 8000, frequency: float = 440) -> Path:
+    """A tone as 16-bit samples."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tone = np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes((3000 * tone).astype("<i2").tobytes())
     return path

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from neurodyn.data import SHD, SSC, SpokenDigitSpikes
+from neurodyn.data import SHD, SSC, SpokenDigits, SpokenDigitSpikes
+from neurodyn.data.cochlea import Cochlea
 
-from .files import find_real, write_spikes
+from .files import find_real, write_spikes, write_wav
 from .test_base import fit
 
 
@@ -112,3 +113,44 @@ def test_real_digits() -> None:
     for samples, number in ((data._training, 1000), (data._validation, 500), (data._test, 500)):
         assert len(samples) == number
         assert samples.labels.bincount().tolist() == [number // 10] * 10
+
+
+def write_recordings(root: Path) -> str:
+    for digit in range(10):
+        for speaker, index in (("ann", 0), ("ann", 5), ("bob", 6), ("bob", 17)):
+            name = f"free-spoken-digit-dataset/recordings/{digit}_{speaker}_{index}.wav"
+            write_wav(root / name, 0.1, frequency=200 + 100 * digit + index)
+    return str(root)
+
+
+def test_recordings_become_spikes(tmp_path: Path) -> None:
+    root = write_recordings(tmp_path)
+    data = SpokenDigits(root, steps=20, channels=32, validation=0, batch_size=10)
+    sequences, _ = fit(data).seen["train"][0]
+    assert sequences.shape == (20, 10, 32)
+    assert sequences[:10].sum((0, 2)).min() > 10
+    assert sequences[10:].sum() == 0, "after the recording's end"
+    data.setup()
+    assert [len(part) for part in (data._training, data._test)] == [30, 10]
+    assert data._test.labels.tolist() == list(range(10))
+    data = SpokenDigits(root, steps=20, test_speaker="bob", validation=0)
+    data.setup()
+    assert [len(part) for part in (data._training, data._test)] == [20, 20]
+
+
+def test_recordings_by_other_names(tmp_path: Path) -> None:
+    folder = tmp_path / "free-spoken-digit-dataset" / "recordings"
+    with pytest.raises(FileNotFoundError, match=r"free-spoken-digit-dataset into the root"):
+        SpokenDigits(str(tmp_path)).setup()
+    write_wav(folder / "seven.wav")
+    with pytest.raises(ValueError, match=r"seven\.wav: expected a name of the form 7_jackson_32"):
+        SpokenDigits(str(tmp_path)).setup()
+
+
+def test_real_recordings() -> None:
+    root = find_real("free-spoken-digit-dataset/recordings/9_theo_0.wav")
+    cochlea = Cochlea(8000)
+    folder = root / "free-spoken-digit-dataset" / "recordings"
+    paths = sorted(folder.glob("*.wav"))[::100]
+    rates = [SpokenDigits(str(root))._counts(cochlea, path).sum() for path in paths]
+    assert 100 < min(rates) < max(rates) < 5000
