@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neurodyn.data.images import ImageData
     from neurodyn.data.lag import LagTask
     from neurodyn.data.sequences import SequenceData
+    from neurodyn.data.sequential import SequentialCIFAR10, SequentialDigits, SequentialMNIST
     from neurodyn.data.spoken import SHD, SSC
     from neurodyn.data.spoken_digits import SpokenDigits, SpokenDigitSpikes
 
@@ -31,6 +32,7 @@ HOMES = {
     "sequences": ("SequenceData",),
     "datasets": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
     "lag": ("LagTask",),
+    "sequential": ("SequentialCIFAR10", "SequentialDigits", "SequentialMNIST"),
     "spoken": ("SHD", "SSC"),
     "spoken_digits": ("SpokenDigits", "SpokenDigitSpikes"),
 }
@@ -47,6 +49,9 @@ __all__ = [
     "LagTask",
     "SampleData",
     "SequenceData",
+    "SequentialCIFAR10",
+    "SequentialDigits",
+    "SequentialMNIST",
     "SpokenDigitSpikes",
     "SpokenDigits",
 ]

@@ -31,7 +31,7 @@ class Augment:
 
     def __init__(
         self,
-        shape: tuple[int, int, int],
+        shape: tuple[int, ...],
         *,
         crop: int = 0,
         flip: bool = False,

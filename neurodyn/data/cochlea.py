@@ -48,8 +48,8 @@ class Cochlea:
         lowest: centre frequency of the first filter in Hz.
         highest: centre frequency of the last filter in Hz; 0.45 of the rate unless given.
         step_ms: length of a timestep in milliseconds; a whole number of samples.
-        gain: current a second of a full-scale input; 800 makes about 0.4 spikes a channel and step of
-            speech at a tenth of full scale.
+        gain: current a second of a full-scale input; 800 makes about 0.4 spikes a channel and
+            step of speech at a tenth of full scale.
         power: of the compression; 0.3 is the slope of loudness over pressure (Stevens 1957).
         tau_ms: membrane time constant in milliseconds; what drives a neuron to less than its
             threshold in this time never makes it spike.

@@ -33,9 +33,6 @@ class ImageData(SampleData):
         options: as `SampleData`.
     """
 
-    shape: tuple[int, int, int]
-    """(C, H, W) of an image."""
-
     mean: tuple[float, ...]
     """Mean of the training images, in units of `peak`, one value a channel."""
 
