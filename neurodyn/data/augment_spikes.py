@@ -1,4 +1,4 @@
-"""Augmentation of spike trains: masks and CutMix over time, every sample with its own draw."""
+"""Augmentation of spike trains: other voices, masks, CutMix; every sample with its own draw."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from neurodyn.data.samples import Batch
 
 
 class SpikeAugment:
-    """CutMix over time, time mask and channel mask, in this order; those that are asked for.
+    """Stretching, shifting, CutMix over time, time mask and channel mask, in this order; those that
+    are asked for.
 
-    arXiv:2512.01906 gives the probabilities and largest sizes (.5; .65 and 8 steps; .65 and 28 of
-    140 channels). That a mask is one block, its length uniform from 1 and its place uniform, that
-    both samples of a mixture come from the same batch and that a label weighs as much as its share
-    of the steps is our reading.
+    Stretching and shifting make another speaker of a word's speaker: faster or slower, and with a
+    longer or shorter vocal tract, which moves all formants by the same distance along a cochlea.
+    The probabilities and largest sizes of the others are those of arXiv:2512.01906 (.5; .65 and 8
+    steps; .65 and 28 of 140 channels). That a mask is one block, its length uniform from 1 and its
+    place uniform, that both samples of a mixture come from the same batch and that a label weighs
+    as much as its share of the steps is our reading.
 
     A call draws from its own seed and leaves the global random state alone. All draws are made on
     the CPU, so they are the same on every device.
@@ -26,6 +29,8 @@ class SpikeAugment:
     Args:
         shape: of a sample, `(T, *channels)`.
         classes: number of classes, for the weights of mixed labels.
+        stretch: a sample runs `exp(U(-stretch, stretch))` times as fast; 0 for none.
+        shift: a sample's channels move by up to this many, up or down; 0 for none.
         cutmix: probability that a block of steps is replaced by another sample's, 0 to T of them.
         time_mask: probability that a block of steps is silenced in all channels.
         time_mask_steps: its largest length.
@@ -38,6 +43,8 @@ class SpikeAugment:
         shape: tuple[int, ...],
         classes: int,
         *,
+        stretch: float = 0.0,
+        shift: int = 0,
         cutmix: float = 0.0,
         time_mask: float = 0.0,
         time_mask_steps: int = 8,
@@ -55,6 +62,11 @@ class SpikeAugment:
             check("time_mask_steps", time_mask_steps, 1, self.steps)
         if channel_mask:
             check("channel_mask_width", channel_mask_width, 1, self.channels)
+        check("stretch", stretch, 0, 1)
+        check("shift", shift, 0, self.channels - 1)
+        if shift and len(shape) != 2:
+            raise ValueError(f"shift: expected channels in one row, (T, channels), got {shape}")
+        self.stretch, self.shift = stretch, shift
         self.cutmix, self.time_mask, self.channel_mask = cutmix, time_mask, channel_mask
         self.time_mask_steps, self.channel_mask_width = time_mask_steps, channel_mask_width
 
@@ -64,6 +76,13 @@ class SpikeAugment:
         Labels `(B,)` come back as they are or, with CutMix, as weights of the classes `(B, K)`.
         """
         draws = _Draws(sequences.shape[1], seed)
+        if self.stretch:
+            speed = draws.uniform(-self.stretch, self.stretch).exp()
+            source = ((torch.arange(self.steps) + 0.5) * speed).long()
+            sequences = _taken(sequences, source.T, 0)
+        if self.shift:
+            source = torch.arange(self.channels) + draws.integer(-self.shift, self.shift)
+            sequences = _taken(sequences, source, 2)
         if self.cutmix:
             partner = draws.order().to(sequences.device)
             block = draws.block(self.steps, self.cutmix, 0, self.steps).to(sequences.device)
@@ -91,6 +110,12 @@ class _Draws:
     def order(self) -> Tensor:
         return torch.randperm(self.batch, generator=self.generator)
 
+    def uniform(self, low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(self.batch, 1, generator=self.generator)
+
+    def integer(self, low: int, high: int) -> Tensor:
+        return torch.randint(low, high + 1, (self.batch, 1), generator=self.generator)
+
     def block(self, size: int, probability: float, shortest: int, longest: int) -> Tensor:
         """Where each sample's block lies, `(B, size)`; nowhere for those that have none."""
         number = (self.batch, 1)
@@ -99,6 +124,20 @@ class _Draws:
         first = torch.rand(number, generator=self.generator) * (size - length + 1)
         distance = torch.arange(size) - first.long()
         return (distance >= 0) & (distance < length)
+
+
+def _taken(sequences: Tensor, source: Tensor, dim: int) -> Tensor:
+    """What lies at the sources along a dimension; silence where they are outside.
+
+    `source` is `(T, B)` for the steps, `dim` 0, or `(B, channels)` for the channels, `dim` 2.
+    """
+    source = source.to(sequences.device)
+    inside = (source >= 0) & (source < sequences.shape[dim])
+    index = source.clamp(0, sequences.shape[dim] - 1)
+    if dim == 2:
+        return sequences.gather(2, index.expand_as(sequences)) * inside
+    taken = sequences.gather(0, _like(index, sequences).expand_as(sequences))
+    return taken * _like(inside, sequences)
 
 
 def _like(steps: Tensor, sequences: Tensor) -> Tensor:

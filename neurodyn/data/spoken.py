@@ -23,6 +23,8 @@ class SpikeData(SequenceData):
         steps: number of timesteps T. What comes later is left out; what is shorter ends in silence.
         step_ms: length of a timestep in milliseconds.
         channels: number of channels; neighbours of the recording's are summed.
+        stretch: training samples run faster or slower, by up to the factor `exp(stretch)`.
+        shift: training samples' channels move up or down by at most this many.
         cutmix: probability that a block of a training sample's steps is replaced by another
             sample's, its label by as much.
         time_mask: probability that up to 8 successive steps of a training sample are silenced.
@@ -41,6 +43,8 @@ class SpikeData(SequenceData):
         steps: int = 100,
         step_ms: float = 10.0,
         channels: int = 140,
+        stretch: float = 0.0,
+        shift: int = 0,
         cutmix: float = 0.0,
         time_mask: float = 0.0,
         channel_mask: float = 0.0,
@@ -56,6 +60,8 @@ class SpikeData(SequenceData):
         self.vary = SpikeAugment(
             self.sample_shape,
             self.classes,
+            stretch=stretch,
+            shift=shift,
             cutmix=cutmix,
             time_mask=time_mask,
             time_mask_steps=min(8, steps),

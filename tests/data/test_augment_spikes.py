@@ -56,6 +56,32 @@ def test_cutmix_replaces_steps_and_mixes_labels_by_their_share() -> None:
     torch.testing.assert_close(labels, expected)
 
 
+def test_stretching_reads_each_sample_at_its_own_speed() -> None:
+    steps = torch.arange(float(T))[:, None, None].expand(T, B, C) + 1
+    after = SpikeAugment((T, C), K, stretch=0.3)(steps, LABELS, 3)[0]
+    assert (after == after[..., :1]).all()
+    after = after[..., 0]
+    # Where a faster sample is over, there is silence.
+    speed = torch.where(after > 0, after, float("nan")).diff(dim=0).nanmean(0)
+    assert 0.7 < speed.min() < 0.8
+    assert 1.25 < speed.max() < 1.4
+    ended = (after[-1] == 0).float().mean()
+    assert 0.4 < ended < 0.6
+    assert ((after == 0).int().diff(dim=0) >= 0).all()
+
+
+def test_shifting_moves_all_channels_of_a_sample_alike() -> None:
+    channels = torch.arange(1.0, C + 1).expand(T, B, C)
+    after = SpikeAugment((T, C), K, shift=4)(channels, LABELS, 3)[0]
+    assert (after == after[:1]).all()
+    moved = after[0, :, C // 2] - channels[0, :, C // 2]
+    assert set(moved.tolist()) == set(range(-4, 5))
+    inside = after[0] > 0
+    expected = channels[0] + moved[:, None]
+    assert torch.equal(after[0][inside], expected[inside])
+    assert torch.equal(inside, (expected >= 1) & (expected <= C))
+
+
 def test_all_together_on_frames_and_only_from_the_seed() -> None:
     options: dict[str, Any] = {"cutmix": 0.5, "time_mask": 0.65, "channel_mask": 0.65}
     frames = torch.rand(T, 6, 2, 4, 5)
@@ -78,6 +104,8 @@ def test_nothing_asked_for_changes_nothing() -> None:
     [
         ({"cutmix": 1.5}, "cutmix: expected a number from 0 to 1, got 1.5"),
         ({"time_mask": 0.5, "time_mask_steps": 21}, "time_mask_steps: .* from 1 to 20, got 21"),
+        ({"stretch": -0.1}, "stretch: expected a number from 0 to 1, got -0.1"),
+        ({"shift": 30}, "shift: expected a number from 0 to 29, got 30"),
         ({"channel_mask": 0.5, "channel_mask_width": 0}, "channel_mask_width: .* from 1 to 30"),
     ],
 )
