@@ -1,14 +1,20 @@
 """What a network does for its answer: spikes, synaptic operations, energy.
 
-    E = sum SOP * e_add + neurons * T * (muls * e_mul + adds * e_add) + first-layer MACs * e_mac
+    E = sum SOP * e_add + updates * (muls * e_mul + adds * e_add) + analog MACs * e_mac
 
 with 45 nm figures (Horowitz 2014): 0.9 pJ an addition, 3.7 pJ a multiplication, 4.6 pJ both. A
-synaptic operation (SOP) is one addition: a non-zero input times one of its outgoing weights. The
-first layer sees analog input and multiplies.
+synaptic operation (SOP) is one addition: a spike, of either sign, through one of its outgoing
+weights, recurrent ones included; a count of spikes is as many. An input that is neither zero nor a
+count, such as a pooled spike, is one spike.
+
+Two kinds of synapses see analog numbers and multiply, dense: those that the network's input enters
+by, unless it is counts of spikes (whole numbers), and those that a gated cell names, as CS-GRU's
+from the current to the gate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -17,9 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from neurodyn.neurons import Neuron
+from neurodyn.layers import GatedCell, LearnedDelays, Recurrent
+from neurodyn.neurons import Neuron, SpikingLayer, Stateful
 
 PJ_ADD, PJ_MUL, PJ_MAC = 0.9, 3.7, 4.6
+SYNAPSES = (nn.Conv2d, nn.Conv1d, nn.Linear, LearnedDelays)
+SPIKING = (SpikingLayer, GatedCell)
 
 
 @dataclass
@@ -28,7 +37,8 @@ class LayerActivity:
 
     Attributes:
         macs: multiply-accumulates of the dense layer.
-        sops: the share of them whose input was not zero.
+        sops: one for each spike that came in and each weight that it went through.
+        analog: it saw other numbers than counts of spikes, and so multiplies.
         updates: neuron updates (neurons x timesteps).
         spikes: how many of them fired.
         operations: multiplications and additions of one update.
@@ -36,6 +46,7 @@ class LayerActivity:
 
     macs: float = 0.0
     sops: float = 0.0
+    analog: bool = False
     updates: float = 0.0
     spikes: float = 0.0
     operations: tuple[int, int] = (0, 0)
@@ -43,11 +54,17 @@ class LayerActivity:
 
 @dataclass
 class Activity:
-    """Activity of a network by layer, and its sums a sample."""
+    """Activity of a network by layer, and its sums a sample.
+
+    Attributes:
+        samples: how many were seen.
+        layers: by name.
+        parameters: how many the network learns.
+    """
 
     samples: int = 0
     layers: dict[str, LayerActivity] = field(default_factory=dict)
-    first: str | None = None
+    parameters: int = 0
 
     @property
     def rate(self) -> float:
@@ -56,13 +73,18 @@ class Activity:
         return sum(layer.spikes for layer in self.layers.values()) / max(updates, 1.0)
 
     @property
+    def spikes(self) -> float:
+        """Spikes a sample."""
+        return self._mean(layer.spikes for layer in self.layers.values())
+
+    @property
     def sops(self) -> float:
-        """Synaptic operations a sample, without the first layer."""
-        return self._mean(layer.sops for name, layer in self.layers.items() if name != self.first)
+        """Synaptic operations a sample; layers that multiply have none."""
+        return self._mean(layer.sops for layer in self.layers.values() if not layer.analog)
 
     @property
     def macs(self) -> float:
-        """Dense multiply-accumulates a sample, first layer included."""
+        """Dense multiply-accumulates a sample, of all layers."""
         return self._mean(layer.macs for layer in self.layers.values())
 
     @property
@@ -77,10 +99,10 @@ class Activity:
             layer.updates * (layer.operations[0] * PJ_MUL + layer.operations[1] * PJ_ADD)
             for layer in self.layers.values()
         )
-        first = self.layers[self.first].macs / self.samples if self.first else 0.0
-        return self.sops * PJ_ADD + neurons + first * PJ_MAC
+        analog = self._mean(layer.macs for layer in self.layers.values() if layer.analog)
+        return self.sops * PJ_ADD + neurons + analog * PJ_MAC
 
-    def _mean(self, values: Any) -> float:
+    def _mean(self, values: Iterable[float]) -> float:
         return float(sum(values)) / max(self.samples, 1)
 
 
@@ -94,16 +116,25 @@ class ActivityMeter:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.activity = Activity()
+        learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        self.activity = Activity(parameters=learned)
+        self._entered = False
         self._hooks: list[Any] = []
 
     def __enter__(self) -> ActivityMeter:
         self._hooks.append(self.model.register_forward_pre_hook(self._count_samples))
+        # A layer around a neuron puts out the neuron's spikes: they are counted once.
+        inside = {p for m in self.model.modules() if isinstance(m, SPIKING) for p in m.children()}
         for name, module in self.model.named_modules():
-            if isinstance(module, nn.Conv2d | nn.Conv1d | nn.Linear):
+            if isinstance(module, SYNAPSES):
                 self._hooks.append(module.register_forward_hook(self._synapses(name)))
-            elif isinstance(module, Neuron):
+            if isinstance(module, SPIKING) and module not in inside:
                 self._hooks.append(module.register_forward_hook(self._neurons(name)))
+            if isinstance(module, Recurrent):
+                self._hooks.append(module.register_forward_hook(self._recurrence(f"{name}.V")))
+            if isinstance(module, GatedCell):
+                for part in module.analog:
+                    self._layer(f"{name}.{part}".lstrip(".")).analog = True
         return self
 
     def __exit__(
@@ -118,43 +149,66 @@ class ActivityMeter:
 
     def _count_samples(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.activity.samples += inputs[0].shape[1]
+        self._entered = False
 
     def _layer(self, name: str) -> LayerActivity:
         return self.activity.layers.setdefault(name, LayerActivity())
 
     def _synapses(self, name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if self.activity.first is None:
-                self.activity.first = name
+            layer, x = self._layer(name), inputs[0].detach()
+            counts = bool((x == x.round()).all())
+            if not self._entered:
+                layer.analog |= not counts
+                self._entered = True
             weight = module.weight
             assert isinstance(weight, Tensor)
             macs = output.numel() * weight[0].numel()
-            layer = self._layer(name)
             layer.macs += macs
-            layer.sops += macs * (inputs[0] != 0).float().mean().item()
+            layer.sops += macs * (x.abs() if counts else x != 0).float().mean().item()
 
         return hook
 
     def _neurons(self, name: str) -> Any:
-        def hook(module: Neuron, inputs: tuple[Tensor, ...], output: Any) -> None:
-            spikes = output[0] if isinstance(output, tuple) else output
-            layer = self._layer(name)
+        def hook(module: Stateful, inputs: tuple[Tensor, ...], output: Any) -> None:
+            layer, spikes = self._layer(name), _spikes(output)
             layer.updates += spikes.numel()
-            layer.spikes += spikes.detach().float().sum().item()
+            layer.spikes += spikes.abs().sum().item()
             layer.operations = operations(module)
 
         return hook
 
+    def _recurrence(self, name: str) -> Any:
+        def hook(module: Recurrent, inputs: tuple[Tensor, ...], output: Any) -> None:
+            layer, spikes, fan_out = self._layer(name), _spikes(output), len(module.V) - 1
+            layer.macs += spikes.numel() * fan_out
+            layer.sops += spikes.abs().sum().item() * fan_out
 
-def operations(neuron: Neuron) -> tuple[int, int]:
-    """Multiplications and additions of one update of a neuron.
+        return hook
 
-    What the neuron declares for its cheapest algebraic form (constants folded, an added constant in
-    the layer's bias), or else a count over its traced step as it is written. Comparisons and
-    transcendental functions are not counted.
+
+def _spikes(output: Any) -> Tensor:
+    spikes: Tensor = output[0] if isinstance(output, tuple) else output
+    return spikes.detach().float()
+
+
+def operations(layer: nn.Module) -> tuple[int, int]:
+    """Multiplications and additions of one update of a neuron, without synapses.
+
+    What the layer declares for its cheapest algebraic form (constants folded, an added constant in
+    the layer's bias); else, for a neuron, a count over its traced step as it is written, and for a
+    layer around one, what it is made of. Comparisons and transcendental functions are not counted.
     """
-    if neuron.operations is not None:
-        return neuron.operations
+    declared: tuple[int, int] | None = getattr(layer, "operations", None)
+    if declared is not None:
+        return declared
+    if isinstance(layer, Neuron):
+        return _traced(layer)
+    parts = [operations(part) for part in layer.children() if isinstance(part, Stateful)]
+    return sum(muls for muls, _ in parts), sum(adds for _, adds in parts)
+
+
+def _traced(neuron: Neuron) -> tuple[int, int]:
     example = [torch.zeros(()) for _ in ("x", *neuron.states)]
     if neuron.per != "layer":
         example = [value.expand(neuron.threshold.shape).clone() for value in example]

@@ -94,6 +94,11 @@ class DelayLine(Stateful):
         return rows[weights].reshape(-1, *(1 for _ in self.features)).expand(shape).clone()
 
     @property
+    def operations(self) -> tuple[int, int]:
+        """Multiplications and additions of one neuron's step."""
+        return self.order, self.order
+
+    @property
     def kernel(self) -> Tensor:
         """The filter `(order, *features)`, lag 0 first."""
         if self.a is None:

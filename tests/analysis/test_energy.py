@@ -3,7 +3,17 @@ import torch
 from torch import nn
 
 from neurodyn.analysis import ActivityMeter, operations
-from neurodyn.layers import TimeDistributed, repeat
+from neurodyn.layers import (
+    CSGRU,
+    Delayed,
+    LearnedDelays,
+    Recurrent,
+    RecurrentCubaLIF,
+    SpikGRU,
+    SpikGRU2,
+    TimeDistributed,
+    repeat,
+)
 from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron
 
 
@@ -47,6 +57,82 @@ def test_convolution():
     with ActivityMeter(net) as meter:
         net(torch.rand(1, 1, 4, 5, 5))
     assert meter.activity.macs == 6 * 9 * 2 * 9
+
+
+def test_counts_of_spikes_enter_without_multiplications():
+    net = TimeDistributed(nn.Linear(3, 4))
+    with ActivityMeter(net) as meter:
+        net(torch.tensor([0.0, 2.0, -1.0]).expand(6, 2, 3).clone())
+    assert meter.activity.sops == 6 * 3 * 4
+    assert meter.activity.energy == pytest.approx(6 * 3 * 4 * 0.9)
+    with meter:
+        net(torch.full((6, 2, 3), 0.5))
+    assert meter.activity.sops == 0
+    assert meter.activity.energy == pytest.approx(6 * 3 * 4 * 4.6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "kernel", "fan_in", "fan_out", "operations"),
+    [
+        (RecurrentCubaLIF, None, 4, 4, (2, 2)),
+        (SpikGRU, None, 8, 8, (2, 3)),
+        (SpikGRU2, 3, 9 * 12, 9 * 12, (3, 4)),
+        (CSGRU, 3, 9 * 8, 9 * 12, (2, 3)),
+    ],
+)
+def test_gated_cells(cell, kernel, fan_in, fan_out, operations):
+    net = nn.Sequential(cell(2, 4, kernel, threshold=0.1))
+    maps, pixels = ((), 1) if kernel is None else ((5, 5), 25)
+    x = (torch.rand(6, 3, 2, *maps) < 0.5).float()
+    with ActivityMeter(net) as meter:
+        spikes = net(x)
+    assert 0 < spikes.mean() < 1
+    activity, updates = meter.activity, 6 * 4 * pixels
+    assert activity.parameters == sum(p.numel() for p in net.parameters())
+    assert activity.updates == updates
+    assert activity.spikes == pytest.approx(spikes.sum().item() / 3)
+    assert activity.rate == pytest.approx(spikes.mean().item())
+    # What fires in the last step has not come back yet.
+    expected = (x.sum().item() * fan_in + spikes[:-1].sum().item() * fan_out) / 3
+    assert activity.sops == pytest.approx(expected)
+    gate = updates * 9 * 4 if cell is CSGRU else 0
+    assert activity.macs == updates * (2 * fan_in + 4 * fan_out) / 4 + gate
+    muls, adds = operations
+    energy = expected * 0.9 + updates * (muls * 3.7 + adds * 0.9) + gate * 4.6
+    assert activity.energy == pytest.approx(energy)
+
+
+def test_signed_spikes_are_spikes():
+    cell = SpikGRU2(2, 4, signed=True, threshold=0.1)
+    nn.init.normal_(cell.inputs[0].bias)
+    with ActivityMeter(cell) as meter:
+        spikes = cell(torch.zeros(6, 1, 2))
+    assert spikes.min() == -1
+    assert meter.activity.spikes == spikes.abs().sum()
+
+
+def test_analog_input_of_a_gated_cell():
+    cell = SpikGRU(2, 4)
+    with ActivityMeter(cell) as meter:
+        cell(torch.rand(6, 1, 2))
+    activity = meter.activity
+    assert activity.layers["inputs.0"].analog
+    assert activity.energy == pytest.approx(
+        6 * 2 * 8 * 4.6 + activity.sops * 0.9 + 6 * 4 * (2 * 3.7 + 3 * 0.9)
+    )
+
+
+def test_recurrence_and_delays():
+    layer = Delayed(4, neuron=Recurrent, order=3)
+    net = nn.Sequential(LearnedDelays(2, 4, 5), layer)
+    with ActivityMeter(net) as meter:
+        spikes = net(torch.ones(6, 2, 2))
+    activity = meter.activity
+    assert activity.updates == 6 * 4
+    assert activity.spikes == spikes.sum() / 2
+    assert activity.macs == 6 * (2 * 4 + 4 * 3)
+    assert activity.sops == 6 * 2 * 4 + spikes.sum() / 2 * 3
+    assert operations(layer) == (1 + 3, 1 + 3)
 
 
 def test_hooks_are_gone_afterwards():
