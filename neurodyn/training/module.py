@@ -29,11 +29,15 @@ class Classifier(L.LightningModule):
         network: the network; `classes` outputs a timestep.
         classes: number of classes.
         timesteps: images are shown this many steps (direct coding); data that have time already,
-            `(T, B, ...)`, pass as they are.
+            `(T, B, ...)`, pass as they are. `{0: 1, 10: 2, 20: 4}` trains with one step, from epoch
+            10 with two and from epoch 20 with four, the neuron being the same equation; what is
+            validated and tested is always the network of the last.
         readout: what turns outputs over time into scores: a name, or a `Readout`.
         loss: "readout" is cross-entropy on the scores; "tet" the TET loss on every step.
         tet_weight: weight of TET's regulariser; .05 unless given.
         label_smoothing: of the cross-entropy.
+        channels_last: lay images out channels last, which convolutions on some devices prefer.
+        compile: train through `torch.compile`, in this mode; "reduce-overhead" uses CUDA graphs.
         optim: optimiser and schedule.
     """
 
@@ -41,20 +45,30 @@ class Classifier(L.LightningModule):
         self,
         network: nn.Module,
         classes: int = 10,
-        timesteps: int = 4,
+        timesteps: int | dict[int, int] = 4,
         readout: ReadoutName | Readout = "mean",
         loss: Literal["readout", "tet"] = "readout",
         tet_weight: float | None = None,
         label_smoothing: float = 0.0,
+        channels_last: bool = False,
+        compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None,
         optim: OptimConfig = OptimConfig(),  # noqa: B008 - jsonargparse reads the default
     ) -> None:
         super().__init__()
-        if timesteps < 1:
-            raise ValueError(f"timesteps: expected at least 1, got {timesteps}")
+        schedule = {0: timesteps} if isinstance(timesteps, int) else dict(sorted(timesteps.items()))
+        if min(schedule, default=-1) != 0 or min(schedule.values()) < 1:
+            raise ValueError(
+                "timesteps: expected at least 1, or such numbers by epoch from epoch 0 on, "
+                f"got {timesteps}"
+            )
         if loss != "tet" and tet_weight is not None:
             raise ValueError(f"tet_weight: only loss='tet' has one, got loss={loss!r}")
+        if channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
-        self.timesteps = timesteps
+        # Of the method, as a compiled module would double the names of the weights.
+        self.compiled = torch.compile(network.forward, mode=compile) if compile else None
+        self.schedule, self.timesteps = schedule, [*schedule.values()][-1]
         self.optim = optim
         self.readout = make_readout(readout, classes) if isinstance(readout, str) else readout
         if loss == "tet" and list(self.readout.parameters()):
@@ -82,8 +96,15 @@ class Classifier(L.LightningModule):
         What is an image follows from the network's `shape`; without one, `(B, C, H, W)` is.
         """
         frame = getattr(self.network, "shape", (0, 0, 0))
-        out: Tensor = self.network(repeat(x, self.timesteps) if x.ndim == len(frame) + 1 else x)
+        if x.ndim == len(frame) + 1:
+            x = repeat(x, self.steps_now() if self.training else self.timesteps)
+        run = self.compiled if self.compiled and self.training else self.network
+        out: Tensor = run(x)
         return out
+
+    def steps_now(self) -> int:
+        """How many steps an image is shown in this epoch of the training."""
+        return self.schedule[max(e for e in self.schedule if e <= self.current_epoch)]
 
     def on_train_start(self) -> None:
         # The schedule's length needs the loader, which Lightning then never tells where it stood.

@@ -22,7 +22,11 @@ SETTINGS = [
     "--model.network.widths=[4,6]",
     "--model.network.dropout=0.5",
     "--last.minutes=0",
+    "--trainer.callbacks+=EMAWeightAveraging",
+    "--trainer.callbacks.decay=0.9",
 ]
+
+WEIGHT = "network.body.0.0.weight"
 
 KILLED = """
 import os, signal, sys
@@ -80,8 +84,10 @@ def test_killed_between_two_steps_and_in_validation(tmp_path):
     assert content["global_step"] == 9, "the third validation batch is of the second epoch"
     one, two = finished(straight), finished(broken, last)
     assert one["global_step"] == two["global_step"] == 15
-    for name, weight in one["state_dict"].items():
-        assert torch.equal(weight, two["state_dict"][name]), name
+    assert not torch.equal(*(one[key][WEIGHT] for key in ("state_dict", "current_model_state")))
+    for key in ("state_dict", "current_model_state"):
+        for name, weight in one[key].items():
+            assert torch.equal(weight, two[key][name]), name
     assert rows(straight) == rows(broken)
 
 

@@ -1,3 +1,4 @@
+import functools
 import json
 import os
 import subprocess
@@ -92,8 +93,54 @@ def test_sequences_pass_as_they_are():
     model = small(timesteps=4)
     assert model(torch.randn(2, 1, 8, 8)).shape == (4, 2, 10)
     assert model(torch.randn(7, 2, 1, 8, 8)).shape == (7, 2, 10)
-    with pytest.raises(ValueError, match="timesteps: expected at least 1"):
-        small(timesteps=0)
+    for wrong in (0, {}, {1: 2}, {0: 1, 3: 0}):
+        with pytest.raises(ValueError, match="timesteps: expected at least 1"):
+            small(timesteps=wrong)
+
+
+class StepsSeen(L.Callback):
+    def __init__(self):
+        self.seen = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        handle = pl_module.network.register_forward_pre_hook(
+            lambda module, inputs: self.seen.append((module.training, len(inputs[0])))
+        )
+        self.handle = handle
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.handle.remove()
+
+
+def test_timesteps_grow_by_epoch():
+    watch = StepsSeen()
+    run = trainer(callbacks=[watch], limit_train_batches=1, limit_val_batches=1)
+    run.fit_loop.max_epochs = 3
+    run.fit(small(timesteps={2: 4, 0: 1, 1: 2}), Digits(limit=200))
+    trained = [steps for training, steps in watch.seen if training]
+    validated = [steps for training, steps in watch.seen if not training]
+    assert trained == [1, 2, 4]
+    assert validated == [4, 4, 4]
+
+
+@pytest.mark.parametrize("options", [{"channels_last": True}, {"compile": "default"}])
+def test_speed_options_train_the_same_network(options, monkeypatch):
+    # Dynamo without Inductor, whose compilation takes a minute.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    plain = small().double()
+    fast = small(**options).double()
+    assert fast.load_state_dict(plain.state_dict()), "the names in a checkpoint"
+    x, labels = 3 * torch.randn(5, 1, 8, 8, dtype=torch.float64), torch.arange(5)
+    for model in (plain, fast):
+        model.loss(model(x), labels).backward()
+    for (name, one), two in zip(plain.named_parameters(), fast.parameters(), strict=True):
+        assert one.grad.abs().sum() > 0, name
+        torch.testing.assert_close(one.grad, two.grad, msg=name)
+
+
+def test_channels_last_reaches_the_weights():
+    weight = small(channels_last=True).network.body[0][0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
