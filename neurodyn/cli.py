@@ -12,13 +12,14 @@ from pathlib import Path
 
 from neurodyn import __version__
 from neurodyn.errors import require, unknown
-from neurodyn.training.studies import STUDIES, entrants_of
+from neurodyn.training.studies import STUDIES, SWEEPS, entrants_of
 
 EXAMPLES = """\
 examples:
   neurodyn compare                                   LIF, PLIF, QIF and LNM on real digits, 3 seeds
   neurodyn compare --config fashion-mnist --neurons lif,lnm:degree=5 --seeds 5
   neurodyn study clip --config fashion-mnist         a question about LNM, as a comparison
+  neurodyn study delays --config lag-task            how long, and how many neurons
   neurodyn results runs/digits                       the page of results, from run folders
   neurodyn fit --config cifar10-resnet19 --data.root ~/data --data.download true
   neurodyn fit --config digits --model.network.neuron QIF --trainer.max_epochs 5
@@ -35,7 +36,7 @@ LIGHTNING = {
 
 COMPARISONS = {
     "compare": "train several neurons on the same network with the same recipe",
-    "study": "answer a question about LNM by a comparison",
+    "study": "answer a question about LNM, or about delays, by a comparison",
 }
 
 
@@ -124,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compare(known: argparse.Namespace, rest: list[str]) -> int:
     from neurodyn.training.compare import compare
     from neurodyn.training.recipe import find_recipe
+    from neurodyn.training.sweep import write_sweep
 
     recipe = find_recipe(known.config)
     if known.command == "study":
@@ -135,6 +137,8 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
         names = [name.strip() for name in parts if name.strip()]
         folder = known.out or Path("runs") / recipe.stem
     table = compare(["--config", str(recipe), *rest], names, known.seeds, folder)
+    if known.command == "study" and known.name in SWEEPS:
+        table += "\n\n" + write_sweep(folder, *SWEEPS[known.name])
     print(f"\n{table}\n\nmean ± std over seeds; runs, pictures: {folder}")
     return 0
 

@@ -1,4 +1,4 @@
-"""Studies: questions about LNM, each a comparison of entrants by one recipe."""
+"""Studies: questions, most of them about LNM, each a comparison of entrants by one recipe."""
 
 from __future__ import annotations
 
@@ -22,9 +22,17 @@ STUDIES: dict[str, list[str]] = {
     ],
     "start": ["lnm:start=lif", "lnm:start=qif", "lnm:form=absorbed", "lif"],
     "memory": ["lif:model.timesteps=1", "lif", "lnm:model.timesteps=1", "lnm"],
+    "delays": [
+        f"delayed:order={n}:model.network.widths=[{h},{h}]"
+        for h in (8, 32, 128)
+        for n in (0, 1, 2, 5, 10, 20)
+    ],
     "transplant": [],
 }
 """The entrants of each study; those of "transplant" follow from the run to learn from."""
+
+SWEEPS = {"degree": ("degree", "model.timesteps"), "delays": ("order", "model.network.widths")}
+"""Studies of two numbers: the option along a curve, and the one with a curve for each value."""
 
 COEFFICIENT = re.compile(r"\.c\.(\d+)$")
 

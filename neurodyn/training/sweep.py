@@ -1,0 +1,64 @@
+"""A sweep: accuracy over one option of the entrants, a curve for each value of another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from neurodyn.training.entrant import Entrant
+from neurodyn.training.report import aligned, finished_runs, mean_and_spread, number
+
+Grid = dict[str, dict[str, tuple[float, float]]]
+"""For each value of one option and of the other, mean and spread of the test accuracy."""
+
+
+def write_sweep(folder: Path, over: str, by: str) -> str:
+    """Write `sweep.md` and `sweep.png` of the runs in a folder; return the table.
+
+    Args:
+        folder: of a comparison whose entrants differ in two options.
+        over: the option, a number, along a curve.
+        by: the option with a curve for each of its values.
+    """
+    accuracies: dict[str, dict[str, list[float]]] = {}
+    for run in finished_runs(folder):
+        options = dict(option.split("=", 1) for option in Entrant.parse(run["neuron"]).options)
+        if over in options and by in options:
+            row = accuracies.setdefault(options[by], {})
+            row.setdefault(options[over], []).append(run["accuracy"])
+    if not accuracies:
+        raise FileNotFoundError(f"folder: expected runs with {over!r} and {by!r} in {folder}")
+    grid = {
+        value: {x: mean_and_spread(row[x]) for x in sorted(row, key=float)}
+        for value, row in accuracies.items()
+    }
+    table = sweep_table(grid, over, by.rpartition(".")[2])
+    (folder / "sweep.md").write_text(f"{table}\n")
+    plot_sweep(grid, over, by.rpartition(".")[2]).savefig(folder / "sweep.png", dpi=150)
+    return table
+
+
+def sweep_table(grid: Grid, over: str, by: str) -> str:
+    """A row a curve, a column a point, `mean ± std` of the test accuracy in percent."""
+    columns = sorted({x for row in grid.values() for x in row}, key=float)
+    rows = [[by, *(f"{over} {x}" for x in columns)]]
+    for value, row in grid.items():
+        rows.append([value, *(number(*row[x], 1) if x in row else "" for x in columns)])
+    return aligned(rows)
+
+
+def plot_sweep(grid: Grid, over: str, by: str) -> Figure:
+    """The curves, with the spread over seeds as bars."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axis = figure.subplots()
+    for value, row in grid.items():
+        means, spreads = zip(*row.values(), strict=True)
+        label = f"{by} {value}"
+        axis.errorbar(list(map(float, row)), means, spreads, marker="o", capsize=3, label=label)
+    axis.set_xlabel(over)
+    axis.set_ylabel("test accuracy [%]")
+    axis.legend(frameon=False)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    return figure
