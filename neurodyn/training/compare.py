@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
 from neurodyn.analysis.pictures import plot_dynamics
+from neurodyn.neurons import neurons_of
 from neurodyn.training.entrant import Entrant
 from neurodyn.training.families import Families, History, plot_families
 from neurodyn.training.latest import Latest
@@ -44,6 +45,7 @@ class Result:
     accuracy: float
     val_accuracy: float
     firing_rate: float
+    spikes: float
     sops: float
     energy_nJ: float  # noqa: N815 - the unit's own spelling
     parameters: int
@@ -142,7 +144,9 @@ class Run:
             starts=read_json(starts),
         )
         title = f"{self.entrant.label}, seed {self.seed}"
-        pictures = {"dynamics.png": plot_dynamics(self.cli.model.network, title=title)}
+        pictures = {}
+        if any(neurons_of(self.cli.model.network)):
+            pictures["dynamics.png"] = plot_dynamics(self.cli.model.network, title=title)
         if families:
             write_json(self.home / "families.json", families)
             pictures["families.png"] = plot_families(families, title=title)
@@ -182,7 +186,7 @@ class Run:
             verbose=False,
             weights_only=True,
         )
-        activity = {key: score[key] for key in ("firing_rate", "sops", "energy_nJ")}
+        activity = {key: score[key] for key in ("firing_rate", "spikes", "sops", "energy_nJ")}
         return {"accuracy": 100 * score["test_accuracy"], **activity}
 
 

@@ -146,6 +146,7 @@ class Classifier(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         activity = self.meter.activity
         self.log("firing_rate", activity.rate)
+        self.log("spikes", activity.spikes)
         self.log("sops", activity.sops)
         self.log("energy_nJ", activity.energy / 1000)
 

@@ -15,6 +15,7 @@ COLUMNS = (
     ("test accuracy [%]", "accuracy", 1.0, 2),
     ("validation [%]", "val_accuracy", 1.0, 2),
     ("firing rate", "firing_rate", 1.0, 3),
+    ("spikes", "spikes", 1.0, 0),
     ("SOPs [k]", "sops", 1e-3, 1),
     ("energy [nJ]", "energy_nJ", 1.0, 1),
     ("parameters", "parameters", 1.0, 0),

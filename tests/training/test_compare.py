@@ -191,7 +191,7 @@ def test_bad_arguments(tmp_path):
 
 def test_table_by_hand():
     base = dict.fromkeys(
-        ("val_accuracy", "firing_rate", "sops", "energy_nJ", "parameters", "seconds"), 1.0
+        ("val_accuracy", "firing_rate", "spikes", "sops", "energy_nJ", "parameters", "seconds"), 1.0
     )
     runs = [{"neuron": "lif", "seed": a, "accuracy": a, **base} for a in (90.0, 92.0, 94.0)]
     assert "| 92.00 ± 2.00 " in markdown_table(runs)

@@ -27,7 +27,7 @@ def finished(folder, neuron, seed, accuracy, starts):
     log.mkdir(parents=True)
     log.joinpath("metrics.csv").write_text("epoch,val_accuracy\n0,0.5\n1,0.75\n")
     result = {
-        **dict.fromkeys(("firing_rate", "sops", "energy_nJ", "parameters"), 1.0),
+        **dict.fromkeys(("firing_rate", "spikes", "sops", "energy_nJ", "parameters"), 1.0),
         "neuron": neuron,
         "seed": seed,
         "accuracy": accuracy,

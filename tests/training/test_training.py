@@ -138,13 +138,23 @@ def test_speed_options_train_the_same_network(options, monkeypatch):
         torch.testing.assert_close(one.grad, two.grad, msg=name)
 
 
+def test_the_data_may_lie_on_the_device(monkeypatch):
+    data = Digits(on_device=True, limit=200)
+    data.trainer = trainer()
+    monkeypatch.setattr(type(data.trainer.strategy), "root_device", torch.device("meta"))
+    data.setup("fit")
+    images, labels = next(iter(data.train_dataloader()))
+    assert (images.device.type, labels.device.type) == ("meta", "cpu")
+
+
 def test_channels_last_reaches_the_weights():
     weight = small(channels_last=True).network.body[0][0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_precisions(precision):
+    activity = {"firing_rate", "spikes", "sops", "energy_nJ"}
+    assert set(score) == {"test_loss", "test_accuracy"} | activity
     run = trainer(precision=precision, limit_train_batches=2, limit_val_batches=1)
     run.fit(small(), Digits(limit=200))
     assert torch.isfinite(run.callback_metrics["train_loss"])
@@ -153,7 +163,14 @@ def test_precisions(precision):
 def test_test_reports_activity():
     run = trainer(limit_test_batches=2)
     (score,) = run.test(small(), Digits(), verbose=False)
-    assert set(score) == {"test_loss", "test_accuracy", "firing_rate", "sops", "energy_nJ"}
+    assert set(score) == {
+        "test_loss",
+        "test_accuracy",
+        "firing_rate",
+        "spikes",
+        "sops",
+        "energy_nJ",
+    }
     assert score["energy_nJ"] > 0
 
 
