@@ -37,6 +37,7 @@ class SampleData(lightning.LightningDataModule):
         split_seed: what the choice of validation samples and of a limited training set depends on,
             apart from the seed of the training.
         limit: train on this many samples only, equally many of each class.
+        on_device: keep all samples on the training's device, so that no batch travels there.
     """
 
     shape: tuple[int, ...]
@@ -59,6 +60,7 @@ class SampleData(lightning.LightningDataModule):
         validation: int | float = 0.1,
         split_seed: int = 0,
         limit: int | None = None,
+        on_device: bool = False,
     ) -> None:
         super().__init__()
         check("batch_size", batch_size, 1)
@@ -163,6 +165,8 @@ class SampleData(lightning.LightningDataModule):
         if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.classes:
             found = f"from {labels.min()} to {labels.max()}" if len(labels) else "none"
             raise ValueError(f"{name}: found labels {found}, expected 0 to {self.classes - 1}")
+        if self.on_device and self.trainer:
+            samples = samples.to(self.trainer.strategy.root_device)
         return Samples(samples, labels.long())
 
     def _read(self, *, train: bool) -> Samples:
