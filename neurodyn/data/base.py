@@ -79,6 +79,7 @@ class SampleData(lightning.LightningDataModule):
         self.root, self.download, self.batch_size = root, download, batch_size
         self.validation: int | float | str = validation
         self.split_seed, self.limit = split_seed, limit
+        self.on_device = on_device
         self._training: Samples | None = None
         self._validation: Samples | None = None
         self._test: Samples | None = None
