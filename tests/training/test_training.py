@@ -154,7 +154,6 @@ def test_channels_last_reaches_the_weights():
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
     activity = {"firing_rate", "spikes", "sops", "energy_nJ"}
-    assert set(score) == {"test_loss", "test_accuracy"} | activity
     run = trainer(precision=precision, limit_train_batches=2, limit_val_batches=1)
     run.fit(small(), Digits(limit=200))
     assert torch.isfinite(run.callback_metrics["train_loss"])
@@ -163,14 +162,8 @@ def test_channels_last_reaches_the_weights():
 def test_test_reports_activity():
     run = trainer(limit_test_batches=2)
     (score,) = run.test(small(), Digits(), verbose=False)
-    assert set(score) == {
-        "test_loss",
-        "test_accuracy",
-        "firing_rate",
-        "spikes",
-        "sops",
-        "energy_nJ",
-    }
+    activity = {"firing_rate", "spikes", "sops", "energy_nJ"}
+    assert set(score) == {"test_loss", "test_accuracy"} | activity
     assert score["energy_nJ"] > 0
 
 
