@@ -153,7 +153,7 @@ def test_channels_last_reaches_the_weights():
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-    activity = {"firing_rate", "spikes", "sops", "energy_nJ"}
+def test_precisions(precision):
     run = trainer(precision=precision, limit_train_batches=2, limit_val_batches=1)
     run.fit(small(), Digits(limit=200))
     assert torch.isfinite(run.callback_metrics["train_loss"])
