@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from neurodyn.data.base import check
@@ -22,7 +24,7 @@ class LagTask(SequenceData):
         steps: length of a sample; the first spike comes at one of the first `steps - lags + 1`.
         samples: training samples (validation's included); a quarter as many are the test set.
         noise: probability of a stray spike, for each channel and step.
-        batch_size, validation, split_seed, limit: as for `SequenceData`.
+        **options: as for `SequenceData`.
     """
 
     shape = (2,)
@@ -33,10 +35,7 @@ class LagTask(SequenceData):
         steps: int = 60,
         samples: int = 4000,
         noise: float = 0.0,
-        batch_size: int = 64,
-        validation: int | float = 0.1,
-        split_seed: int = 0,
-        limit: int | None = None,
+        **options: Any,
     ) -> None:
         check("lags", lags, 2)
         check("steps", steps, lags)
@@ -44,9 +43,7 @@ class LagTask(SequenceData):
         check("noise", noise, 0, 1)
         self.classes, self.steps = lags, steps
         self.samples, self.noise = samples, noise
-        super().__init__(
-            batch_size=batch_size, validation=validation, split_seed=split_seed, limit=limit
-        )
+        super().__init__(**options)
 
     def read(self, train: bool) -> Batch:
         rng = torch.Generator().manual_seed(0 if train else 1)
