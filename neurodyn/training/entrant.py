@@ -1,4 +1,4 @@
-"""An entrant of a comparison: a spiking layer and its options, written in one word."""
+"""An entrant of a comparison: a neuron or gated cell and its options, written in one word."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from dataclasses import dataclass
 
 from neurodyn import layers, neurons
 from neurodyn.errors import unknown
+from neurodyn.layers import GatedCell
 from neurodyn.neurons import Neuron, SpikingLayer
 
 NEURON = "--model.network.init_args.neuron"
+CELL = "--model.network.init_args.cell"
 RECIPE = ("model.", "data.", "trainer.")
 
 
-def neuron_names() -> dict[str, type[SpikingLayer]]:
-    """Every neuron, and every layer around one, by its lower-case name."""
+def neuron_names() -> dict[str, type[SpikingLayer | GatedCell]]:
+    """Every neuron, every layer around one and every gated cell, by its lower-case name."""
     return {
         key.lower(): value
         for key, value in (vars(neurons) | vars(layers)).items()
         if isinstance(value, type)
-        and issubclass(value, SpikingLayer)
-        and value not in (SpikingLayer, Neuron)
+        and issubclass(value, SpikingLayer | GatedCell)
+        and value not in (SpikingLayer, Neuron, GatedCell)
     }
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A neuron in a comparison.
+    """A neuron in a comparison, or a gated cell where the network is made of those.
 
     Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`.
     Options that begin with `model.`, `data.` or `trainer.` are the recipe's, for this entrant
@@ -34,7 +36,7 @@ class Entrant:
     """
 
     label: str
-    cls: type[SpikingLayer]
+    cls: type[SpikingLayer | GatedCell]
     options: tuple[str, ...] = ()
 
     @classmethod
@@ -57,7 +59,8 @@ class Entrant:
     def arguments(self) -> list[str]:
         """What to add to a recipe's command line."""
         path = f"{self.cls.__module__}.{self.cls.__qualname__}"
+        setting = CELL if issubclass(self.cls, GatedCell) else NEURON
         return [
-            f"{NEURON}={path}",
-            *(f"--{o}" if o.startswith(RECIPE) else f"{NEURON}.{o}" for o in self.options),
+            f"{setting}={path}",
+            *(f"--{o}" if o.startswith(RECIPE) else f"{setting}.{o}" for o in self.options),
         ]

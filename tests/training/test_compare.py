@@ -167,6 +167,10 @@ def test_neurons_by_name():
         "--model.network.init_args.neuron.degree=5",
         "--model.network.init_args.neuron.surrogate.width=derived",
     ]
+    assert Entrant.parse("spikgru2:signed=true").arguments() == [
+        "--model.network.init_args.cell=neurodyn.layers.gated.SpikGRU2",
+        "--model.network.init_args.cell.signed=true",
+    ]
     with pytest.raises(ValueError, match=r"neurons: unknown name 'lmn'\. Did you mean 'lnm'"):
         Entrant.parse("lmn")
     with pytest.raises(ValueError, match="expected name:option=value, got 'degree'"):
