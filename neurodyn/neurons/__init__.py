@@ -3,7 +3,7 @@
 from neurodyn.neurons.adaptive import ALIF, AdLIF
 from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
 from neurodyn.neurons.layer import NeuronFactory, SpikingLayer, Stateful
-from neurodyn.neurons.lif import IF, LIF, PLIF
+from neurodyn.neurons.lif import IF, LIF, PLIF, DecayLIF
 from neurodyn.neurons.lnm import LNM
 from neurodyn.neurons.qif import QIF
 from neurodyn.neurons.reset import HardReset, NoReset, Reset, SoftReset
@@ -18,6 +18,7 @@ __all__ = [
     "QIF",
     "AdLIF",
     "CubaLIF",
+    "DecayLIF",
     "HardReset",
     "MultiTimescale",
     "Neuron",

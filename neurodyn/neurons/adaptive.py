@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from neurodyn.neurons.base import Features, Neuron
+from neurodyn.neurons.ranged import Range, Ranged
 
 
 class ALIF(Neuron):
@@ -59,12 +60,14 @@ class AdLIF(Neuron):
         s[t] = H(u[t] - V_th)
 
     The reset is part of the equation, a step later than the spike, so the last spike is a state and
-    there is no option for a reset.
+    there is no option for a reset. Without adaptation (`a = b = 0`) this is `DecayLIF`.
 
     Args:
         features, **options: as for `Neuron`.
-        alpha: decay of the membrane, in [0, 1].
-        beta: decay of the adaptation, in [0, 1].
+        alpha: decay of the membrane. For this and the others, a range that it starts in, drawn
+            uniformly for each channel or neuron, and is kept in; or a number where it starts. The
+            default ranges are those of arXiv:2512.01906.
+        beta: decay of the adaptation.
         a: how the membrane drives the adaptation.
         b: how spikes drive it.
         learn: train all four.
@@ -77,10 +80,10 @@ class AdLIF(Neuron):
         self,
         features: Features = None,
         *,
-        alpha: float = 0.66,
-        beta: float = 0.97,
-        a: float = 0.5,
-        b: float = 1.0,
+        alpha: Range = (0.36, 0.96),
+        beta: Range = (0.96, 0.99),
+        a: Range = (0.0, 1.0),
+        b: Range = (0.0, 2.0),
         learn: bool = True,
         **options: Any,
     ) -> None:
@@ -88,18 +91,17 @@ class AdLIF(Neuron):
             if options.get(name, default) != default:
                 raise ValueError(f"{name}: AdLIF has its own reset, got {options[name]!r}")
         super().__init__(features, **options)
-        for name, value in (("alpha", alpha), ("beta", beta)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: expected a share from 0 to 1, got {value}")
-        self.alpha = self.parameter(alpha, learn=learn)
-        self.beta = self.parameter(beta, learn=learn)
-        self.a = self.parameter(a, learn=learn)
-        self.b = self.parameter(b, learn=learn)
+        shape = self.threshold.shape
+        self.alpha = Ranged("alpha", alpha, shape, limits=(0, 1), learn=learn)
+        self.beta = Ranged("beta", beta, shape, limits=(0, 1), learn=learn)
+        self.a = Ranged("a", a, shape, learn=learn)
+        self.b = Ranged("b", b, shape, learn=learn)
 
     def step(  # type: ignore[override]
         self, x: Tensor, u: Tensor, w: Tensor, s: Tensor
     ) -> tuple[Tensor, ...]:
-        w = self.beta * w + self.a * u + self.b * s
-        u = self.driven(self.alpha * (u - self.threshold * s) + (1 - self.alpha) * (x - w))
+        alpha = self.alpha.now
+        w = self.beta.now * w + self.a.now * u + self.b.now * s
+        u = self.driven(alpha * (u - self.threshold * s) + (1 - alpha) * (x - w))
         s = self.spike(u - self.threshold)
         return s, u, w, s

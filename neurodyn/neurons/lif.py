@@ -1,4 +1,4 @@
-"""Linear neurons: IF, LIF and PLIF."""
+"""Linear neurons: IF, LIF, PLIF and DecayLIF."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from neurodyn.neurons.base import Features, Neuron
+from neurodyn.neurons.ranged import Range, Ranged
+from neurodyn.neurons.reset import Reset
 
 
 class IF(Neuron):
@@ -93,3 +95,37 @@ class PLIF(LIF):
     @property
     def leak(self) -> Tensor:
         return torch.sigmoid(self.w)
+
+
+class DecayLIF(LIF):
+    """LIF by its decay `alpha`, learned within bounds (Bittar & Garner 2022; arXiv:2512.01906):
+
+        h[t] = alpha (h[t-1] - V_th s[t-1]) + (1 - alpha) x[t]
+
+    The sources write the reset into the next step; that is a soft reset at once, `u = h - V_th s`.
+
+    Args:
+        features, **options: as for `Neuron`.
+        alpha: a range that the decay starts in and is kept in, or where it starts, in [0, 1].
+        reset: soft, as in the sources.
+        learn: train `alpha`.
+    """
+
+    operations = (2, 1)
+
+    def __init__(
+        self,
+        features: Features = None,
+        *,
+        alpha: Range = (0.36, 0.96),
+        reset: str | Reset = "soft",
+        learn: bool = True,
+        **options: Any,
+    ) -> None:
+        Neuron.__init__(self, features, reset=reset, **options)
+        self.decay_input = True
+        self.alpha = Ranged("alpha", alpha, self.threshold.shape, limits=(0, 1), learn=learn)
+
+    @property
+    def leak(self) -> Tensor:
+        return 1 - self.alpha.now

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from neurodyn.neurons import ALIF, LIF, AdLIF, CubaLIF, MultiTimescale, SoftReset
+from neurodyn.neurons import ALIF, LIF, AdLIF, CubaLIF, DecayLIF, MultiTimescale, SoftReset
 from neurodyn.surrogate import Triangle
 
 
@@ -46,6 +46,33 @@ def test_adlif():
         AdLIF(reset="soft")
 
 
+def test_decay_lif_resets_a_step_later():
+    """The equation of the sources, the membrane before its reset and the spike a state."""
+    x, u, s, spikes = 3 * inputs(), 0.0, 0.0, []
+    for now in x[:, 0].tolist():
+        u = 0.7 * (u - 1.5 * s) + 0.3 * now
+        s = float(u >= 1.5)
+        spikes.append(s)
+    assert 1 < sum(spikes) < len(spikes) - 1
+    assert DecayLIF(alpha=0.7, threshold=1.5).double()(x)[:, 0].tolist() == spikes
+    adaptive = AdLIF(alpha=0.7, a=0.0, b=0.0, threshold=1.5).double()
+    assert adaptive(x)[:, 0].tolist() == spikes
+
+
+def test_ranges_are_drawn_from_and_kept():
+    neuron = AdLIF(2000, per="neuron")
+    for name, low, high in (("alpha", 0.36, 0.96), ("beta", 0.96, 0.99), ("a", 0, 1), ("b", 0, 2)):
+        ranged = getattr(neuron, name)
+        drawn = ranged.now.detach()
+        assert low <= drawn.min() < low + 0.1 * (high - low)
+        assert high - 0.1 * (high - low) < drawn.max() <= high
+        with torch.no_grad():
+            ranged.raw[:1000], ranged.raw[1000:] = -9.0, 9.0
+        assert ranged.now.unique().tolist() == pytest.approx([low, high])
+    assert DecayLIF().alpha.now.item() == pytest.approx(0.66), "the middle, where there is one"
+    assert AdLIF(b=5.0).b.now.item() == 5
+
+
 def test_cuba_lif():
     def step(x, u, i):
         i = i * (1 - 1 / 3) + x
@@ -73,7 +100,7 @@ def test_multi_timescale(rest):
 
 
 def test_every_parameter_learns():
-    for neuron in (ALIF(), AdLIF(), CubaLIF(), MultiTimescale()):
+    for neuron in (ALIF(), AdLIF(), CubaLIF(), DecayLIF(), MultiTimescale()):
         neuron(torch.randn(30, 64)).sum().backward()
         for name, parameter in neuron.named_parameters():
             assert parameter.grad is not None, name
@@ -116,7 +143,9 @@ def test_time_constants_never_fall_below_a_step():
         (lambda: MultiTimescale(decay=1.0), "decay: expected a share between 0 and 1"),
         (lambda: ALIF(rho=1.5), "rho: expected a share"),
         (lambda: ALIF(tau=0.1), "tau: expected at least one timestep"),
-        (lambda: AdLIF(beta=-1), "beta: expected a share"),
+        (lambda: AdLIF(beta=-1), "beta: expected a number or .* from 0 to 1, got -1"),
+        (lambda: DecayLIF(alpha=(0.5, 1.2)), r"alpha: expected .*got \(0.5, 1.2\)"),
+        (lambda: AdLIF(a=(2.0, 1.0)), "a: expected a number or .low, high."),
     ],
 )
 def test_bad_arguments(make, message):

@@ -1,0 +1,55 @@
+"""Parameters that are kept within a range."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+Range = float | tuple[float, float]
+
+
+class Ranged(nn.Module):
+    """A neuron's parameter `p` that the step sees as `clamp(p, low, high)`: `.now`.
+
+    Beyond an end it has no gradient, as in the reference codes of the neurons that use it.
+
+    Args:
+        name: of the option, for errors.
+        value: `(low, high)` are the bounds; each entry starts uniformly between them, a layer's
+            one in the middle. A number is where all start, bounded by `limits` alone.
+        limits: values that make sense.
+        shape: the neuron's granularity.
+        learn: train it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        value: Range,
+        shape: torch.Size,
+        *,
+        limits: tuple[float, float] = (-math.inf, math.inf),
+        learn: bool = True,
+    ) -> None:
+        super().__init__()
+        fixed = isinstance(value, int | float)
+        low, high = (value, value) if isinstance(value, int | float) else value
+        if not limits[0] <= low <= high <= limits[1]:
+            raise ValueError(
+                f"{name}: expected a number or (low, high) from {limits[0]:g} to {limits[1]:g}, "
+                f"got {value}"
+            )
+        self.low, self.high = limits if fixed else (float(low), float(high))
+        where = torch.rand(shape) if shape else torch.tensor(0.5)
+        start = low + (high - low) * where
+        self.raw: Tensor = nn.Parameter(start) if learn else nn.Buffer(start)
+
+    @property
+    def now(self) -> Tensor:
+        """The value within its bounds."""
+        return self.raw.clamp(self.low, self.high)
+
+    def extra_repr(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
