@@ -127,7 +127,7 @@ class DelayLine(Stateful):
 
 class Delayed(SpikingLayer):
     """A neuron with a delay line, whose output `D` drives the membrane past the neuron's own
-    scaling of its input (arXiv:2512.01906). With the paper's LIF:
+    scaling of its input (arXiv:2512.01906). With the paper's LIF, `DecayLIF`:
 
         u[t] = alpha (u[t-1] - s[t-1]) + (1 - alpha) I[t] + D[t]
 

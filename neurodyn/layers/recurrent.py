@@ -17,7 +17,7 @@ class Recurrent(SpikingLayer):
 
         the neuron's input is  I[t] + s[t-1] V,   diag(V) = 0
 
-    With the paper's LIF it is their RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal; its
+    With `DecayLIF` it is their RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal; its
     diagonal is masked, so that it has neither effect nor gradient. The matrix product couples the
     steps, so this runs as a plain loop.
 

@@ -1,14 +1,13 @@
 """Delays, checked point by point against arXiv:2512.01906 written out as a loop."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
 from neurodyn.layers import Delayed, DelayLine, LearnedDelays, Recurrent
-from neurodyn.neurons import LIF, AdLIF, MultiTimescale, dynamics_parameters
+from neurodyn.neurons import LIF, AdLIF, DecayLIF, MultiTimescale, dynamics_parameters
 
 T, B, N, ORDER = 12, 3, 5, 4
 
@@ -113,11 +112,9 @@ def driven_lif(x, drive, alpha):
 
 
 def test_delayed_lif_is_the_papers():
-    tau = 4.0
-    neuron = partial(LIF, tau=tau, decay_input=True, reset="soft")
-    layer = Delayed(N, neuron=neuron, order=ORDER)
+    layer = Delayed(N, neuron=partial(DecayLIF, per="neuron"), order=ORDER)
     x = torch.randn(50, B, N)
-    expected = driven_lif(x, shift_register(x, layer.line.M), 1 - 1 / tau)
+    expected = driven_lif(x, shift_register(x, layer.line.M), layer.neuron.alpha.now)
     assert 0.1 < expected.mean() < 0.9
     assert torch.equal(layer(x), expected)
 

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from neurodyn.layers import Delayed, DelayLine, Recurrent
-from neurodyn.neurons import LIF, QIF, AdLIF
+from neurodyn.neurons import QIF, AdLIF, DecayLIF
 from neurodyn.surrogate import Rectangle
 
 T, B, N = 40, 3, 6
-PaperLIF = partial(LIF, tau=4.0, decay_input=True, reset="soft")
 
 
 def radlif(x, cell, V, drive):
@@ -33,12 +32,12 @@ def without_diagonal(V):
 @pytest.mark.parametrize("delays", [False, True])
 def test_rlif(delays):
     x = 2 * torch.randn(T, B, N)
-    layer = Recurrent(N, neuron=PaperLIF)
+    layer = Recurrent(N, neuron=partial(DecayLIF, per="neuron"))
     outer, drive = layer, torch.zeros_like(x)
     if delays:  # of the input alone: the line does not hear the recurrence
         outer = Delayed(N, neuron=lambda shape: layer, order=4)
         drive = outer.line(x)
-    cell = {"alpha": 0.75, "beta": 0.0, "a": 0.0, "b": 0.0}
+    cell = {"alpha": layer.neuron.alpha.now.detach(), "beta": 0.0, "a": 0.0, "b": 0.0}
     expected = radlif(x, cell, without_diagonal(layer.V), drive)
     assert 0.05 < expected.mean() < 0.9
     assert torch.equal(outer(x), expected)
@@ -46,9 +45,9 @@ def test_rlif(delays):
 
 def test_radlif():
     x = 2 * torch.randn(T, B, N)
-    layer = Recurrent(N, neuron=AdLIF)
+    layer = Recurrent(N, neuron=partial(AdLIF, per="neuron"))
     neuron = layer.neuron
-    cell = {name: getattr(neuron, name).detach() for name in ("alpha", "beta", "a", "b")}
+    cell = {name: getattr(neuron, name).now.detach() for name in ("alpha", "beta", "a", "b")}
     expected = radlif(x, cell, without_diagonal(layer.V), torch.zeros_like(x))
     assert 0.05 < expected.mean() < 0.9
     assert torch.equal(layer(x), expected)

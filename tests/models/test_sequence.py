@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.layers import Delayed, SoftmaxSum
 from neurodyn.models import SequenceNet
-from neurodyn.neurons import IF, LIF, LNM, MultiTimescale, neurons_of
+from neurodyn.neurons import IF, LIF, LNM, AdLIF, DecayLIF, MultiTimescale, neurons_of
 
 
 @pytest.mark.parametrize("neuron", [LIF, LNM, MultiTimescale, partial(LNM, per="neuron")])
@@ -40,3 +41,16 @@ def test_bad_shapes():
         SequenceNet()(torch.zeros(9, 2, 700))
     with pytest.raises(ValueError, match="widths: expected at least one layer"):
         SequenceNet(widths=())
+
+
+@pytest.mark.parametrize(("neuron", "own"), [(DecayLIF, 1), (AdLIF, 4)])
+@pytest.mark.parametrize(("h", "order"), [(128, 10), (16, 3), (8, 0)])
+def test_parameters_of_the_paper(neuron, own, h, order):
+    """arXiv:2512.01906: synapses (160 + h) h, norms 4 h + 40, each neuron's own, the delays'
+    weights, and a decay for each of the 20 outputs; 40,252 and 41,020 at h = 128, n_d = 10."""
+    make = partial(Delayed, neuron=partial(neuron, per="neuron"), order=order)
+    parts = SequenceNet(make, widths=(h, h)), SoftmaxSum(20)
+    count = sum(p.numel() for part in parts for p in part.parameters())
+    assert count == h**2 + (164 + 2 * own + 2 * order) * h + 60
+    if (h, order) == (128, 10):
+        assert count == {1: 40252, 4: 41020}[own]
