@@ -1,6 +1,7 @@
 """Delays, checked point by point against arXiv:2512.01906 written out as a loop."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
