@@ -122,7 +122,7 @@ class DecayLIF(LIF):
         learn: bool = True,
         **options: Any,
     ) -> None:
-        Neuron.__init__(self, features, reset=reset, **options)
+        super(LIF, self).__init__(features, reset=reset, **options)
         self.decay_input = True
         self.alpha = Ranged("alpha", alpha, self.threshold.shape, limits=(0, 1), learn=learn)
 
