@@ -1,0 +1,79 @@
+"""Listen to spoken digits and say, while they are being spoken, which they are.
+
+    neurodyn compare --config spoken-digits-gru --neurons csgru --seeds 1
+    python examples/stream_digits.py runs/spoken-digits-gru/csgru/seed-0 7_theo_0.wav
+
+Sound comes in chunks, as from a microphone. Each goes through the cochlea, the network and the
+read-out, all of which go on where the last chunk left them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurodyn.data import SpokenDigits
+from neurodyn.data.cochlea import Cochlea, read_wav
+from neurodyn.layers import Stream
+from neurodyn.training.module import Classifier
+from neurodyn.training.recipe import Recipe
+
+
+def listen(
+    model: nn.Module, sound: np.ndarray, cochlea: Cochlea, channels: int, chunk_ms: int
+) -> Iterator[tuple[float, Tensor]]:
+    """The seconds heard and the scores of the digits, chunk by chunk.
+
+    Args:
+        model: from spikes `(T, 1, channels)` to scores `(1, 10)`.
+        sound: `(samples,)`.
+        cochlea: what makes spikes of it.
+        channels: of the model; neighbouring ones of the cochlea are summed.
+        chunk_ms: length of a chunk in milliseconds.
+    """
+    stream, state = Stream(model), None
+    size = max(1, cochlea.rate * chunk_ms // 1000)
+    for start in range(0, len(sound), size):
+        counts, state = cochlea(sound[start : start + size], state, return_state=True)
+        if len(counts):  # a chunk shorter than a step may complete none
+            spikes = torch.from_numpy(counts).float().reshape(len(counts), 1, channels, -1).sum(-1)
+            yield min(start + size, len(sound)) / cochlea.rate, stream(spikes)
+
+
+def load(run: Path) -> tuple[nn.Module, SpokenDigits]:
+    """Network and read-out of a finished run, and the data that it was trained on."""
+    recipe = Recipe(["--config", str(run / "config.yaml")], run=False)
+    if not isinstance(recipe.datamodule, SpokenDigits):
+        raise SystemExit(f"run: expected one on SpokenDigits, got {recipe.datamodule}")
+    classifier: Classifier = recipe.model
+    checkpoint = torch.load(run / "best.ckpt", map_location="cpu", weights_only=True)
+    classifier.load_state_dict(checkpoint["state_dict"])
+    return nn.Sequential(classifier.network, classifier.readout).eval(), recipe.datamodule
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a run, with config.yaml and best.ckpt")
+    parser.add_argument("recordings", type=Path, nargs="+", help="wav files at 8 kHz")
+    parser.add_argument("--chunk-ms", type=int, default=100)
+    known = parser.parse_args()
+    model, data = load(known.run)
+    cochlea = Cochlea(data.RATE, data.recorded, step_ms=data.step_ms)
+    for path in known.recordings:
+        sound = read_wav(path, data.RATE)
+        sound = sound * (data.LEVEL / max(np.sqrt(np.mean(sound**2)), 1e-9))  # as in training
+        print(path.name)
+        with torch.no_grad():
+            for seconds, scores in listen(model, sound, cochlea, data.shape[0], known.chunk_ms):
+                first, second = scores[0].topk(2).indices.tolist()
+                print(f"  {seconds:4.2f} s   {first}   or {second}")
+
+
+if __name__ == "__main__":
+    main()
