@@ -19,8 +19,10 @@ from neurodyn.errors import require
 if TYPE_CHECKING:
     from neurodyn.data.base import SampleData
     from neurodyn.data.datasets import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
+    from neurodyn.data.event_sets import CIFAR10DVS, NMNIST, DVSGesture, EventData
     from neurodyn.data.images import ImageData
     from neurodyn.data.lag import LagTask
+    from neurodyn.data.rate import RateDigits, RateMNIST
     from neurodyn.data.sequences import SequenceData
     from neurodyn.data.sequential import SequentialCIFAR10, SequentialDigits, SequentialMNIST
     from neurodyn.data.spoken import SHD, SSC
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
 HOMES = {
     "base": ("SampleData",),
+    "event_sets": ("CIFAR10DVS", "NMNIST", "DVSGesture", "EventData"),
     "images": ("ImageData",),
+    "rate": ("RateDigits", "RateMNIST"),
     "sequences": ("SequenceData",),
     "datasets": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
     "lag": ("LagTask",),
@@ -47,6 +51,8 @@ __all__ = [
     "FashionMNIST",
     "ImageData",
     "LagTask",
+    "RateDigits",
+    "RateMNIST",
     "SampleData",
     "SequenceData",
     "SequentialCIFAR10",
