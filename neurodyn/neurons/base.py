@@ -168,7 +168,7 @@ class Neuron(SpikingLayer):
         drive: Tensor | None = None,
         return_state: bool = False,
     ) -> Tensor | tuple[Tensor, State]:
-        (spikes,), final, _ = self._run(x, state, drive, record=False)
+        (spikes,), final, _ = self._run(x, state, drive, final=return_state)
         return (spikes, final) if return_state else spikes
 
     def record(
@@ -211,15 +211,15 @@ class Neuron(SpikingLayer):
             self._drive = None
 
     def _run(
-        self, x: Tensor, state: State | None, drive: Tensor | None, record: bool
+        self, x: Tensor, state: State | None, drive: Tensor | None, **asked: bool
     ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
         start = self.start(x, state)
         if drive is None:
-            return scan(self, (x,), start, backend=self.backend, record=record)
+            return scan(self, (x,), start, backend=self.backend, **asked)
         if not isinstance(drive, Tensor) or drive.shape != x.shape:
             got = tuple(drive.shape) if isinstance(drive, Tensor) else type(drive).__name__
             raise ValueError(f"drive: expected the shape of x, {tuple(x.shape)}, got {got}")
-        return scan(_Driven(self), (x, drive), start, backend=self.backend, record=record)
+        return scan(_Driven(self), (x, drive), start, backend=self.backend, **asked)
 
     def kernel_source(self, backend: str) -> str:
         """The kernels that this neuron's equation becomes, as source for `"cpu"` or `"gpu"`."""

@@ -38,6 +38,7 @@ def scan(
     state: Sequence[Tensor],
     *,
     backend: str = "auto",
+    final: bool = True,
     record: bool = False,
 ) -> tuple[Sequences, Sequences, Sequences]:
     """Run `cell.step` over the first dimension of the inputs.
@@ -49,11 +50,12 @@ def scan(
         backend: `"reference"` is the plain loop; `"cpu"` and `"gpu"` are compiled kernels, an error
             where they cannot run; `"auto"` takes the fastest that can run, and warns once if that
             is the reference although a kernel was to be expected.
+        final: return the final states; nothing writes them otherwise.
         record: return every state over time as well (by the reference).
 
     Returns:
         `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
-        step's shape, and of sequences `(T, ...)`, the last empty unless `record`.
+        step's shape, and of sequences `(T, ...)`; the latter two empty unless asked for.
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
@@ -67,12 +69,13 @@ def scan(
         raise ValueError("inputs: expected at least one timestep, got T=0")
     if backend != "reference" and not record and inputs[0].numel() > 0:
         if torch.compiler.is_compiling():
-            result = _captured(cell, inputs, state, backend)
+            result = _captured(cell, inputs, state, final)
         else:
-            result = _compiled(cell, inputs, state, backend)
+            result = _compiled(cell, inputs, state, backend, final)
         if result is not None:
             return result
-    return _reference(cell, inputs, state, record)
+    outputs, last, recorded = _reference(cell, inputs, state, record)
+    return outputs, last if final else (), recorded
 
 
 def kernel_source(
@@ -166,7 +169,7 @@ def _misfit(step: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> str |
 
 
 def _compiled(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan by a kernel; None if the reference has to do it."""
     choice = _choose(cell, inputs, state, backend)
@@ -176,7 +179,7 @@ def _compiled(
         _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
         return None
     name, plan, tensors = choice
-    return _run(name, plan.key, plan.trace.n_outputs, inputs, state, tensors)
+    return _run(name, plan.key, plan.trace.n_outputs, inputs, state, tensors, final)
 
 
 def _run(
@@ -186,13 +189,15 @@ def _run(
     inputs: Sequence[Tensor],
     state: Sequence[Tensor],
     tensors: Sequence[Tensor],
+    final: bool,
 ) -> tuple[Sequences, Sequences, Sequences]:
     dtype, stored = _arithmetic(inputs, state), inputs[0].dtype
     if backend == "cpu":
         inputs = [sequence.to(dtype) for sequence in inputs]
-    results = scan_op(backend, key, inputs, state, tensors)
+    results = scan_op(backend, key, inputs, state, tensors, final)
     outputs = (y.to(stored) for y in results[:n_outputs])
-    return tuple(outputs), tuple(results[n_outputs : n_outputs + len(state)]), ()
+    count = len(state) if final else 0
+    return tuple(outputs), tuple(results[n_outputs : n_outputs + count]), ()
 
 
 def _warn_once(message: str) -> None:
@@ -202,7 +207,7 @@ def _warn_once(message: str) -> None:
 
 
 def _captured(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], final: bool
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan as `torch.compile` sees it.
 
@@ -223,7 +228,7 @@ def _captured(
     key, names, n_outputs = found
     tensors = [_tensor(cell, name) for name in names]
     name = "cpu" if x.device.type == "cpu" else "gpu"
-    return _run(name, key, n_outputs, inputs, state, tensors)
+    return _run(name, key, n_outputs, inputs, state, tensors, final)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -97,6 +97,7 @@ def _own_folder() -> Path:
 @lru_cache(maxsize=1)
 def _toolchain() -> str:
     """What the machine code depends on besides the source: the helpers that kernels call."""
-    helpers = sorted(Path(__file__).parent.glob("*_math.py"))
+    folder = Path(__file__).parent
+    helpers = sorted([*folder.glob("*_math.py"), *folder.glob("*_memory.py")])
     text = b"".join(path.read_bytes() for path in helpers)
     return f"{torch.__version__} {hashlib.sha256(text).hexdigest()}"

@@ -12,13 +12,15 @@ from torch import Tensor
 from neurodyn.scan import team
 from neurodyn.scan.cache import load_kernel
 from neurodyn.scan.cpu_source import print_backward, print_forward
-from neurodyn.scan.layout import Layout, Static, plan_layout
+from neurodyn.scan.layout import LINE, Layout, Static, plan_layout
 from neurodyn.scan.plan import Plan
 from neurodyn.scan.printer import Parts
 
-KEPT = 1 << 20
-"""Values of a state that a thread keeps at once in the backward pass; the time beyond is cut into
-segments, each computed twice."""
+SEGMENT = 16
+"""Steps whose states and inputs a thread has in its cache at once in the backward pass; of longer
+sequences, forward keeps the state at the start of every so many steps."""
+PASSING = 1 << 23
+"""Bytes from which an output is written past the cache, which could not hold it for its reader."""
 NOTHING = (0, 0, 0)
 
 
@@ -44,8 +46,8 @@ def source(plan: Plan) -> str:
 
 
 def segment(steps: int) -> int:
-    """How many steps go by between states that forward keeps: it keeps none."""
-    return steps
+    """How many steps go by between states that forward keeps."""
+    return min(steps, SEGMENT)
 
 
 def forward(
@@ -54,25 +56,28 @@ def forward(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
     keep: bool = False,
+    final: bool = True,
 ) -> list[Tensor]:
-    """Outputs over time and final states."""
+    """Outputs over time; if asked for, final states and the states at the start of segments."""
     parts, used = plan.parts(None)
     values = [*states, *(parameters[i] for i in used)]
     layout = _layout(inputs[0], values)
     kernel = _kernel(plan, parts, layout, None)
     steps = inputs[0].shape[0]
+    length = segment(steps)
     tensors = _Arguments(layout, plan.dtype)
     for x in inputs:
         tensors.sequence(x)
     tensors.statics(values)
+    segments = -(-steps // length) if keep and steps > length else 0
     outputs = [layout.empty(inputs[0], steps, plan.dtype) for _ in range(plan.trace.n_outputs)]
-    finals = [layout.empty(inputs[0], None, plan.dtype) for _ in states]
-    for y in outputs:
-        tensors.fresh(y)
-    for u in finals:
-        tensors.fresh(u)
-    team.run(kernel, layout.tasks, tensors.pack(steps, 1, 1), steps * layout.elements)
-    return [*outputs, *finals]
+    finals = [layout.empty(inputs[0], None, plan.dtype) for _ in states if final]
+    marks = [layout.empty(inputs[0], segments, plan.dtype) for _ in states if segments]
+    tensors.fresh(outputs)
+    tensors.fresh(finals, len(states))
+    tensors.fresh(marks, len(states))
+    team.run(kernel, layout.tasks, tensors.pack(steps, length), steps * layout.elements)
+    return [*outputs, *finals, *marks]
 
 
 def backward(
@@ -90,25 +95,24 @@ def backward(
     layout = _layout(inputs[0], values)
     kernel = _kernel(plan, parts, layout, wanted)
     steps = inputs[0].shape[0]
-    length = min(steps, max(1, KEPT // (layout.width * max(1, len(states)))))
     tensors = _Arguments(layout, plan.dtype)
     for x in inputs:
         tensors.sequence(x)
     tensors.statics(values)
     for i, grad in enumerate(grads):
         tensors.cotangent(grad, is_state=i >= plan.trace.n_outputs)
+    tensors.fresh(marks, len(states))
     result: list[Tensor | None] = [None] * len(parts.leaves)
     for i, leaf in enumerate(plan.trace.inputs):
         if parts.gradient(leaf) is not None:
             result[i] = grad_x = layout.empty(inputs[0], steps, plan.dtype)
-            tensors.fresh(grad_x)
+            tensors.fresh([grad_x])
     sums: list[tuple[int, Tensor, Static]] = []
     for i, static in enumerate(layout.statics):
         index = len(inputs) + (i if i < len(states) else len(states) + used[i - len(states)])
         if i < len(states) or parts.gradient(parts.leaves[index]) is not None:
             sums.append((index, tensors.sum(static, inputs[0]), static))
-    segments = -(-steps // length)
-    team.run(kernel, layout.tasks, tensors.pack(steps, length, segments), steps * layout.elements)
+    team.run(kernel, layout.tasks, tensors.pack(steps, segment(steps)), steps * layout.elements)
     for index, partial, static in sums:
         if wanted[index]:
             value = values[index - len(inputs)] if index < len(inputs) + len(states) else None
@@ -132,8 +136,12 @@ class _Arguments:
     def sequence(self, x: Tensor) -> None:
         self._add(*self.layout.arrange(x.to(self.dtype)))
 
-    def fresh(self, y: Tensor) -> None:
-        self._add(y, self.layout.elements, self.layout.period)
+    def fresh(self, tensors: Sequence[Tensor], count: int = 1) -> None:
+        """What lies in the layout's own order; nothing in place of `count` if there are none."""
+        for y in tensors:
+            self._add(y, self.layout.elements, self.layout.period)
+        if not tensors:
+            self.entries += NOTHING * count
 
     def statics(self, values: Sequence[Tensor]) -> None:
         for value, static in zip(values, self.layout.statics, strict=True):
@@ -165,10 +173,13 @@ class _Arguments:
         self._add(total, 0, layout.period)
         return total
 
-    def pack(self, steps: int, length: int, segments: int) -> Any:
+    def pack(self, steps: int, length: int) -> Any:
         at = self.layout
-        head = (steps, at.outer, at.period, at.inner, at.pieces, at.width, at.groups)
-        return np.array((*head, length, segments, *self.entries), dtype=np.int64)
+        walk = (steps, at.outer, at.period, at.inner, at.pieces, at.width, at.groups)
+        size = steps * at.elements * self.dtype.itemsize
+        whole = not any(n % LINE for n in (at.elements, at.period, at.inner, at.width))
+        passing = whole and size >= PASSING
+        return np.array((*walk, at.elements, length, passing, *self.entries), dtype=np.int64)
 
 
 def _layout(x: Tensor, values: Sequence[Tensor]) -> Layout:

@@ -1,4 +1,4 @@
-"""What CPU kernels call: rows of memory, selection, and float32 functions that vectorise.
+"""What CPU kernels call: selection, and float32 functions that vectorise.
 
 Numba's `math.exp` and its kin stay scalar inside a loop. Here they are arithmetic alone: a range
 reduction, and a polynomial on what remains. Float64 kernels use the C library.
@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 
 real, whole = np.float32, np.int32
@@ -18,36 +18,6 @@ EXACT: dict[str, Any] = {"forceinline": True, "error_model": "numpy"}
 # No assumption about NaN or infinity: those have to come through.
 FAST: dict[str, Any] = {**EXACT, "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
 exact, fast = njit(**EXACT), njit(**FAST)
-
-
-def _pointer_to(real: types.Type) -> Any:
-    @intrinsic
-    def pointer(context: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-        return types.CPointer(real)(types.int64), generate
-
-    return pointer
-
-
-_pointer32, _pointer64 = _pointer_to(types.float32), _pointer_to(types.float64)
-
-
-@exact
-def row32(address: Any, start: Any, n: Any) -> Any:
-    """`n` float32 numbers from the `start`-th on."""
-    return carray(_pointer32(address + 4 * start), (n,))
-
-
-@exact
-def row64(address: Any, start: Any, n: Any) -> Any:
-    """`n` float64 numbers from the `start`-th on."""
-    return carray(_pointer64(address + 8 * start), (n,))
-
-
-sum64 = row64
-"""Sums over tasks are kept in float64."""
 
 
 @intrinsic

@@ -1,9 +1,9 @@
 """The source of a CPU kernel: the step's functions inside loops, for Numba.
 
-The forward kernel reads the inputs and writes the outputs and the final states. The backward kernel
-reads the inputs again and computes the states anew, so nothing but the inputs is kept in between:
-first the states at the start of every segment of time, then, from the last segment to the first,
-the states within it and the gradients. All of that happens column by column, inside the cache.
+The forward kernel reads the inputs and writes the outputs, and, where somebody asks for them, the
+states at the start of every segment of time and the final states. The backward kernel goes over the
+segments from the last to the first, reads the inputs again and computes the states within a segment
+anew, and then the gradients. All of that happens column by column, inside the cache.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from neurodyn.scan.layout import StaticKind
 from neurodyn.scan.printer import Dialect, Function, Parts, Source, print_function
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "sigmoid", "tanh", "sin", "cos", "erf")
-HEADER = ("steps", "outer", "period", "inner", "pieces", "width", "groups", "length", "segments")
+HEADER = (
+    *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
+    *("elements", "length", "passing"),
+)
 """What the argument array `a` starts with; three numbers for every tensor follow."""
 
 NUMBA = Dialect(
@@ -70,11 +73,14 @@ def _imports(parts: Parts, bits: int) -> Source:
     source = Source()
     source("import numpy as np", "from numba import int64, njit", "")
     source("from neurodyn.scan.cpu_compile import kernel")
-    for name in (*FUNCTIONS, "row"):
+    for name in FUNCTIONS:
         source(f"from neurodyn.scan.cpu_math import {name}{bits} as {name}")
+    for name in ("row", "write"):
+        source(f"from neurodyn.scan.cpu_memory import {name}{bits} as {name}")
     source(
         "from neurodyn.scan.cpu_math import EXACT, FAST, absolute, add, ceil, floor",
-        "from neurodyn.scan.cpu_math import maximum, minimum, nearest, sqrt, sum64, trunc, where",
+        "from neurodyn.scan.cpu_math import maximum, minimum, nearest, sqrt, trunc, where",
+        "from neurodyn.scan.cpu_memory import publish, sum64",
         "",
         f"real = np.float{bits}",
     )
@@ -98,39 +104,46 @@ class _Kernel:
     def forward(self) -> None:
         put, states = self.put, self.trace.states
         outputs = [f"out{i}" for i in range(self.trace.n_outputs)]
-        finals = [f"final{i}" for i in range(len(states))]
-        self._head("forward", [*self.trace.inputs, *self.statics, *outputs, *finals])
+        finals, marks = [f"{u}_final" for u in states], [f"{u}_marks" for u in states]
+        self._head("forward", [*self.trace.inputs, *self.statics, *outputs, *finals, *marks])
         with put:
-            self._scratch("width", "now")
+            self._scratch("width", *(f"{u}_now" for u in states), *(f"{y}_row" for y in outputs))
             put("for task in range(first, last):")
             with put:
                 self._task_head()
                 put("for o in range(outer * group // groups, outer * (group + 1) // groups):")
                 with put:
-                    self._start()
+                    self._full_rows()
+                    self._start("now")
                     put("for t in range(steps):")
                     with put:
-                        self._rows([*self.trace.inputs, *outputs])
+                        for u, name in zip(states, marks, strict=True):
+                            at = "t // length * elements + o * period + q"
+                            put(f"if {name}_p and t % length == 0:")
+                            put(f"    write({name}_p, {at}, {u}_now, n, passing)")
+                        self._rows(self.trace.inputs)
                         self._step("now", "now", [f"{name}_row[j]" for name in outputs])
+                        self._write(outputs)
                     for u, name in zip(states, finals, strict=True):
-                        put(f"row({name}_p, o * {name}_o + q, n)[:] = {u}_now[:n]")
+                        put(f"if {name}_p:")
+                        put(f"    write({name}_p, o * {name}_o + q, {u}_now, n, passing)")
+            put("publish()")
 
     def backward(self) -> None:
         put, states = self.put, self.trace.states
         self.inputs = [x for x in self.trace.inputs if self.parts.gradient(x)]
         self.learned = [p for p in self.parts.parameters if self.parts.gradient(p)]
-        grads = [f"grad_{x}" for x in self.inputs]
+        marks, grads = [f"{u}_marks" for u in states], [f"grad_{x}" for x in self.inputs]
         sums = [f"sum_{leaf}" for leaf in (*states, *self.learned)]
+        cotangents = self.trace.grads
         self._head(
-            "backward", [*self.trace.inputs, *self.statics, *self.trace.grads, *grads, *sums]
+            "backward", [*self.trace.inputs, *self.statics, *cotangents, *marks, *grads, *sums]
         )
         with put:
-            self._scratch("width", "now", "grad")
-            self._scratch("(length + 1) * width", "kept")
-            self._scratch("segments * width", "marks")
-            for p in self.learned:
-                if self.kinds[p] == "row":
-                    put(f"{p}_grad = np.empty(width, real)")
+            self._scratch("width", *(f"{u}_grad" for u in states), *(f"{g}_row" for g in grads))
+            self._scratch("length * width", *(f"{u}_kept" for u in states))
+            rows = [p for p in self.learned if self.kinds[p] == "row"]
+            self._scratch("width", *(f"{p}_grad" for p in rows))
             put("for task in range(first, last):")
             with put:
                 self._task_head()
@@ -141,32 +154,30 @@ class _Kernel:
                 for leaf in (*states, *self.learned):
                     if self.kinds[leaf] == "one":
                         put(f"sum64(sum_{leaf}_p, task, 1)[0] = sum_{leaf}")
+            put("publish()")
 
     def _block(self) -> None:
         """Backward through time, for one column of one block."""
         put, states = self.put, self.trace.states
-        self._start()
-        put("for segment in range(segments):")
-        with put:
-            for u in states:
-                put(f"{u}_marks[segment * width : segment * width + n] = {u}_now[:n]")
-            put("if segment == segments - 1:", "    break")
-            put("for t in range(segment * length, (segment + 1) * length):")
-            with put:
-                self._rows(self.trace.inputs)
-                self._step("now", "now")
         n_outputs = self.trace.n_outputs
+        self._full_rows()
         for u, g in zip(states, self.trace.grads[n_outputs:], strict=True):
             put(f"if {g}_p:", f"    {u}_grad[:n] = row({g}_p, o * {g}_o + q, n)")
             put("else:", f"    {u}_grad[:n] = 0")
         for p in self.learned:
             if self.kinds[p] == "row":
                 put(f"{p}_grad[:n] = 0")
-        put("for segment in range(segments - 1, -1, -1):")
+        put("for segment in range((steps - 1) // length, -1, -1):")
         with put:
             put("begin = segment * length", "end = min(steps, begin + length)")
-            for u in states:
-                put(f"{u}_kept[:n] = {u}_marks[segment * width : segment * width + n]")
+            put("if segment:")
+            with put:
+                for u in states:
+                    at = "segment * elements + o * period + q"
+                    put(f"{u}_kept[:n] = row({u}_marks_p, {at}, n)")
+            put("else:")
+            with put:
+                self._start("kept")
             put("for t in range(begin, end - 1):")
             with put:
                 self._kept_rows("at", "t - begin")
@@ -176,9 +187,9 @@ class _Kernel:
             put("for t in range(end - 1, begin - 1, -1):")
             with put:
                 self._kept_rows("at", "t - begin")
-                grads = [f"grad_{x}" for x in self.inputs]
-                self._rows([*self.trace.inputs, *self.trace.grads[:n_outputs], *grads])
+                self._rows([*self.trace.inputs, *self.trace.grads[:n_outputs]])
                 self._pull()
+                self._write([f"grad_{x}" for x in self.inputs])
         for leaf in (*states, *self.learned):
             self._add_block(leaf)
 
@@ -191,10 +202,9 @@ class _Kernel:
                 at = len(HEADER) + 3 * i
                 put(f"{tensor}_p, {tensor}_t, {tensor}_o = a[{at}], a[{at + 1}], a[{at + 2}]")
 
-    def _scratch(self, size: str, *suffixes: str) -> None:
-        for u in self.trace.states:
-            for suffix in suffixes:
-                self.put(f"{u}_{suffix} = np.empty({size}, real)")
+    def _scratch(self, size: str, *names: str) -> None:
+        for name in names:
+            self.put(f"{name} = np.empty({size}, real)")
 
     def _task_head(self) -> None:
         put = self.put
@@ -218,18 +228,25 @@ class _Kernel:
         prepare = self.parts.prepare
         return bool(prepare.results) and all(self.kinds[p] == "one" for p in prepare.arguments)
 
-    def _start(self) -> None:
-        """The states before the first step, and what else is read once a block."""
-        put = self.put
+    def _start(self, place: str) -> None:
+        """The states before the first step."""
+        for u in self.trace.states:
+            self.put(f"{u}_{place}[:n] = {u if self.kinds[u] == 'one' else f'{u}_row'}")
+
+    def _full_rows(self) -> None:
+        """What is read once a block."""
         for leaf, kind in self.kinds.items():
             if kind == "full":
-                put(f"{leaf}_row = row({leaf}_p, o * {leaf}_o + q, n)")
-        for u in self.trace.states:
-            put(f"{u}_now[:n] = {u if self.kinds[u] == 'one' else f'{u}_row'}")
+                self.put(f"{leaf}_row = row({leaf}_p, o * {leaf}_o + q, n)")
 
     def _rows(self, tensors: Sequence[object]) -> None:
         for x in tensors:
             self.put(f"{x}_row = row({x}_p, t * {x}_t + o * {x}_o + q, n)")
+
+    def _write(self, names: Sequence[str]) -> None:
+        for name in names:
+            at = f"t * {name}_t + o * {name}_o + q"
+            self.put(f"write({name}_p, {at}, {name}_row, n, passing)")
 
     def _kept_rows(self, suffix: str, at: str) -> None:
         for u in self.trace.states:

@@ -64,8 +64,9 @@ def forward(
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
     keep: bool = False,
+    final: bool = True,
 ) -> list[Tensor]:
-    """Outputs over time, final states and, to `keep`, the states at the start of segments."""
+    """Outputs over time; if asked for, final states and the states at the start of segments."""
     parts, used = plan.parts(None)
     values = [*states, *(parameters[i] for i in used)]
     x, steps = inputs[0], inputs[0].shape[0]
@@ -76,12 +77,13 @@ def forward(
         launch.sequence(sequence)
     launch.statics(values)
     outputs = [layout.empty(x, steps) for _ in range(plan.trace.n_outputs)]
-    finals = [layout.empty(x, None, torch.float32) for _ in states]
+    finals = [layout.empty(x, None, torch.float32) for _ in states if final]
     segments = -(-steps // length)
     marks = [layout.empty(x, segments, torch.float32) for _ in states] if keep else []
-    launch.add(*outputs, *finals, *(marks or finals))
+    unused = [x for _ in states]
+    launch.add(*outputs, *(finals or unused), *(marks or unused))
     kernel = _kernel(plan, layout, ("gpu", None), lambda kinds: print_forward(parts, kinds))
-    launch.run(kernel.forward, steps, LENGTH=length, KEEP=keep)
+    launch.run(kernel.forward, steps, LENGTH=length, KEEP=keep, FINAL=final)
     return [*outputs, *finals, *marks]
 
 

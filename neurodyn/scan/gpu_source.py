@@ -84,7 +84,8 @@ class _Kernel:
         put, states, n_outputs = self.put, self.trace.states, self.trace.n_outputs
         outputs = [f"out{i}" for i in range(n_outputs)]
         fresh = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_marks" for u in states)]
-        self._head("forward", self.trace.inputs, fresh, "LENGTH: tl.constexpr, KEEP: tl.constexpr")
+        constants = "LENGTH: tl.constexpr, KEEP: tl.constexpr, FINAL: tl.constexpr"
+        self._head("forward", self.trace.inputs, fresh, constants)
         with put:
             self._begin()
             for u in states:
@@ -109,7 +110,7 @@ class _Kernel:
                         f"{u}_now = {self._blocked(f'{u}_next', self.trace.results[n_outputs + i])}"
                     )
             for u in states:
-                put(f"tl.store({u}_final_p + i, {u}_now, mask=mask)")
+                put("if FINAL:", f"    tl.store({u}_final_p + i, {u}_now, mask=mask)")
 
     def backward(self, length: int) -> None:
         put, states, n_outputs = self.put, self.trace.states, self.trace.n_outputs

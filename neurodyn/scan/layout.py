@@ -31,8 +31,12 @@ from torch import Tensor
 StaticKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
-WIDTH = 1024
+WIDEST, NARROWEST = 4096, 512
 """Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
+COLUMNS = 16
+"""Columns are no wider than leaves this many of them."""
+LINE = 16
+"""Float32 numbers in a line of the cache: columns end where lines do."""
 SHORTEST_RUN = 64
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
@@ -225,7 +229,10 @@ def plan_layout(shape: Shape, strides: Shape, statics: tuple[Shape, ...]) -> Lay
             Static(s.kind, s.shape, period if s.kind == "one" else s.run, s.size) for s in placed
         ]
     # Equal pieces: a remainder of a few elements would cost as much as a whole piece.
-    width = -(-inner // -(-inner // WIDTH))
+    widest = min(WIDEST, max(NARROWEST, outer * period // COLUMNS))
+    width = -(-inner // -(-inner // widest))
+    if width < inner:
+        width = -(-width // LINE) * LINE
     columns = period // inner * -(-inner // width)
     groups = min(outer, max(1, TASKS // columns))
     return Layout(shape, order, split, tile, inner, width, groups, tuple(placed))

@@ -22,7 +22,7 @@ Tensors = list[Tensor]
 torch.library.define(
     "neurodyn::scan",
     "(str backend, str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters, "
-    "bool keep) -> Tensor[]",
+    "bool keep, bool final) -> Tensor[]",
 )
 torch.library.define(
     "neurodyn::scan_backward",
@@ -38,10 +38,17 @@ def backend_module(name: str) -> ModuleType:
 
 @torch.library.impl("neurodyn::scan", ("CPU", "CUDA"))
 def _scan(
-    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors, keep: bool
+    backend: str,
+    key: str,
+    inputs: Tensors,
+    states: Tensors,
+    parameters: Tensors,
+    keep: bool,
+    final: bool,
 ) -> Tensors:
-    result = backend_module(backend).forward(plan_by_key(key), inputs, states, parameters, keep)
-    return list(result)
+    forward = backend_module(backend).forward
+    result: Tensors = forward(plan_by_key(key), inputs, states, parameters, keep, final)
+    return result
 
 
 @torch.library.impl("neurodyn::scan_backward", ("CPU", "CUDA"))
@@ -69,11 +76,17 @@ def _scan_backward(
 
 @torch.library.register_fake("neurodyn::scan")
 def _fake_scan(
-    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors, keep: bool
+    backend: str,
+    key: str,
+    inputs: Tensors,
+    states: Tensors,
+    parameters: Tensors,
+    keep: bool,
+    final: bool,
 ) -> Tensors:
     plan, x, steps = plan_by_key(key), inputs[0], inputs[0].shape[0]
     outputs = [_like(x, steps, x.dtype) for _ in range(plan.trace.n_outputs)]
-    finals = [_like(x, None, plan.dtype) for _ in states]
+    finals = [_like(x, None, plan.dtype) for _ in states if final]
     length = backend_module(backend).segment(steps)
     marked = states if keep and steps > length else []
     return [*outputs, *finals, *(_like(x, -(-steps // length), plan.dtype) for _ in marked)]
@@ -112,16 +125,17 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, backend: str, key: str, keep: bool, n: int, m: int, *leaves: Tensor
+        ctx: Any, backend: str, key: str, keep: bool, final: bool, n: int, m: int, *leaves: Tensor
     ) -> Any:
+        groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
         with torch._C._AutoDispatchBelowAutograd():
-            results = _call(backend, key, leaves[:n], leaves[n : n + m], leaves[n + m :], keep)
-        visible = plan_by_key(key).trace.n_outputs + m
+            results = torch.ops.neurodyn.scan.default(backend, key, *groups, keep, final)
+        visible = plan_by_key(key).trace.n_outputs + (m if final else 0)
         ctx.backend, ctx.key, ctx.n, ctx.m = backend, key, n, m
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*results[visible:])
         ctx.save_for_backward(*leaves, *results[visible:])
-        ctx.count, ctx.visible = len(leaves), visible
+        ctx.count, ctx.visible, ctx.unasked = len(leaves), visible, 0 if final else m
         return tuple(results)
 
     @staticmethod
@@ -129,13 +143,14 @@ class _Scan(torch.autograd.Function):
         n, m = ctx.n, ctx.m
         leaves, marks = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
-        wanted = list(ctx.needs_input_grad[5:])
+        wanted = list(ctx.needs_input_grad[6:])
+        given = (*grads[: ctx.visible], *(None for _ in range(ctx.unasked)))
         pulled = iter(
             torch.ops.neurodyn.scan_backward.default(
-                ctx.backend, ctx.key, *groups, grads[: ctx.visible], wanted, marks
+                ctx.backend, ctx.key, *groups, given, wanted, marks
             )
         )
-        return None, None, None, None, None, *(next(pulled) if w else None for w in wanted)
+        return *(None for _ in range(6)), *(next(pulled) if w else None for w in wanted)
 
 
 class _Once(torch.autograd.Function):
@@ -154,10 +169,16 @@ class _Once(torch.autograd.Function):
 
 
 def _differentiable_scan(
-    backend: str, key: str, inputs: Tensors, states: Tensors, parameters: Tensors, keep: bool
+    backend: str,
+    key: str,
+    inputs: Tensors,
+    states: Tensors,
+    parameters: Tensors,
+    keep: bool,
+    final: bool,
 ) -> Tensors:
-    leaves = (*inputs, *states, *parameters)
-    results = _Scan.apply(backend, key, keep, len(inputs), len(states), *leaves)  # type: ignore[no-untyped-call]
+    counts, leaves = (len(inputs), len(states)), (*inputs, *states, *parameters)
+    results = _Scan.apply(backend, key, keep, final, *counts, *leaves)  # type: ignore[no-untyped-call]
     return list(results)
 
 
@@ -170,29 +191,18 @@ torch.library.impl("neurodyn::scan", "Autograd")(_differentiable_scan)
 torch.library.impl("neurodyn::scan_backward", "Autograd")(_differentiable_backward)
 
 
-def _call(
-    backend: str,
-    key: str,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    keep: bool,
-) -> Tensors:
-    result: Tensors = torch.ops.neurodyn.scan.default(
-        backend, key, inputs, states, parameters, keep
-    )
-    return result
-
-
 def scan_op(
     backend: str,
     key: str,
     inputs: Sequence[Tensor],
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
+    final: bool,
 ) -> Tensors:
-    """Run the kernels of a plan, named by its key; differentiable once."""
+    """Outputs and, if asked for, final states of a plan, named by its key; differentiable once."""
     keep = torch.is_grad_enabled() and any(
         leaf.requires_grad for leaf in (*inputs, *states, *parameters)
     )
-    return _call(backend, key, list(inputs), list(states), list(parameters), keep)
+    groups = list(inputs), list(states), list(parameters)
+    results: Tensors = torch.ops.neurodyn.scan.default(backend, key, *groups, keep, final)
+    return results

@@ -38,9 +38,9 @@ IDENTITIES = frozenset(
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
-    r"r\d+|[aijknoqt_]|LENGTH|KEEP|DENSE|BLOCK|tl|np|real|int64|row|add|where|exact|fast|kernel|task|column|group|piece"
+    r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
     r"|begin|end|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width"
-    r"|groups|length|segments?|range|min|(out|final|grad|sum|d)(\d+|_.*)"
+    r"|groups|length|passing|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
     r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|marks|grad)"
     r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
     r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"

@@ -28,7 +28,7 @@ def gradients(neuron, x, backend):
 
 
 def test_only_the_input_is_kept():
-    neuron, x = cubic(), torch.randn(20, 8, 64, requires_grad=True)
+    neuron, x = cubic(), torch.randn(16, 8, 64, requires_grad=True)
     kept = {}
 
     def pack(tensor):
@@ -55,15 +55,38 @@ def test_gradients_are_bitwise_repeatable_whatever_the_threads():
         assert all(torch.equal(a, b) for a, b in zip(runs[0], run, strict=True))
 
 
-@pytest.mark.parametrize("steps", [4, 20])
-def test_long_time_in_segments(steps, monkeypatch):
+@pytest.mark.parametrize("segment", [1, 7, 16])
+def test_long_time_in_segments(segment, monkeypatch):
     from neurodyn.scan import cpu
 
-    neuron, x = cubic(), torch.randn(steps, 2, 100)
-    whole = gradients(neuron, x, "cpu")
-    monkeypatch.setattr(cpu, "KEPT", 3 * 200)
+    neuron, x = cubic(), torch.randn(20, 2, 100)
+    whole = gradients(neuron, x, "reference")
+    monkeypatch.setattr(cpu, "SEGMENT", segment)
     for a, b in zip(whole, gradients(neuron, x, "cpu"), strict=True):
-        assert error(a, b) < 1e-6
+        assert error(b, a) < 1e-6
+
+
+def test_large_outputs_are_written_past_the_cache(monkeypatch):
+    from neurodyn.scan import cpu
+
+    neuron, x = cubic(), torch.randn(20, 2, 800)
+    before = gradients(neuron, x, "cpu")
+    monkeypatch.setattr(cpu, "PASSING", 0)
+    for a, b in zip(before, gradients(neuron, x, "cpu"), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_final_state_is_made_for_those_who_ask():
+    neuron, x = cubic(backend="cpu"), torch.randn(5, 2, 100)
+    start = (neuron.u_0,)
+    (spikes,), nothing, _ = scan(neuron, (x,), start, final=False)
+    (same,), (final,), _ = scan(neuron, (x,), start)
+    assert nothing == ()
+    assert torch.equal(spikes, same)
+    (grad,) = torch.autograd.grad(final.sum(), neuron.c[1])
+    (_,), (final,), _ = scan(neuron, (x,), start, backend="reference")
+    (truth,) = torch.autograd.grad(final.sum(), neuron.c[1])
+    assert error(grad, truth) < 1e-6
 
 
 def test_a_changed_attribute_is_seen():
@@ -208,7 +231,7 @@ def test_the_operator_keeps_pytorch_s_contract():
 
     neuron, x = cubic(), torch.randn(5, 2, 30, requires_grad=True)
     plan, tensors = plan_of(neuron, 1, 1, torch.float32)
-    arguments = ("cpu", plan.key, [x], [neuron.u_0], tensors, True)
+    arguments = ("cpu", plan.key, [x], [neuron.u_0], tensors, True, False)
     results = torch.library.opcheck(torch.ops.neurodyn.scan.default, arguments)
     assert set(results.values()) == {"SUCCESS"}
 
