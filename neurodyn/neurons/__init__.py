@@ -2,16 +2,27 @@
 
 from neurodyn.neurons.adaptive import ALIF, AdLIF
 from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
+from neurodyn.neurons.basis import Rational, Spline, TanhNet
+from neurodyn.neurons.complementary import CLIF
+from neurodyn.neurons.exponential import EIF
+from neurodyn.neurons.gated_leak import GLIF
+from neurodyn.neurons.izhikevich import Izhikevich
 from neurodyn.neurons.layer import NeuronFactory, SpikingLayer, Stateful
-from neurodyn.neurons.lif import IF, LIF, PLIF, DecayLIF
+from neurodyn.neurons.lif import IF, KLIF, LIF, PLIF, DecayLIF
 from neurodyn.neurons.lnm import LNM
 from neurodyn.neurons.qif import QIF
-from neurodyn.neurons.reset import HardReset, NoReset, Reset, SoftReset
+from neurodyn.neurons.reset import HardReset, NoReset, Reset, SmoothReset, SoftReset
+from neurodyn.neurons.resonate import BRF
 from neurodyn.neurons.timescale import CubaLIF, MultiTimescale
 
 __all__ = [
     "ALIF",
+    "BRF",
+    "CLIF",
+    "EIF",
+    "GLIF",
     "IF",
+    "KLIF",
     "LIF",
     "LNM",
     "PLIF",
@@ -20,14 +31,19 @@ __all__ = [
     "CubaLIF",
     "DecayLIF",
     "HardReset",
+    "Izhikevich",
     "MultiTimescale",
     "Neuron",
     "NeuronFactory",
     "NoReset",
+    "Rational",
     "Reset",
+    "SmoothReset",
     "SoftReset",
     "SpikingLayer",
+    "Spline",
     "Stateful",
+    "TanhNet",
     "dynamics_parameters",
     "neurons_of",
 ]

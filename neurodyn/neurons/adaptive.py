@@ -8,6 +8,7 @@ from torch import Tensor
 
 from neurodyn.neurons.base import Features, Neuron
 from neurodyn.neurons.ranged import Range, Ranged
+from neurodyn.neurons.reset import refuse_reset
 
 
 class ALIF(Neuron):
@@ -87,9 +88,7 @@ class AdLIF(Neuron):
         learn: bool = True,
         **options: Any,
     ) -> None:
-        for name, default in (("reset", "hard"), ("detach_reset", False)):
-            if options.get(name, default) != default:
-                raise ValueError(f"{name}: AdLIF has its own reset, got {options[name]!r}")
+        refuse_reset("AdLIF", options)
         super().__init__(features, **options)
         shape = self.threshold.shape
         self.alpha = Ranged("alpha", alpha, shape, limits=(0, 1), learn=learn)

@@ -1,4 +1,4 @@
-"""Linear neurons: IF, LIF, PLIF and DecayLIF."""
+"""Linear neurons: IF, LIF, PLIF and DecayLIF; KLIF, which rectifies."""
 
 from __future__ import annotations
 
@@ -68,10 +68,14 @@ class LIF(Neuron):
         """The leak a step, `1 / tau`."""
         return self.fixed_leak
 
-    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def integrate(self, x: Tensor, u: Tensor) -> Tensor:
+        """The charged membrane."""
         if self.decay_input:
-            return self.fire(u + self.leak * (x - u))
-        return self.fire(u - self.leak * u + x)
+            return u + self.leak * (x - u)
+        return u - self.leak * u + x
+
+    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return self.fire(self.integrate(x, u))
 
     def variance(self, *, with_reset: bool = False) -> Tensor:
         if with_reset:
@@ -111,8 +115,6 @@ class DecayLIF(LIF):
         learn: train `alpha`.
     """
 
-    operations = (2, 1)
-
     def __init__(
         self,
         features: Features = None,
@@ -129,3 +131,31 @@ class DecayLIF(LIF):
     @property
     def leak(self) -> Tensor:
         return 1 - self.alpha.now
+
+
+class KLIF(LIF):
+    """LIF with a learned gain and a rectifier before the spike (Jiang & Zhang, arXiv:2302.09238):
+
+        h[t] = max(0, k (u[t-1] + (x[t] - u[t-1]) / tau))
+
+    Args:
+        features, tau, **options: as for `LIF`.
+        k: where the gain starts; learned.
+        decay_input: True, as in the paper.
+    """
+
+    def __init__(
+        self,
+        features: Features = None,
+        *,
+        k: float = 1.0,
+        decay_input: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(features, decay_input=decay_input, **options)
+        self.k = self.parameter(k)
+
+    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return self.fire(torch.relu(self.k * self.integrate(x, u)))
+
+    variance = Neuron.variance

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
-from neurodyn.neurons.base import Features, Neuron
+from neurodyn.neurons.base import Features
+from neurodyn.neurons.basis import LearnedMembrane, horner
 from neurodyn.neurons.window import polynomial_variance
 
 QIF_START = (0.0, -0.125, 0.25)
 """`(dt/tau) c` of the QIF with a = .25, u1 = 0, u2 = .5."""
 
 
-class LNM(Neuron):
+class LNM(LearnedMembrane):
     """Learnable neuron model (Jahns, Moreno & Kinsy, arXiv:2510.07341):
 
         v    = clip(u[t-1])
@@ -49,8 +49,6 @@ class LNM(Neuron):
         *,
         degree: int = 3,
         form: Literal["euler", "absorbed"] = "euler",
-        clip: Literal["hard", "smooth", "none"] = "hard",
-        clip_range: float = 2.0,
         tau: float = 2.0,
         start: str | Sequence[float] = "lif",
         learn: bool = True,
@@ -61,16 +59,11 @@ class LNM(Neuron):
             raise ValueError(f"degree: expected at least 1, got {degree}")
         if form not in ("euler", "absorbed"):
             raise unknown("form", form, ("euler", "absorbed"))
-        if clip not in ("hard", "smooth", "none"):
-            raise unknown("clip", clip, ("hard", "smooth", "none"))
-        if clip_range <= 0:
-            raise ValueError(f"clip_range: expected a positive potential, got {clip_range}")
         if tau <= 0:
             raise ValueError(f"tau: expected a positive number of timesteps, got {tau}")
-        self.degree, self.form, self.clip = degree, form, clip
-        self.clip_range = float(clip_range)
+        self.degree, self.form = degree, form
         self.rate = self.parameter(1 / tau, learn=False)
-        if clip != "smooth":
+        if self.clip != "smooth":
             self.operations = (degree, degree)  # type: ignore[misc]
         self.c = nn.ParameterList(self.parameter(value) for value in self._start(start, 1 / tau))
         self.c.requires_grad_(learn)
@@ -94,20 +87,13 @@ class LNM(Neuron):
             return [value / rate for value in change]
         return [value + (k == 1) for k, value in enumerate(change)]
 
-    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        v = self.clipped(u)
-        f = self.c[self.degree]
-        for k in reversed(range(self.degree)):
-            f = f * v + self.c[k]
-        return self.fire(f + x if self.form == "absorbed" else u + self.rate * f + x)
+    def change(self, v: Tensor) -> Tensor:
+        return self.rate * horner(self.c, v)
 
-    def clipped(self, u: Tensor) -> Tensor:
-        """The polynomial's argument."""
-        if self.clip == "hard":
-            return u.clamp(-self.clip_range, self.clip_range)
-        if self.clip == "smooth":
-            return self.clip_range * torch.tanh(u / self.clip_range)
-        return u
+    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        if self.form == "absorbed":
+            return self.fire(horner(self.c, self.clipped(u)) + x)
+        return super().step(x, u)
 
     def map_coefficients(self) -> list[Tensor]:
         """`d0..dd` of the map `u -> d0 + d1 u + ... + dd u^d` of a step without input or clip."""
@@ -127,4 +113,4 @@ class LNM(Neuron):
         return self.threshold**2 + polynomial_variance(self.map_coefficients(), self.threshold)
 
     def extra_repr(self) -> str:
-        return f"degree={self.degree}, form={self.form}, clip={self.clip}, {super().extra_repr()}"
+        return f"degree={self.degree}, form={self.form}, {super().extra_repr()}"

@@ -1,4 +1,4 @@
-"""Parameters that are kept within a range."""
+"""Parameters within bounds: clamped to a range, or shares between 0 and 1."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Ranged(nn.Module):
             one in the middle. A number is where all start, bounded by `limits` alone.
         limits: values that make sense.
         shape: the neuron's granularity.
+        keep: False draws from the range, and bounds by `limits` alone.
         learn: train it.
     """
 
@@ -31,6 +32,7 @@ class Ranged(nn.Module):
         shape: torch.Size,
         *,
         limits: tuple[float, float] = (-math.inf, math.inf),
+        keep: bool = True,
         learn: bool = True,
     ) -> None:
         super().__init__()
@@ -41,7 +43,7 @@ class Ranged(nn.Module):
                 f"{name}: expected a number or (low, high) from {limits[0]:g} to {limits[1]:g}, "
                 f"got {value}"
             )
-        self.low, self.high = limits if fixed else (float(low), float(high))
+        self.low, self.high = (low, high) if keep and not fixed else limits
         where = torch.rand(shape) if shape else torch.tensor(0.5)
         start = low + (high - low) * where
         self.raw: Tensor = nn.Parameter(start) if learn else nn.Buffer(start)
@@ -53,3 +55,24 @@ class Ranged(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.low:g} to {self.high:g}"
+
+
+class Share(nn.Module):
+    """A neuron's parameter in (0, 1), learned as its logit: `.now`.
+
+    Args:
+        name, shape, learn: as for `Ranged`.
+        value: where it starts.
+    """
+
+    def __init__(self, name: str, value: float, shape: torch.Size, *, learn: bool = True) -> None:
+        super().__init__()
+        if not 0 < value < 1:
+            raise ValueError(f"{name}: expected a share between 0 and 1, got {value}")
+        start = torch.full(shape, math.log(value / (1 - value)))
+        self.raw: Tensor = nn.Parameter(start) if learn else nn.Buffer(start)
+
+    @property
+    def now(self) -> Tensor:
+        """The share."""
+        return torch.sigmoid(self.raw)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
+from neurodyn.neurons.ranged import Range, Ranged
 
 
 class Reset(nn.Module):
@@ -53,6 +56,22 @@ class SoftReset(Reset):
         return h - threshold * s
 
 
+class SmoothReset(Reset):
+    """`u = h - s (mix h + (1 - mix) threshold)`: between soft (`mix = 0`) and hard (1), learned.
+
+    Args:
+        mix: where it starts, in [0, 1], or the range that it is kept in.
+    """
+
+    def __init__(self, mix: Range = 0.5, *, learn: bool = True, detach: bool = False) -> None:
+        super().__init__(detach=detach)
+        self.mix = Ranged("mix", mix, torch.Size(), limits=(0, 1), learn=learn)
+
+    def apply_reset(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
+        mix = self.mix.now.to(h.dtype)
+        return h - s * (mix * h + (1 - mix) * threshold)
+
+
 class NoReset(Reset):
     """`u = h`: the spike leaves the membrane alone."""
 
@@ -60,7 +79,12 @@ class NoReset(Reset):
         return h
 
 
-RESETS: dict[str, type[Reset]] = {"hard": HardReset, "soft": SoftReset, "none": NoReset}
+RESETS: dict[str, type[Reset]] = {
+    "hard": HardReset,
+    "soft": SoftReset,
+    "smooth": SmoothReset,
+    "none": NoReset,
+}
 
 
 def make_reset(reset: str | Reset, detach: bool) -> Reset:
@@ -72,3 +96,10 @@ def make_reset(reset: str | Reset, detach: bool) -> Reset:
     if reset not in RESETS:
         raise unknown("reset", reset, RESETS)
     return RESETS[reset](detach=detach)
+
+
+def refuse_reset(name: str, options: dict[str, Any]) -> None:
+    """The options of a neuron whose equation has its own reset may not ask for another."""
+    for option, default in (("reset", "hard"), ("detach_reset", False)):
+        if options.get(option, default) != default:
+            raise ValueError(f"{option}: {name} has its own reset, got {options[option]!r}")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, HardReset
+from neurodyn.neurons import EIF, IF, KLIF, LIF, LNM, PLIF, QIF, HardReset, SmoothReset
 
 
 def run_by_hand(charge, x, threshold=1.0, reset="hard"):
@@ -25,6 +25,11 @@ CASES = [
     (LIF(tau=4.0), lambda u, x: u * 0.75 + x),
     (LIF(tau=4.0, decay_input=True), lambda u, x: u + (x - u) / 4),
     (PLIF(tau=3.0), lambda u, x: u - u / 3 + x),
+    (KLIF(tau=3.0, k=1.4), lambda u, x: max(0.0, 1.4 * (u + (x - u) / 3))),
+    (
+        EIF(tau=3.0, delta=0.3, onset=0.5),
+        lambda u, x: u + (0.3 * math.exp((u - 0.5) / 0.3) - u) / 3 + x,
+    ),
     (QIF(a=0.3, u1=0.1, u2=0.6), lambda u, x: u + 0.3 * (u - 0.1) * (u - 0.6) + x),
     (QIF(lower=-0.5), lambda u, x: u + 0.25 * max(u, -0.5) * (max(u, -0.5) - 0.5) + x),
     (
@@ -49,6 +54,7 @@ def cubic(v):
 @pytest.mark.parametrize(("neuron", "charge"), CASES)
 def test_equation(neuron, charge):
     x = 0.5 + torch.randn(40, 1, dtype=torch.float64)
+    neuron.backend = "reference"  # kernels are compared with it in tests/scan
     seen = neuron.double().record(x)
     spikes, membrane = run_by_hand(charge, x[:, 0].tolist())
     assert 0 < sum(spikes) < 40
@@ -66,6 +72,31 @@ def test_reset(reset):
     assert 0 < sum(spikes) < 30
     assert seen["spikes"][:, 0].tolist() == spikes
     torch.testing.assert_close(seen["u"][:, 0], torch.tensor(membrane, dtype=torch.float64))
+
+
+def test_smooth_reset_mixes_hard_and_soft():
+    x = torch.tensor([[1.5], [0.0]])
+    neuron = LIF(reset=SmoothReset(0.25, detach=True), backend="reference")
+    seen = neuron.record(x)
+    after = 0.75 * (1.5 - 1)
+    assert seen["u"][:, 0].tolist() == pytest.approx([after, after / 2])
+    seen["u"].sum().backward()
+    # du/dmix = threshold - h = -.5, seen in both steps
+    assert neuron.reset.mix.raw.grad.item() == pytest.approx(-0.75)
+    for mix, name in ((0.0, "soft"), (1.0, "hard")):
+        mixed, pure = (LIF(reset=r, backend="reference") for r in (SmoothReset(mix), name))
+        torch.testing.assert_close(mixed.record(x)["u"], pure.record(x)["u"])
+    with pytest.raises(ValueError, match="mix: expected"):
+        SmoothReset(1.5)
+
+
+def test_eif_runs_away_above_its_critical_potential_alone():
+    neuron = EIF(reset="none", backend="reference")
+    quiet = torch.zeros(60, 1)
+    below = neuron(quiet, (torch.tensor([0.85]),), return_state=True)[1][0].item()
+    above = neuron(quiet, (torch.tensor([0.95]),), return_state=True)[1][0].item()
+    assert below < 0.1
+    assert 1 < above < 1e3, "bounded beyond the threshold"
 
 
 def test_learned_reset_value():
@@ -156,6 +187,7 @@ def test_learned_threshold_and_initial_state():
         (lambda: LNM(degree=1, start="qif"), "'qif' needs degree >= 2"),
         (lambda: LNM(clip_range=0), "clip_range: expected a positive"),
         (lambda: LNM(tau=0), "tau: expected a positive"),
+        (lambda: EIF(delta=0.0), "delta: expected a positive potential, got 0.0"),
         (lambda: LIF(tau=0.5), "tau: expected at least one timestep"),
         (lambda: PLIF(tau=1.0), "tau: a learned time constant has to start above 1"),
         (lambda: LIF(reset="softly"), "Did you mean 'soft'"),

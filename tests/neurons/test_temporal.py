@@ -5,7 +5,20 @@ import math
 import pytest
 import torch
 
-from neurodyn.neurons import ALIF, LIF, AdLIF, CubaLIF, DecayLIF, MultiTimescale, SoftReset
+from neurodyn.neurons import (
+    ALIF,
+    BRF,
+    CLIF,
+    GLIF,
+    LIF,
+    AdLIF,
+    CubaLIF,
+    DecayLIF,
+    HardReset,
+    Izhikevich,
+    MultiTimescale,
+    SoftReset,
+)
 from neurodyn.surrogate import Triangle
 
 
@@ -15,6 +28,7 @@ def inputs(T=60):
 
 def check(neuron, x, states, step):
     """Compare each state over time with a step of plain floats `(x, *states) -> (s, *states)`."""
+    neuron.backend = "reference"  # kernels are compared with it in tests/scan
     seen = neuron.double().record(x)
     history = []
     for now in x[:, 0].tolist():
@@ -54,8 +68,10 @@ def test_decay_lif_resets_a_step_later():
         s = float(u >= 1.5)
         spikes.append(s)
     assert 1 < sum(spikes) < len(spikes) - 1
-    assert DecayLIF(alpha=0.7, threshold=1.5).double()(x)[:, 0].tolist() == spikes
-    adaptive = AdLIF(alpha=0.7, a=0.0, b=0.0, threshold=1.5).double()
+    assert (
+        DecayLIF(alpha=0.7, threshold=1.5, backend="reference").double()(x)[:, 0].tolist() == spikes
+    )
+    adaptive = AdLIF(alpha=0.7, a=0.0, b=0.0, threshold=1.5, backend="reference").double()
     assert adaptive(x)[:, 0].tolist() == spikes
 
 
@@ -71,6 +87,107 @@ def test_ranges_are_drawn_from_and_kept():
         assert ranged.now.unique().tolist() == pytest.approx([low, high])
     assert DecayLIF().alpha.now.item() == pytest.approx(0.66), "the middle, where there is one"
     assert AdLIF(b=5.0).b.now.item() == 5
+
+
+def test_clif():
+    def sigmoid(z):
+        return 1 / (1 + math.exp(-z))
+
+    def step(x, u, m):
+        h = u - u / 3 + x
+        s = float(h >= 1.2)
+        m = m * sigmoid(h / 3) + s
+        return s, h - s * (1.2 + sigmoid(m)), m
+
+    check(CLIF(tau=3.0, threshold=1.2), 2 * inputs(), [0.0, 0.0], step)
+    with pytest.raises(ValueError, match="reset: CLIF subtracts"):
+        CLIF(reset="hard")
+
+
+def test_glif():
+    def step(x, u, s):
+        u = (
+            (1 - 0.3 * (1 - 0.8)) * (1 - 0.6 * s) * u
+            - (1 - 0.3) * 0.05
+            + (1 - 0.2 * (1 - 0.7)) * x
+            - (1 - 0.6) * 0.9 * s
+        )
+        return float(u >= 1.1), u, float(u >= 1.1)
+
+    gates = {"alpha": 0.3, "beta": 0.2, "gamma": 0.6}
+    parts = {"decay": 0.8, "leak": 0.05, "conduct": 0.7, "drop": 0.9}
+    check(GLIF(threshold=1.1, **gates, **parts), inputs(), [0.0, 0.0], step)
+    assert GLIF(threshold=0.8).drop.item() == pytest.approx(0.8)
+    with pytest.raises(ValueError, match="reset: GLIF has its own reset"):
+        GLIF(reset="soft")
+    with pytest.raises(ValueError, match="gamma: expected a share between 0 and 1, got 1"):
+        GLIF(gamma=1)
+
+
+def test_izhikevich():
+    def step(x, u, w):
+        h = u + 0.3 * (u - 0.1) * (u - 0.7) - w + x
+        s = float(h >= 1)
+        return s, h * (1 - s) + 0.05 * s, w + 0.1 * (0.4 * (u - 0.1) - w) + 0.2 * s
+
+    parabola = {"gain": 0.3, "rest": 0.1, "critical": 0.7}
+    neuron = Izhikevich(**parabola, a=0.1, b=0.4, d=0.2, reset=HardReset(0.05))
+    check(neuron, inputs(), [0.0, 0.0], step)
+
+
+def test_izhikevichs_regular_spiking_neuron():
+    """The equations as the paper prints them, in mV and ms, at 10 pA."""
+    v, u, spikes = -70.0, -14.0, []
+    for _ in range(500):
+        v, u = v + 0.04 * v * v + 5 * v + 140 - u + 10, u + 0.02 * (0.2 * v - u)
+        spikes.append(float(v >= 30))
+        if v >= 30:
+            v, u = -65.0, u + 8
+    neuron = Izhikevich(gain=4.0, critical=0.15, reset=HardReset(0.05), backend="reference")
+    ours = neuron.double()(torch.full((500, 1), 0.1, dtype=torch.float64))
+    assert sum(spikes) > 5
+    assert ours[:, 0].tolist() == spikes
+
+
+def test_brf():
+    dt, omega, offset, gamma = 0.05, 8.0, 1.5, 0.8
+
+    def step(x, u, v, q):
+        b = (math.sqrt(1 - (dt * omega) ** 2) - 1) / dt - offset - q
+        u, v = u + dt * (b * u - omega * v + x), v + dt * (omega * u + b * v)
+        s = float(u >= 1 + q)
+        return s, u, v, gamma * q + s
+
+    neuron = BRF(omega=omega, offset=offset, dt=dt, gamma=gamma, scale_input=True)
+    check(neuron, 20 * inputs(), [0.0, 0.0, 0.0], step)
+
+
+def test_brf_resonates():
+    """Undamped it oscillates for ever; damped it answers its own frequency most."""
+    free = BRF(omega=10.0, offset=0.0, threshold=1e6, backend="reference").double()
+    pulse = torch.zeros(2000, 1, dtype=torch.float64)
+    pulse[0] = 1.0
+    seen = free.record(pulse)
+    energy = seen["u"] ** 2 + seen["v"] ** 2
+    torch.testing.assert_close(energy[1:], energy[:-1])
+
+    t = 0.01 * torch.arange(2000)
+    damped = BRF(omega=10.0, offset=1.0, threshold=1e6, backend="reference")
+    answers = []
+    for omega in (5.0, 10.0, 20.0):
+        swing = torch.sin(omega * t).unsqueeze(1)
+        answers.append(damped.record(swing)["u"].std())
+    assert answers[1] > 2 * max(answers[0], answers[2])
+
+
+def test_brf_starts_in_its_ranges_and_may_leave_them():
+    neuron = BRF(500, per="neuron")
+    omega = neuron.omega.now.detach()
+    assert 5 <= omega.min() < 5.2
+    assert 9.8 < omega.max() <= 10
+    with torch.no_grad():
+        neuron.omega.raw[:2] = torch.tensor([40.0, 1e3])
+    assert neuron.omega.now[:2].tolist() == pytest.approx([40, 99])
 
 
 def test_cuba_lif():
@@ -100,7 +217,8 @@ def test_multi_timescale(rest):
 
 
 def test_every_parameter_learns():
-    for neuron in (ALIF(), AdLIF(), CubaLIF(), DecayLIF(), MultiTimescale()):
+    for cls in (ALIF, AdLIF, BRF, CubaLIF, DecayLIF, GLIF, Izhikevich, MultiTimescale):
+        neuron = cls(backend="reference")
         neuron(torch.randn(30, 64)).sum().backward()
         for name, parameter in neuron.named_parameters():
             assert parameter.grad is not None, name
@@ -141,6 +259,10 @@ def test_time_constants_never_fall_below_a_step():
         (lambda: CubaLIF(tau_syn=(5.0, 2.0)), "tau_syn: expected"),
         (lambda: CubaLIF(tau_mem=(2.0, 9.0)), r"tau_mem: a spread \(2.0, 9.0\) needs per="),
         (lambda: MultiTimescale(decay=1.0), "decay: expected a share between 0 and 1"),
+        (lambda: BRF(dt=0.0), "dt: expected a positive time"),
+        (lambda: BRF(gamma=2.0), "gamma: expected a share"),
+        (lambda: BRF(omega=200.0), "omega: expected a number or .* from 0 to 99, got 200"),
+        (lambda: Izhikevich(a=-1.0), "a: expected a share"),
         (lambda: ALIF(rho=1.5), "rho: expected a share"),
         (lambda: ALIF(tau=0.1), "tau: expected at least one timestep"),
         (lambda: AdLIF(beta=-1), "beta: expected a number or .* from 0 to 1, got -1"),
