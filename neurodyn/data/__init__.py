@@ -43,11 +43,15 @@ HOMES = {
 
 __all__ = [
     "CIFAR10",
+    "CIFAR10DVS",
     "CIFAR100",
     "MNIST",
+    "NMNIST",
     "SHD",
     "SSC",
+    "DVSGesture",
     "Digits",
+    "EventData",
     "FashionMNIST",
     "ImageData",
     "LagTask",

@@ -234,3 +234,25 @@ SPOKEN_DIGIT_SPIKES = Source(
     advice="These are the Free Spoken Digit Dataset's recordings turned to spikes by the cochlea "
     "model that made SHD (lauscher), in SHD's layout; SpokenDigits makes spikes of the recordings.",
 )
+
+NMNIST = Source(
+    title="N-MNIST",
+    folder="NMNIST",
+    advice="Get Train.zip and Test.zip from https://www.garrickorchard.com/datasets/n-mnist and "
+    "unpack them there.",
+)
+
+CIFAR10DVS = Source(
+    title="CIFAR10-DVS",
+    folder="CIFAR10DVS",
+    advice="Get https://figshare.com/ndownloader/files/38023437 (AEDAT 4, Tonic's) and unpack it "
+    "and the archives in it there.",
+)
+
+DVS_GESTURE = Source(
+    title="DVS128 Gesture",
+    folder="DVSGesture",
+    advice="Get https://figshare.com/ndownloader/files/38022171 (ibmGestureTrain.tar.gz) and "
+    "https://figshare.com/ndownloader/files/38020584 (ibmGestureTest.tar.gz) and unpack them "
+    "there.",
+)

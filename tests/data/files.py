@@ -92,3 +92,15 @@ def write_wav(path: Path, seconds: float = 0.3, rate: int = 8000, frequency: flo
         file.setframerate(rate)
         file.writeframes((3000 * tone).astype("<i2").tobytes())
     return path
+
+
+def write_nmnist(path: Path, events: np.ndarray) -> Path:
+    """Events as N-MNIST has them: x, y, and a bit of polarity above 23 of time, 8 + 8 + 24 bits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    word = events["p"].astype(np.uint32) << 23 | np.minimum(events["t"], 2**23 - 1).astype("u4")
+    content = np.empty((len(events), 5), np.uint8)
+    content[:, 0], content[:, 1] = events["x"], events["y"]
+    for byte in range(3):
+        content[:, 2 + byte] = word >> (16 - 8 * byte) & 255
+    path.write_bytes(content.tobytes())
+    return path
