@@ -63,6 +63,19 @@ def test_every_layer_learns(make):
     assert not still
 
 
+@pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)
+def test_a_step_in_bfloat16_and_channels_last(make):
+    """As the recipes for a GPU train."""
+    net = make(LNM, classes=7).to(memory_format=torch.channels_last)
+    images = torch.randn(3, *net.shape).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = net(repeat(images, 2))
+        loss = nn.functional.cross_entropy(out.float().mean(0), torch.tensor([0, 3, 6]))
+    loss.backward()
+    assert out.dtype == torch.bfloat16
+    assert all(p.grad.isfinite().all() for p in net.parameters() if p.requires_grad)
+
+
 def test_a_neuron_of_the_users_own():
     class Mine(Neuron):
         def step(self, x, u):
