@@ -44,11 +44,9 @@ class SpikingConv(nn.Sequential):
         self.shape = out
 
 
-def linear_norm(
-    inputs: int, outputs: int, neuron: SpikingLayer, *, momentum: float = 0.1
-) -> TimeDistributed:
+def linear_norm(inputs: int, outputs: int, neuron: SpikingLayer) -> TimeDistributed:
     """Linear layer without bias and tdBN, at every timestep, in front of a neuron."""
-    norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron), momentum=momentum)
+    norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron))
     return TimeDistributed(nn.Linear(inputs, outputs, bias=False), norm)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from neurodyn.layers import TimeDistributed
-from neurodyn.models.blocks import NeuronFactory, SpikingNetwork, linear_norm
+from neurodyn.layers import TDBatchNorm1d, TimeDistributed
+from neurodyn.models.blocks import NeuronFactory, SpikingNetwork, starting_threshold
 from neurodyn.neurons import LIF
+
+SynapseFactory = Callable[[int, int], nn.Module]
+"""Makes the synapses of a layer, `(T, B, inputs) -> (T, B, outputs)`, from their numbers."""
 
 
 class SequenceNet(SpikingNetwork):
@@ -26,6 +29,8 @@ class SequenceNet(SpikingNetwork):
         widths: neurons of each layer.
         dropout: share of each layer's spikes that is dropped in training.
         momentum: of the normalisations' running statistics; the paper's.
+        synapses: makes what stands in front of each norm, such as `LearnedDelays`; linear layers
+            without bias unless given. The head's are linear.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class SequenceNet(SpikingNetwork):
         widths: Sequence[int] = (128, 128),
         dropout: float = 0.0,
         momentum: float = 0.05,
+        synapses: SynapseFactory | None = None,
     ) -> None:
         super().__init__(shape)
         if not widths:
@@ -44,8 +50,12 @@ class SequenceNet(SpikingNetwork):
         inputs = math.prod(shape)
         for width in widths:
             cells = neuron((width,))
-            synapses = linear_norm(inputs, width, cells, momentum=momentum)
-            body.extend([synapses, cells, nn.Dropout(dropout)])
+            norm = TDBatchNorm1d(width, threshold=starting_threshold(cells), momentum=momentum)
+            if synapses is None:
+                body.append(TimeDistributed(nn.Linear(inputs, width, bias=False), norm))
+            else:
+                body.extend([synapses(inputs, width), TimeDistributed(norm)])
+            body.extend([cells, nn.Dropout(dropout)])
             inputs = width
         self.body = body
         self.head = TimeDistributed(

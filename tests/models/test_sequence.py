@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.layers import Delayed, SoftmaxSum
+from neurodyn.layers import Delayed, LearnedDelays, SoftmaxSum
 from neurodyn.models import SequenceNet
 from neurodyn.neurons import IF, LIF, LNM, AdLIF, DecayLIF, MultiTimescale, neurons_of
 
@@ -34,6 +34,20 @@ def test_an_input_of_more_dimensions_is_flattened():
     x = torch.randn(6, 2, 2, 3, 4)
     flat = nn.Sequential(*net.body[1:], net.head)(x.reshape(6, 2, 24))
     assert torch.equal(net(x), flat)
+
+
+def test_other_synapses():
+    net = SequenceNet(
+        shape=(6,), classes=3, widths=(5, 4), synapses=partial(LearnedDelays, order=4)
+    )
+    assert [tuple(m.weight.shape) for m in net.body if isinstance(m, LearnedDelays)] == [
+        (5, 6),
+        (4, 5),
+    ]
+    out = net(torch.randn(7, 2, 6))
+    assert out.shape == (7, 2, 3)
+    out.square().sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
 
 
 def test_bad_shapes():
