@@ -23,6 +23,7 @@ from neurodyn.layers.readout import (
     make_readout,
 )
 from neurodyn.layers.recurrent import Recurrent
+from neurodyn.layers.regularise import Bounds, FiringRate, Regulariser
 from neurodyn.layers.stream import Stream
 from neurodyn.layers.time import TimeDistributed, repeat
 
@@ -30,9 +31,11 @@ __all__ = [
     "CSGRU",
     "READOUTS",
     "RESIDUAL",
+    "Bounds",
     "CellFactory",
     "DelayLine",
     "Delayed",
+    "FiringRate",
     "GatedCell",
     "Last",
     "Leaky",
@@ -44,6 +47,7 @@ __all__ = [
     "ReadoutLoss",
     "Recurrent",
     "RecurrentCubaLIF",
+    "Regulariser",
     "SoftmaxSum",
     "SpikGRU",
     "SpikGRU2",
