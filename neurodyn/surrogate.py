@@ -25,6 +25,8 @@ Width = float | Tensor | Literal["derived", "derived-reset"]
 
 
 class _Spike(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(
         v: Tensor, width: Tensor, scale: float, density: Callable[[Tensor], Tensor]

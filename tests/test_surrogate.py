@@ -92,3 +92,13 @@ def test_double_backward():
     (grad,) = torch.autograd.grad(Triangle()(v).sum(), v, create_graph=True)
     (second,) = torch.autograd.grad(grad.sum(), v)
     assert second.item() == pytest.approx(-1)
+
+
+def test_vmap():
+    spike, v = Triangle(0.7, learn=True), torch.randn(4, 3)
+    assert torch.equal(torch.vmap(spike)(v), spike(v))
+
+    def slope(v):
+        return torch.func.grad(lambda v: spike(v).sum())(v)
+
+    torch.testing.assert_close(torch.vmap(slope)(v), spike.window(v).detach())

@@ -13,7 +13,7 @@ from neurodyn.neurons.lnm import LNM
 from neurodyn.neurons.qif import QIF
 from neurodyn.neurons.reset import HardReset, NoReset, Reset, SmoothReset, SoftReset
 from neurodyn.neurons.resonate import BRF
-from neurodyn.neurons.timescale import CubaLIF, MultiTimescale
+from neurodyn.neurons.timescale import CubaLIF, MultiTimescale, grade_timescales
 
 __all__ = [
     "ALIF",
@@ -45,5 +45,6 @@ __all__ = [
     "Stateful",
     "TanhNet",
     "dynamics_parameters",
+    "grade_timescales",
     "neurons_of",
 ]

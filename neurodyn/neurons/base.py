@@ -45,7 +45,8 @@ class Neuron(SpikingLayer):
         threshold: firing threshold `V_th`; a neuron fires where `h >= V_th`.
         learn_threshold: train it.
         surrogate: the spike function, copied; a `Triangle` of width 1 unless the neuron says other.
-        reset: `"hard"` (to zero), `"soft"` (subtract the threshold), `"none"`, or a `Reset`.
+        reset: `"hard"` (to zero), `"soft"` (subtract the threshold), `"smooth"` (a learned mix of
+            the two), `"none"`, or a `Reset`.
         detach_reset: cut the gradient through the reset.
         learn_initial: train the states that a sequence starts from.
         backend: how `scan` runs it.

@@ -1,8 +1,9 @@
-"""Learned time constants: CubaLIF, and MultiTimescale on top of it."""
+"""Learned time constants: CubaLIF, MultiTimescale on top of it, and their order in a network."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, ClassVar, cast
 
 import torch
@@ -77,6 +78,11 @@ class CubaLIF(Neuron):
         """Synaptic time constant now, in timesteps."""
         return 1 + F.softplus(self.raw_syn)
 
+    def set_tau_mem(self, tau: Tau) -> None:
+        """Start the membrane's time constants anew, as the option of that name does."""
+        with torch.no_grad():
+            self.raw_mem.copy_(self._raw("tau_mem", tau))
+
     def integrate(self, x: Tensor, u: Tensor, i: Tensor) -> tuple[Tensor, Tensor]:
         """The charged membrane and the current."""
         i = i - i / self.tau_syn + x
@@ -106,7 +112,9 @@ class MultiTimescale(CubaLIF):
         decay: `d`, the share of the threshold's excess that is gone after a step, in (0, 1);
             learned as its logit.
         threshold_rest: where the threshold returns to; `threshold` unless given.
-        surrogate: `exp(-v^2 / (2 sigma^2))` with sigma = .5 unless given.
+        surrogate: `exp(-v^2 / (2 sigma^2))` with sigma = .5 unless given. A width that follows the
+            timescale is `Gaussian("derived")`, two standard deviations of the charged membrane,
+            which grow with `tau_mem` (our reading; see `neurodyn.neurons.window`).
         reset: to a learned value `r` that starts at 0, unless given.
     """
 
@@ -151,3 +159,20 @@ class MultiTimescale(CubaLIF):
         s, u = self.fire(h, th)
         excess = (th - self.threshold_rest) * (1 - torch.sigmoid(self.decay_logit))
         return s, u, i, self.threshold_rest + excess + self.jump * s
+
+
+def grade_timescales(network: nn.Module, low: float, high: float) -> None:
+    """Early layers faster, later ones slower: sets the membranes' time constants in a network.
+
+    The range from `low` to `high` timesteps is cut, evenly in the logarithm, into as many bands as
+    there are layers of `CubaLIF` or `MultiTimescale`. The k-th of them gets the k-th band: drawn
+    log-uniformly for each channel or neuron, its geometric middle for a whole layer.
+    """
+    layers = [part for part in network.modules() if isinstance(part, CubaLIF)]
+    if not layers:
+        raise ValueError("network: expected layers of CubaLIF or MultiTimescale, got none")
+    if not 1 < low <= high:
+        raise ValueError(f"low, high: expected 1 < low <= high, got {low} and {high}")
+    edges = [low * (high / low) ** (k / len(layers)) for k in range(len(layers) + 1)]
+    for layer, band in zip(layers, pairwise(edges), strict=True):
+        layer.set_tau_mem(math.sqrt(band[0] * band[1]) if layer.per == "layer" else band)

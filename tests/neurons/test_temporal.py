@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from neurodyn.neurons import (
     ALIF,
@@ -18,8 +19,9 @@ from neurodyn.neurons import (
     Izhikevich,
     MultiTimescale,
     SoftReset,
+    grade_timescales,
 )
-from neurodyn.surrogate import Triangle
+from neurodyn.surrogate import Gaussian, Triangle
 
 
 def inputs(T=60):
@@ -243,6 +245,33 @@ def test_a_layer_mixes_timescales():
     assert logs.max() < math.log(200) + 1e-4
     middle = math.log(2 * 200) / 2
     assert logs.mean().item() == pytest.approx(middle, abs=0.1), "uniform in the logarithm"
+
+
+def test_later_layers_are_slower():
+    layers = [MultiTimescale(50, per="neuron"), LIF(), CubaLIF(50, per="neuron"), CubaLIF()]
+    grade_timescales(nn.Sequential(*layers), 2.0, 128.0)
+    edges = [2, 8, 32, 128]
+    for layer, low, high in zip((layers[0], layers[2]), edges, edges[1:], strict=False):
+        assert low - 1e-3 < layer.tau_mem.min() < layer.tau_mem.max() < high + 1e-3
+    assert layers[3].tau_mem.item() == pytest.approx(64)
+    with pytest.raises(ValueError, match="network: expected layers of CubaLIF"):
+        grade_timescales(LIF(), 2.0, 10.0)
+    with pytest.raises(ValueError, match="low, high: expected 1 < low"):
+        grade_timescales(CubaLIF(), 1.0, 10.0)
+
+
+def test_a_window_that_follows_the_timescale():
+    taus = torch.tensor([2.0, 10.0, 50.0])
+    neuron = MultiTimescale(
+        3, per="neuron", backend="reference", surrogate=Gaussian("derived"), threshold=0.8
+    )
+    with torch.no_grad():
+        neuron.raw_mem.copy_(torch.log(torch.expm1(taus - 1)))
+    neuron(torch.zeros(2, 1, 3))
+    # Both the membrane and the input have the variance V_th^2.
+    torch.testing.assert_close(
+        neuron.spike.width, 2 * 0.8 * torch.sqrt(1 + (1 - 1 / taus) ** 2), rtol=1e-4, atol=0
+    )
 
 
 def test_time_constants_never_fall_below_a_step():
