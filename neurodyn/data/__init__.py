@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neurodyn.data.base import SampleData
     from neurodyn.data.datasets import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
     from neurodyn.data.event_sets import CIFAR10DVS, NMNIST, DVSGesture, EventData
+    from neurodyn.data.imagenet import ImageNet
     from neurodyn.data.images import ImageData
     from neurodyn.data.lag import LagTask
     from neurodyn.data.rate import RateDigits, RateMNIST
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 HOMES = {
     "base": ("SampleData",),
     "event_sets": ("CIFAR10DVS", "NMNIST", "DVSGesture", "EventData"),
+    "imagenet": ("ImageNet",),
     "images": ("ImageData",),
     "rate": ("RateDigits", "RateMNIST"),
     "sequences": ("SequenceData",),
@@ -54,6 +56,7 @@ __all__ = [
     "EventData",
     "FashionMNIST",
     "ImageData",
+    "ImageNet",
     "LagTask",
     "RateDigits",
     "RateMNIST",

@@ -49,6 +49,9 @@ class SampleData(lightning.LightningDataModule):
     dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8,)
     """In what the samples may be kept."""
 
+    workers: int = 0
+    """Processes that make batches; samples in memory need none."""
+
     source: ClassVar[Source | None] = None
     """Where the files come from; None if there are none."""
 
@@ -93,6 +96,10 @@ class SampleData(lightning.LightningDataModule):
         """All samples `(N, *sample_shape)` and labels `(N,)`, int64, of the published split."""
         raise NotImplementedError(f"{type(self).__name__} does not define its read")
 
+    def open(self, train: bool) -> Samples:
+        """The published training or test set, checked."""
+        return self.checked(*self.read(train), part="training" if train else "test")
+
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         """A batch on its device as the network gets it.
 
@@ -122,10 +129,10 @@ class SampleData(lightning.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         if stage in (None, "fit", "validate") and self._training is None:
-            training, self._validation = self.split(self._read(train=True))
+            training, self._validation = self.split(self.open(train=True))
             self._training = self._limited(training)
         if stage in (None, "test") and self._test is None:
-            self._test = self._read(train=False)
+            self._test = self.open(train=False)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         samples = _ready(self._training)
@@ -170,9 +177,6 @@ class SampleData(lightning.LightningDataModule):
             samples = samples.to(self.trainer.strategy.root_device)
         return Samples(samples, labels.long())
 
-    def _read(self, *, train: bool) -> Samples:
-        return self.checked(*self.read(train), part="training" if train else "test")
-
     def _limited(self, samples: Samples) -> Samples:
         if self.limit is None:
             return samples
@@ -192,6 +196,8 @@ class SampleData(lightning.LightningDataModule):
             sampler=sampler,
             collate_fn=whole,
             drop_last=drop_last,
+            num_workers=self.workers,
+            pin_memory=self.workers > 0 and torch.cuda.is_available(),
         )
 
 

@@ -39,6 +39,8 @@ class ResumableLoader(DataLoader[T_co]):
         epoch, first = self.resume or (-1, 0)
         self.resume = None
         self.given = first if epoch == self.sampler.epoch else 0
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(self.sampler.epoch)
         self.sampler.left_out = self.given * (self.batch_size or 1)
         for batch in super().__iter__():
             self.given += 1

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 Batch = tuple[Tensor, Tensor]
+
+
+class Values(Protocol):
+    """What gives the samples at some rows: a tensor, or files that are read when asked for."""
+
+    def __getitem__(self, rows: Tensor, /) -> Tensor: ...
 
 
 class Samples(Dataset[Batch]):
@@ -19,17 +25,17 @@ class Samples(Dataset[Batch]):
     after the other, so no worker processes are needed to keep a device busy.
 
     Args:
-        values: `(N, *shape)`; may lie in a memory-mapped file, of which only what is asked for is
-            read.
+        values: `(N, *shape)`; may lie in a memory-mapped file or in many files, of which only what
+            is asked for is read.
         labels: `(N,)`, int64.
         rows: which of them these samples are, in their order; all unless given.
     """
 
-    def __init__(self, values: Tensor, labels: Tensor, rows: Tensor | None = None) -> None:
+    def __init__(self, values: Values, labels: Tensor, rows: Tensor | None = None) -> None:
         self.values = values
         self.rows = torch.arange(len(labels)) if rows is None else rows
         self.labels = labels if rows is None else labels[rows]
-        self._all_labels = labels
+        self.all_labels = labels
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,9 +47,14 @@ class Samples(Dataset[Batch]):
         chosen = torch.as_tensor(indices)
         return self.values[self.rows[chosen]], self.labels[chosen]
 
+    def set_epoch(self, epoch: int) -> None:
+        """Tell values that differ from epoch to epoch."""
+        if hasattr(self.values, "set_epoch"):
+            self.values.set_epoch(epoch)
+
     def subset(self, indices: Tensor) -> Samples:
         """The samples at the indices, in their order; nothing is copied."""
-        return Samples(self.values, self._all_labels, self.rows[indices])
+        return Samples(self.values, self.all_labels, self.rows[indices])
 
 
 def whole(batch: Any) -> Any:

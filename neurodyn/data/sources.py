@@ -256,3 +256,10 @@ DVS_GESTURE = Source(
     "https://figshare.com/ndownloader/files/38020584 (ibmGestureTest.tar.gz) and unpack them "
     "there.",
 )
+
+IMAGENET = Source(
+    title="ImageNet",
+    folder="imagenet",
+    advice="Get ILSVRC 2012 from https://image-net.org, unpack its training images as "
+    "train/<wnid>/*.JPEG and its validation images as val/<wnid>/*.JPEG.",
+)
