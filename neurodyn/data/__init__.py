@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from neurodyn.data.sequential import SequentialCIFAR10, SequentialDigits, SequentialMNIST
     from neurodyn.data.spoken import SHD, SSC
     from neurodyn.data.spoken_digits import SpokenDigits, SpokenDigitSpikes
+    from neurodyn.data.tidigits import NTIDIGITS
 
 HOMES = {
     "base": ("SampleData",),
@@ -41,6 +42,7 @@ HOMES = {
     "sequential": ("SequentialCIFAR10", "SequentialDigits", "SequentialMNIST"),
     "spoken": ("SHD", "SSC"),
     "spoken_digits": ("SpokenDigits", "SpokenDigitSpikes"),
+    "tidigits": ("NTIDIGITS",),
 }
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "CIFAR100",
     "MNIST",
     "NMNIST",
+    "NTIDIGITS",
     "SHD",
     "SSC",
     "DVSGesture",

@@ -263,3 +263,10 @@ IMAGENET = Source(
     advice="Get ILSVRC 2012 from https://image-net.org, unpack its training images as "
     "train/<wnid>/*.JPEG and its validation images as val/<wnid>/*.JPEG.",
 )
+
+NTIDIGITS = Source(
+    title="N-TIDIGITS18",
+    folder="NTIDIGITS",
+    advice="Its authors' page, https://sensors.ini.uzh.ch/databases.html, leads to n-tidigits.hdf5; "
+    "put it there.",
+)
