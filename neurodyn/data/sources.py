@@ -267,6 +267,6 @@ IMAGENET = Source(
 NTIDIGITS = Source(
     title="N-TIDIGITS18",
     folder="NTIDIGITS",
-    advice="Its authors' page, https://sensors.ini.uzh.ch/databases.html, leads to n-tidigits.hdf5; "
-    "put it there.",
+    advice="https://docs.google.com/document/d/1Uxe7GsKKXcy6SlDUX4hoJVAC0-UkH-8kr5UXp0Ndi1M leads "
+    "to n-tidigits.hdf5; put it there.",
 )

@@ -33,5 +33,5 @@ def test_single_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"N-TIDIGITS18: looked for .*databases"):
+    with pytest.raises(FileNotFoundError, match=r"N-TIDIGITS18: looked for .*leads to n-tidigits"):
         NTIDIGITS(str(tmp_path)).setup()
