@@ -13,50 +13,29 @@ Libraries that are not installed are left out and named.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
 import json
 import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-PINNED = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_TOP_PAD_": "1000000000",
-}
-if __name__ == "__main__" and any(os.environ.get(k) != v for k, v in PINNED.items()):
-    os.environ.update(PINNED)
-    os.execv(sys.executable, [sys.executable, "-m", "benchmarks.neurons", *sys.argv[1:]])
+from benchmarks._machine import RESULTS, machine, pin
 
-import torch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+if __name__ == "__main__":
+    pin("benchmarks.neurons")
 
-from neurodyn.neurons import LIF, LNM, QIF, Neuron  # noqa: E402
-from neurodyn.surrogate import ArcTan  # noqa: E402
+import torch
+from torch import Tensor
+
+from benchmarks._peers import Contender, peers
+from neurodyn.neurons import ALIF, LIF, LNM, QIF, Neuron
+from neurodyn.surrogate import ArcTan
 
 CASES = [(4, 32, 64, 32, 32), (16, 32, 64, 16, 16), (100, 128, 512), (1000, 64, 512)]
 LONG = 100
 """From this T on, loops are not handed to torch.compile: that takes minutes."""
-RESULTS = Path(__file__).parent / "results"
-
-
-@dataclass
-class Contender:
-    """Something that turns a sequence into spikes."""
-
-    name: str
-    make: Callable[[], Any]
-    call: Callable[[Any, Tensor], Tensor] = lambda model, x: model(x)
-    longest: int = 10**9
-    learned: bool = False
 
 
 @dataclass
@@ -74,27 +53,12 @@ class Row:
         return statistics.median(self.forward) + statistics.median(self.backward)
 
 
-class Adaptive(Neuron):
-    """Two states: the membrane, and a threshold that rises with every spike."""
-
-    states = ("u", "b")
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.leak = self.parameter(0.5)
-        self.rise = self.parameter(0.2)
-
-    def step(self, x: Tensor, u: Tensor, b: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        s, u = self.fire(u - self.leak * u + x, self.threshold + b)
-        return s, u, 0.9 * b + self.rise * s
-
-
 def ours() -> list[Contender]:
     kinds: dict[str, Callable[..., Neuron]] = {
         "LIF": LIF,
         "QIF": QIF,
         "LNM, degree 3": LNM,
-        "adaptive, 2 states": Adaptive,
+        "ALIF, 2 states": ALIF,
     }
     return [
         Contender(f"neurodyn {name}", lambda make=make: make(surrogate=ArcTan()), learned=True)
@@ -117,99 +81,6 @@ def loops(compiled: bool) -> list[Contender]:
                 )
             )
     return found
-
-
-def peers() -> tuple[list[Contender], list[str]]:
-    """Contenders from other libraries, and the names of those that are absent."""
-    found: list[Contender] = []
-    absent: list[str] = []
-    for module, add in (
-        ("spikingjelly", _spikingjelly),
-        ("snntorch", _snntorch),
-        ("norse", _norse),
-        ("sinabs", _sinabs),
-    ):
-        try:
-            found += add(importlib.import_module(module))
-        except Exception as error:
-            absent.append(f"{module} ({type(error).__name__}: {error})")
-    return found, absent
-
-
-def _spikingjelly(_: Any) -> list[Contender]:
-    from spikingjelly.activation_based import functional, neuron, surrogate
-
-    def run(model: nn.Module, x: Tensor) -> Tensor:
-        functional.reset_net(model)
-        spikes: Tensor = model(x)
-        return spikes
-
-    def lif() -> nn.Module:
-        return neuron.LIFNode(tau=2.0, surrogate_function=surrogate.ATan(), step_mode="m")
-
-    def plif() -> nn.Module:
-        return neuron.ParametricLIFNode(surrogate_function=surrogate.ATan(), step_mode="m")
-
-    found = [
-        Contender("SpikingJelly LIF, multi-step", lif, run),
-        Contender("SpikingJelly parametric LIF", plif, run),
-    ]
-    with contextlib.suppress(ImportError, AttributeError):
-        flex = importlib.import_module("spikingjelly.activation_based.neuron").FlexSN
-
-        def cubic(
-            x: Tensor, u: Tensor, c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor
-        ) -> tuple[Tensor, Tensor]:
-            f = c0 + u * (c1 + u * (c2 + u * c3))
-            h = u + 0.5 * f + x
-            s = surrogate.ATan.spiking_function(h - 1.0, 2.0)
-            return s, h * (1 - s)
-
-        def make() -> Any:
-            c = tuple(nn.Parameter(torch.tensor(v)) for v in (0.0, -1.0, 0.0, 0.0))
-            return flex(cubic, num_states=1, static_inputs=c, step_mode="m")
-
-        found.append(Contender("SpikingJelly FlexSN, cubic", make, run))
-    return found
-
-
-def _snntorch(module: Any) -> list[Contender]:
-    def make() -> Any:
-        grad = importlib.import_module("snntorch.surrogate").atan()
-        return module.Leaky(beta=0.5, spike_grad=grad, reset_mechanism="zero")
-
-    def run(model: Any, x: Tensor) -> Tensor:
-        membrane, spikes = model.init_leaky(), []
-        for now in x.unbind(0):
-            spike, membrane = model(now, membrane)
-            spikes.append(spike)
-        return torch.stack(spikes)
-
-    return [Contender("snnTorch Leaky, unbind", make, run)]
-
-
-def _norse(_: Any) -> list[Contender]:
-    from norse.torch import LIFBoxCell
-
-    def run(model: Any, x: Tensor) -> Tensor:
-        state, spikes = None, []
-        for now in x.unbind(0):
-            spike, state = model(now, state)
-            spikes.append(spike)
-        return torch.stack(spikes)
-
-    return [Contender("Norse LIFBox, unbind", LIFBoxCell, run)]
-
-
-def _sinabs(module: Any) -> list[Contender]:
-    layers = importlib.import_module("sinabs.layers")
-
-    def run(model: Any, x: Tensor) -> Tensor:
-        model.reset_states()
-        spikes: Tensor = model(x.transpose(0, 1)).transpose(0, 1)
-        return spikes
-
-    return [Contender("sinabs LIF", lambda: layers.LIF(tau_mem=2.0), run)]
 
 
 def kept_bytes(call: Callable[[], Tensor], x: Tensor) -> float:
@@ -304,18 +175,6 @@ def table(shape: tuple[int, ...], rows: list[Row], errors: dict[str, float]) -> 
             f"| {row.total / best:.2f} | {row.kept:.1f} | {row.first:.2f} | {error} |"
         )
     return "\n".join(lines)
-
-
-def machine() -> dict[str, str]:
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    versions = {"python": platform.python_version(), "torch": torch.__version__}
-    for name in ("numba", "spikingjelly", "snntorch", "norse", "sinabs"):
-        with contextlib.suppress(Exception):
-            versions[name] = importlib.import_module("importlib.metadata").version(name)
-    cores = len(os.sched_getaffinity(0))
-    return {"cpu": f"{cores}-core {platform.machine()} CPU ({model})", **versions}
 
 
 def main() -> None:

@@ -1,0 +1,116 @@
+"""The neurons of other libraries, each run over time as its documentation has it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class Contender:
+    """Something that turns a sequence into spikes."""
+
+    name: str
+    make: Callable[[], Any]
+    call: Callable[[Any, Tensor], Tensor] = lambda model, x: model(x)
+    longest: int = 10**9
+    learned: bool = False
+
+
+def peers() -> tuple[list[Contender], list[str]]:
+    """Contenders from other libraries, and the names of those that are absent."""
+    found: list[Contender] = []
+    absent: list[str] = []
+    for module, add in (
+        ("spikingjelly", _spikingjelly),
+        ("snntorch", _snntorch),
+        ("norse", _norse),
+        ("sinabs", _sinabs),
+    ):
+        try:
+            found += add(importlib.import_module(module))
+        except Exception as error:
+            absent.append(f"{module} ({type(error).__name__}: {error})")
+    return found, absent
+
+
+def _spikingjelly(_: Any) -> list[Contender]:
+    from spikingjelly.activation_based import functional, neuron, surrogate
+
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        functional.reset_net(model)
+        spikes: Tensor = model(x)
+        return spikes
+
+    def lif() -> nn.Module:
+        return neuron.LIFNode(tau=2.0, surrogate_function=surrogate.ATan(), step_mode="m")
+
+    def plif() -> nn.Module:
+        return neuron.ParametricLIFNode(surrogate_function=surrogate.ATan(), step_mode="m")
+
+    found = [
+        Contender("SpikingJelly LIF, multi-step", lif, run),
+        Contender("SpikingJelly parametric LIF", plif, run),
+    ]
+    with contextlib.suppress(ImportError, AttributeError):
+        flex = importlib.import_module("spikingjelly.activation_based.neuron").FlexSN
+
+        def cubic(
+            x: Tensor, u: Tensor, c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            f = c0 + u * (c1 + u * (c2 + u * c3))
+            h = u + 0.5 * f + x
+            s = surrogate.ATan.spiking_function(h - 1.0, 2.0)
+            return s, h * (1 - s)
+
+        def make() -> Any:
+            c = tuple(nn.Parameter(torch.tensor(v)) for v in (0.0, -1.0, 0.0, 0.0))
+            return flex(cubic, num_states=1, static_inputs=c, step_mode="m")
+
+        found.append(Contender("SpikingJelly FlexSN, cubic", make, run))
+    return found
+
+
+def _snntorch(module: Any) -> list[Contender]:
+    def make() -> Any:
+        grad = importlib.import_module("snntorch.surrogate").atan()
+        return module.Leaky(beta=0.5, spike_grad=grad, reset_mechanism="zero")
+
+    def run(model: Any, x: Tensor) -> Tensor:
+        membrane, spikes = model.init_leaky(), []
+        for now in x.unbind(0):
+            spike, membrane = model(now, membrane)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    return [Contender("snnTorch Leaky, unbind", make, run)]
+
+
+def _norse(_: Any) -> list[Contender]:
+    from norse.torch import LIFBoxCell
+
+    def run(model: Any, x: Tensor) -> Tensor:
+        state, spikes = None, []
+        for now in x.unbind(0):
+            spike, state = model(now, state)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    return [Contender("Norse LIFBox, unbind", LIFBoxCell, run)]
+
+
+def _sinabs(module: Any) -> list[Contender]:
+    layers = importlib.import_module("sinabs.layers")
+
+    def run(model: Any, x: Tensor) -> Tensor:
+        model.reset_states()
+        spikes: Tensor = model(x.transpose(0, 1)).transpose(0, 1)
+        return spikes
+
+    return [Contender("sinabs LIF", lambda: layers.LIF(tau_mem=2.0), run)]
