@@ -28,8 +28,7 @@ class GLIF(Neuron):
     .5 and not ours.
 
     Args:
-        features, **options: as for `Neuron`; the paper has `per="channel"` and learns the
-            threshold.
+        features, **options: as for `Neuron`; the paper has `per="channel"`.
         alpha, beta, gamma: where the gates start; in the middle (our choice, the paper's code
             leaves it to the run).
         decay: what the exponential leak leaves after a step.
@@ -37,6 +36,7 @@ class GLIF(Neuron):
         conduct: the input's conductance.
         drop: what the soft reset takes off; the threshold unless given.
         learn: train all of them.
+        learn_threshold: train the threshold too, as in the paper.
     """
 
     states = ("u", "s")
@@ -54,11 +54,11 @@ class GLIF(Neuron):
         conduct: float = 0.5,
         drop: float | None = None,
         learn: bool = True,
+        learn_threshold: bool = True,
         **options: Any,
     ) -> None:
         refuse_reset("GLIF", options)
-        options.setdefault("learn_threshold", learn)
-        super().__init__(features, **options)
+        super().__init__(features, learn_threshold=learn_threshold, **options)
         shape = self.threshold.shape
         self.alpha = Share("alpha", alpha, shape, learn=learn)
         self.beta = Share("beta", beta, shape, learn=learn)

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from neurodyn.analysis import family, fixed_points, operations
 from neurodyn.neurons import LIF, Rational, Spline, TanhNet
 from neurodyn.neurons.basis import LearnedMembrane
 
@@ -142,3 +143,13 @@ def test_a_basis_of_ones_own():
 def test_bad_arguments(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("cls", "options"), KINDS)
+def test_analysis_reads_it(cls, options):
+    neuron = cls(**options)
+    assert family(neuron, bounds=(-1.5, 1.5)) == "LIF-like"
+    (rest,) = fixed_points(neuron)
+    assert rest.u == pytest.approx(0, abs=1e-6)
+    assert rest.slope == pytest.approx(0.5, abs=1e-6)
+    assert all(count > 0 for count in operations(neuron))
