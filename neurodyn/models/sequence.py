@@ -29,6 +29,9 @@ class SequenceNet(SpikingNetwork):
         widths: neurons of each layer.
         dropout: share of each layer's spikes that is dropped in training.
         momentum: of the normalisations' running statistics; the paper's.
+        gain: where the scale of the normalisation in front of a neuron starts, in thresholds. A
+            neuron of long memory sums up many inputs, and fires all the time if each is of the
+            threshold's size.
         synapses: makes what stands in front of each norm, such as `LearnedDelays`; linear layers
             without bias unless given. The head's are linear.
     """
@@ -41,6 +44,7 @@ class SequenceNet(SpikingNetwork):
         widths: Sequence[int] = (128, 128),
         dropout: float = 0.0,
         momentum: float = 0.05,
+        gain: float = 1.0,
         synapses: SynapseFactory | None = None,
     ) -> None:
         super().__init__(shape)
@@ -50,7 +54,8 @@ class SequenceNet(SpikingNetwork):
         inputs = math.prod(shape)
         for width in widths:
             cells = neuron((width,))
-            norm = TDBatchNorm1d(width, threshold=starting_threshold(cells), momentum=momentum)
+            threshold = starting_threshold(cells)
+            norm = TDBatchNorm1d(width, threshold=threshold, alpha=gain, momentum=momentum)
             if synapses is None:
                 body.append(TimeDistributed(nn.Linear(inputs, width, bias=False), norm))
             else:

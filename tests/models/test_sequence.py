@@ -19,10 +19,12 @@ def test_any_neuron_drops_in(neuron):
 
 
 def test_layers():
-    net = SequenceNet(partial(LIF, threshold=0.5), widths=(8, 4), dropout=0.6, momentum=0.02)
+    net = SequenceNet(
+        partial(LIF, threshold=0.5), widths=(8, 4), dropout=0.6, momentum=0.02, gain=0.4
+    )
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d)]
     assert [norm.momentum for norm in norms] == [0.02] * 3
-    assert [norm.weight[0].item() for norm in norms] == [0.5, 0.5, 1.0]
+    assert [norm.weight[0].item() for norm in norms] == pytest.approx([0.2, 0.2, 1.0])
     assert [m.p for m in net.modules() if isinstance(m, nn.Dropout)] == [0.6, 0.6]
     assert all(m.bias is None for m in net.modules() if isinstance(m, nn.Linear))
     assert [neuron.features for _, neuron in neurons_of(net)] == [(8,), (4,)]
