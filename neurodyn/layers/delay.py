@@ -184,17 +184,21 @@ class LearnedDelays(Stateful):
 
         y[t][o] = sum_i sum_k W[o, i] K(k - p[o, i]) x[t-k][i]      sum_k K = 1
 
-    In training, `K` is a window around the position `p` whose width falls exponentially, from half
-    the order to `width` within the first `shrink` calls, so that gradients first see far and the
-    delays then settle. In evaluation a synapse has the one delay `round(p)`.
+    At first `K` is a window around the position `p` whose width falls exponentially, from half the
+    order to `width` within `shrink` training calls, so that gradients see far before delays settle.
+    Then, and in evaluation, a synapse has the one delay `round(p)`; positions still learn by the
+    gradient of the window. That is our reading: the paper trains with the window to the end and
+    rounds for evaluation, which costs accuracy where single spikes matter.
 
     Args:
         inputs, outputs: number of channels before and after.
         order: delays go from 0 to `order - 1` steps.
         window: `"gaussian"`, of standard deviation `width`, or `"triangle"`, of half-width
-            `2 width`, which ends as linear interpolation between neighbouring steps.
+            `2 width`.
         width: where the width ends, in steps; the paper's .5.
         shrink: training calls until then; the paper takes a quarter of the training.
+
+    The state is the last `order - 1` inputs, oldest first.
     """
 
     dynamics: ClassVar[tuple[str, ...]] = ("position",)
@@ -236,11 +240,14 @@ class LearnedDelays(Stateful):
         """The synapses' filters `(outputs, inputs, order)`, lag 0 first."""
         k = torch.arange(self.order, device=self.position.device)
         p = self.position.clamp(0, self.order - 1).unsqueeze(-1)
+        weight, whole = self.weight.unsqueeze(-1), (k == p.round()).to(p.dtype)
         if not self.training:
-            return self.weight.unsqueeze(-1) * (k == p.round())
+            return weight * whole
         z = (k - p) / self.width
         window = torch.exp(-z * z / 2) if self.window == "gaussian" else F.relu(1 - z.abs() / 2)
-        return self.weight.unsqueeze(-1) * window / window.sum(-1, keepdim=True)
+        window = window / window.sum(-1, keepdim=True)
+        settled = whole + window - window.detach()
+        return weight * torch.where(self.calls < self.shrink, window, settled)
 
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         inputs = self.weight.shape[1]

@@ -212,15 +212,26 @@ def test_the_window(window):
     with torch.no_grad():
         layer.weight.fill_(2.0)
         layer.position.fill_(3.25)
-    k = torch.arange(9)
-    for calls, width in ((0, 4.5), (5, math.sqrt(4.5 * 0.5)), (10, 0.5), (20, 0.5)):
+    z = torch.arange(9) - 3.25
+    for calls, width in ((0, 4.5), (5, math.sqrt(4.5 * 0.5))):
         layer.calls.fill_(calls)
-        z = (k - 3.25) / width
-        shape = torch.exp(-0.5 * z**2) if window == "gaussian" else (1 - z.abs() / 2).clamp(min=0)
+        shape = torch.exp(-0.5 * (z / width) ** 2)
+        if window == "triangle":
+            shape = (1 - z.abs() / (2 * width)).clamp(min=0)
         torch.testing.assert_close(layer.kernel()[0, 0], 2 * shape / shape.sum())
-    if window == "triangle":  # it ends as linear interpolation
-        expected = torch.tensor([0, 0, 0, 1.5, 0.5, 0, 0, 0, 0])
-        torch.testing.assert_close(layer.kernel()[0, 0], expected)
+
+
+def test_settled_delays_are_whole_and_learn_by_the_window():
+    layer = LearnedDelays(3, 2, order=9, shrink=10)
+    upstream = torch.randn(2, 3, 9)
+    layer.calls.fill_(10)
+    whole = layer.kernel()
+    torch.testing.assert_close(whole, layer.eval().kernel())
+    grad = torch.autograd.grad(whole, layer.position, upstream)[0]
+    z = (torch.arange(9) - layer.position.unsqueeze(-1)) / 0.5
+    window = layer.weight.unsqueeze(-1) * torch.softmax(-z * z / 2, -1)
+    expected = torch.autograd.grad(window, layer.position, upstream)[0]
+    torch.testing.assert_close(grad, expected)
 
 
 def test_training_narrows_the_window_and_keeps_delays_within_the_order():
