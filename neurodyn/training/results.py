@@ -4,13 +4,14 @@ A folder holds what the page is made of:
 
     page.md          prose, with a line {{ name: command }} for each table
     <name>.json      the finished runs of a run folder, as `collect` writes it
-    <name>.png       their learning curves
+    <name>*.png      pictures: learning curves, or the curves of a sweep; families of the dynamics
     published.json   figures of papers, by the name of the table that they belong beside
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from neurodyn.analysis.pictures import plot_curves
@@ -43,12 +44,16 @@ def collect(run_folder: Path, notes: Path) -> Path:
         raise FileNotFoundError(f"folders: expected finished runs in {run_folder}, found none")
     for run in runs:
         run["curve"] = validation_curve(run_folder / run.pop("folder") / "log")
-    path = notes / f"{run_folder.resolve().name}.json"
-    write_json(path, runs)
-    plot_curves(by_neuron(runs, lambda run: run["curve"])).savefig(
-        path.with_suffix(".png"), dpi=100
-    )
-    return path
+    name = run_folder.resolve().name
+    write_json(notes / f"{name}.json", runs)
+    if (sweep := run_folder / "sweep.png").is_file():
+        shutil.copy(sweep, notes / f"{name}.png")
+    else:
+        curves = plot_curves(by_neuron(runs, lambda run: run["curve"]))
+        curves.savefig(notes / f"{name}.png", dpi=100)
+    if (families := run_folder / "lnm" / "seed-0" / "families.png").is_file():
+        shutil.copy(families, notes / f"{name}-families.png")
+    return notes / f"{name}.json"
 
 
 def write_page(notes: Path, page: Path) -> str:
@@ -75,7 +80,9 @@ def _table(notes: Path, images: Path, name: str, command: str) -> str:
     parts = [f"**Not run yet.** The command:\n```\n{command}\n```"]
     if path.is_file():
         runs = read_json(path)
-        parts = [markdown_table(runs), origin(runs), f"![Learning curves]({images}/{name}.png)"]
+        pictures = sorted(notes.glob(f"{name}.png")) + sorted(notes.glob(f"{name}-families.png"))
+        shown = [f"![{picture.stem}]({images}/{picture.name})" for picture in pictures]
+        parts = [markdown_table(runs), origin(runs), *shown]
     published = notes / "published.json"
     rows = [
         [
