@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from neurodyn.analysis.energy import ActivityMeter
 from neurodyn.data.loader import global_seed, mix
 from neurodyn.layers import Readout, ReadoutLoss, TETLoss, make_readout, repeat
+from neurodyn.layers.regularise import Regulariser
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -36,6 +37,7 @@ class Classifier(L.LightningModule):
         loss: "readout" is cross-entropy on the scores; "tet" the TET loss on every step.
         tet_weight: weight of TET's regulariser; .05 unless given.
         label_smoothing: of the cross-entropy.
+        regularisers: terms that are added to the loss; each is logged as `penalty_<index>_<class>`.
         channels_last: lay images out channels last, which convolutions on some devices prefer.
         compile: train through `torch.compile`, in this mode; "reduce-overhead" uses CUDA graphs.
         optim: optimiser and schedule.
@@ -50,6 +52,7 @@ class Classifier(L.LightningModule):
         loss: Literal["readout", "tet"] = "readout",
         tet_weight: float | None = None,
         label_smoothing: float = 0.0,
+        regularisers: list[Regulariser] | None = None,
         channels_last: bool = False,
         compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None,
         optim: OptimConfig = OptimConfig(),  # noqa: B008 - jsonargparse reads the default
@@ -85,9 +88,16 @@ class Classifier(L.LightningModule):
         self.accuracy = nn.ModuleDict(
             {stage: MulticlassAccuracy(classes, average="micro") for stage in ("val", "test")}
         )
-        # Not a number but a metric: its sum goes into checkpoints within an epoch.
-        self.train_loss = MeanMetric(nan_strategy="disable")
-        self.train_loss.persistent(True)
+        self.regularisers = nn.ModuleList(regularisers or [])
+        for regulariser in regularisers or []:
+            regulariser.attach(network)
+        names = [f"penalty_{i}_{type(r).__name__}" for i, r in enumerate(self.regularisers)]
+        # Not numbers but metrics: their sums go into checkpoints within an epoch.
+        self.means = nn.ModuleDict(
+            {name: MeanMetric(nan_strategy="disable") for name in ("train_loss", *names)}
+        )
+        for mean in self.means.values():
+            cast(MeanMetric, mean).persistent(True)
         self.meter = ActivityMeter(network)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +121,8 @@ class Classifier(L.LightningModule):
         self.trainer.fit_loop._load_combined_loader_states()
 
     def on_train_epoch_start(self) -> None:
-        self.train_loss.reset()
+        for mean in self.means.values():
+            cast(MeanMetric, mean).reset()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # What dropout draws depends on the step alone, and not on where training was resumed.
@@ -121,9 +132,13 @@ class Classifier(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         x, labels = batch
         loss: Tensor = self.loss(self(x), labels)
-        self.train_loss.update(loss.detach())
-        self.log("train_loss", self.train_loss, prog_bar=True, on_step=False, on_epoch=True)
-        return loss
+        penalties: list[Tensor] = [regulariser() for regulariser in self.regularisers]
+        total = sum(penalties, loss)
+        for (name, mean), value in zip(self.means.items(), (total, *penalties), strict=True):
+            metric = cast(MeanMetric, mean)
+            metric.update(value.detach())
+            self.log(name, metric, prog_bar=name == "train_loss", on_step=False, on_epoch=True)
+        return total
 
     def validation_step(self, batch: Batch, index: int) -> None:
         self._evaluate(batch, "val")

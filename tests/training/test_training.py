@@ -11,6 +11,7 @@ from torch import nn
 
 from neurodyn.data import Digits
 from neurodyn.layers import READOUTS, Leaky
+from neurodyn.layers.regularise import Bounds, FiringRate
 from neurodyn.models import ConvNet
 from neurodyn.neurons import LNM
 from neurodyn.training.module import Classifier
@@ -136,6 +137,19 @@ def test_speed_options_train_the_same_network(options, monkeypatch):
     for (name, one), two in zip(plain.named_parameters(), fast.parameters(), strict=True):
         assert one.grad.abs().sum() > 0, name
         torch.testing.assert_close(one.grad, two.grad, msg=name)
+
+
+def test_regularisers_are_terms_of_the_loss():
+    terms = [FiringRate(high=0.0, weight=2.0), Bounds("threshold", high=0.5)]
+    model = small(regularisers=terms)
+    run = trainer(limit_train_batches=1, limit_val_batches=0)
+    run.fit(model, Digits(limit=200))
+    logged = run.callback_metrics
+    assert logged["penalty_0_FiringRate"] > 0
+    assert logged["penalty_1_Bounds"].item() == pytest.approx(0.25 * 2), "thresholds of two layers"
+    assert logged["train_loss"] > logged["penalty_0_FiringRate"] + logged["penalty_1_Bounds"]
+    with pytest.raises(ValueError, match="name: no neuron of the model has 'tau'"):
+        small(regularisers=[Bounds("tau")])
 
 
 def test_the_data_may_lie_on_the_device(monkeypatch):
