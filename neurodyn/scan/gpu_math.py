@@ -66,6 +66,8 @@ def tanh(x: Any) -> Any:
 @triton.jit
 def power(a: Any, b: Any) -> Any:
     """`a^b`; of a negative `a`, for whole `b` only."""
+    zero = tl.zeros_like(a + b)  # One of them may be a number.
+    a, b = a + zero, b + zero
     size = tl.exp(b * tl.log(tl.abs(a)))
     whole = b == tl.floor(b)
     odd = b - 2.0 * tl.floor(b * 0.5) != 0.0

@@ -220,7 +220,7 @@ class _Kernel:
             if kind == "one":
                 put(
                     f"if {leaf}_size == 1:",
-                    f"    {leaf} = tl.load({leaf}_p).to(tl.float32)",
+                    f"    {leaf} = tl.broadcast_to(tl.load({leaf}_p).to(tl.float32), [BLOCK])",
                     "else:",
                 )
                 place = f"i // {leaf}_run % {leaf}_size"

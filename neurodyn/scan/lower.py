@@ -216,6 +216,14 @@ class Lowering:
         cdf = self.b.make("erf", self.rules["mul"](a, math.sqrt(0.5)))
         return self.rules["mul"](self.b.make("mul", a, self.rules["add"](cdf, 1.0)), 0.5)
 
+    def op_gelu_backward(self, grad: Node, a: Node, approximate: str = "none") -> Node:
+        cdf = self.b.make("erf", self.rules["mul"](a, math.sqrt(0.5)))
+        cdf = self.rules["mul"](self.rules["add"](cdf, 1.0), 0.5)
+        bell = self.b.make("exp", self.rules["mul"](self.b.make("mul", a, a), -0.5))
+        density = self.rules["mul"](bell, 1 / math.sqrt(2 * math.pi))
+        slope = self.b.make("add", cdf, self.b.make("mul", a, density))
+        return self.b.make("mul", grad, slope)
+
     def op_isnan(self, a: Node) -> Node:
         return self.b.make("ne", a, a)
 

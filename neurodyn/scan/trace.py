@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neurodyn.scan.graph import Builder, Kind, Node, UnsupportedStepError
@@ -36,6 +37,8 @@ IDENTITIES = frozenset(
     | {"t", "permute", "real"}
 )
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
+# Whose lines are not the user's.
+OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
     r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
@@ -45,6 +48,7 @@ RESERVED = re.compile(
     r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
     r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
 )
+SHAPES = frozenset({"shape", "ndim", "size", "stride", "numel", "nelement", "dim", "ndimension"})
 PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "equal"})
 
 
@@ -100,7 +104,7 @@ def trace(
     # The step runs as it would in a user's loop, whatever mode the caller is in.
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         try:
-            with recorder:
+            with recorder, _NoShapes():
                 outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
         except (RuntimeError, TypeError, IndexError, AttributeError) as error:
             if isinstance(error, UnsupportedStepError):
@@ -281,11 +285,27 @@ class _Recorder(TorchDispatchMode):
         return UnsupportedStepError(f"step: operation {name!r} {why}{where}")
 
 
+class _NoShapes(TorchFunctionMode):
+    """Refuses what reads a shape: here it is a scalar's, and would stay one in the kernel."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        # A property comes as the `__get__` of its descriptor.
+        name = getattr(getattr(func, "__self__", None), "__name__", func.__name__)
+        reader = sys._getframe(1).f_code.co_filename
+        if name in SHAPES and not reader.startswith(OWN):
+            raise UnsupportedStepError(
+                f"step: {name!r} reads a tensor's shape, but a kernel computes single "
+                f"numbers{_user_line()}"
+            )
+        return func(*args, **(kwargs or {}))
+
+
 def _user_line() -> str:
     """The innermost line outside PyTorch and this package's tracer."""
-    own = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(own):
+    while frame is not None and frame.f_code.co_filename.startswith(OWN):
         frame = frame.f_back
     if frame is None:
         return ""
@@ -294,9 +314,8 @@ def _user_line() -> str:
 
 def _failing_line(error: BaseException) -> str:
     """The line of the step that raised."""
-    own = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
     frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(own)
+        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OWN)
     ]
     return f", at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 

@@ -159,6 +159,11 @@ REFUSED = {
     "foreign": (lambda x, u: (x * OUTSIDE, u), "no parameter or buffer"),
     "random": (lambda x, u: (x + torch.rand(()), u), "rand"),
     "bool": (lambda x, u: (x > 0, u), "torch.bool"),
+    "shape": (lambda x, u: (x * x.shape[-1], u), "'shape' reads"),
+    "ndim": (lambda x, u: (x * u.ndim, u), "'ndim' reads"),
+    "numel": (lambda x, u: (x / x.numel(), u), "'numel' reads"),
+    "size": (lambda x, u: (x * sum(x.size()), u), "'size' reads"),
+    "len": (lambda x, u: (x * len(x), u), "len() of a 0-d"),
 }
 
 
@@ -305,7 +310,8 @@ print("done")
 
 def _script(folder):
     environment = {**os.environ, "NEURODYN_CACHE": str(folder)}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, stdout=subprocess.PIPE)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT], env=environment, **pipes)
 
 
 def test_processes_share_a_cache_and_a_warm_one_compiles_nothing(tmp_path):
@@ -313,14 +319,18 @@ def test_processes_share_a_cache_and_a_warm_one_compiles_nothing(tmp_path):
     assert all(process.communicate()[0].strip() == b"done" for process in together)
     stored = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert any(path.suffix == ".nbc" for path in stored)
+    tmp_path.chmod(0o555)  # Shared caches are often read-only.
     assert _script(tmp_path).communicate()[0].strip() == b"done"
+    tmp_path.chmod(0o755)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stored
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    assert _script(blocked).communicate()[0].strip() == b"done"
+    output, complaints = _script(blocked).communicate()
+    assert output.strip() == b"done"
+    assert complaints.count(b"Warning") <= 1
 
 
 def test_the_source_can_be_read():
@@ -342,6 +352,8 @@ def test_the_source_can_be_read():
         ("expm1", torch.expm1, -20, 80),
         ("tanh", torch.tanh, -15, 15),
         ("sigmoid", torch.sigmoid, -80, 80),
+        ("sin", torch.sin, -1e4, 1e4),
+        ("cos", torch.cos, -1e6, 1e6),
     ],
 )
 def test_float32_functions(name, truth, low, high):
@@ -367,6 +379,8 @@ def test_float32_functions(name, truth, low, high):
     expected = truth(x.double())
     ordinary = expected.isfinite() & (expected != 0)
     relative = ((y.double() - expected) / expected)[ordinary].abs()
+    if name in ("sin", "cos"):  # near their zeros, x itself is known no better
+        relative = (y.double() - expected)[ordinary].abs()
     assert relative.max() < 3e-7
     assert torch.equal(y.isnan(), expected.isnan())
     assert torch.equal(y[expected.isinf()].double(), expected[expected.isinf()])
