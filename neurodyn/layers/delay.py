@@ -28,10 +28,20 @@ def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
     Returns:
         `(T, B, outputs)`.
     """
+    wide = torch.promote_types(line.dtype, kernel.dtype)
     # Time first is an image of T rows and B columns, channels last: nothing is moved in memory.
-    image = line.unsqueeze(0).permute(0, 3, 1, 2)
-    filtered = F.conv2d(image, kernel.flip(-1).unsqueeze(-1), groups=groups)
+    image = line.to(wide).unsqueeze(0).permute(0, 3, 1, 2)
+    filtered = F.conv2d(image, kernel.to(wide).flip(-1).unsqueeze(-1), groups=groups)
     return filtered.permute(0, 2, 3, 1).squeeze(0)
+
+
+def _line(x: Tensor, state: State | None, order: int) -> Tensor:
+    """The sequence behind the `order - 1` inputs before it."""
+    shape = (order - 1, *x.shape[1:])
+    past = x.new_zeros(shape) if state is None else state[0]
+    if past.shape != shape:
+        raise ValueError(f"state: expected the last inputs, {shape}, got {tuple(past.shape)}")
+    return torch.cat([past, x])
 
 
 class DelayLine(Stateful):
@@ -114,9 +124,8 @@ class DelayLine(Stateful):
         if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
             expected = f"(T, B, {', '.join(map(str, self.features))})"
             raise ValueError(f"x: expected {expected}, got {tuple(x.shape)}")
-        past = x.new_zeros(self.order - 1, *x.shape[1:]) if state is None else state[0]
-        line = torch.cat([past, x]).to(torch.promote_types(x.dtype, self.M.dtype))
-        taps = self.kernel.flatten(1).t().unsqueeze(1).to(line.dtype)
+        line = _line(x, state, self.order)
+        taps = self.kernel.flatten(1).t().unsqueeze(1)
         delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
         return (delayed, (line[len(x) :],)) if return_state else delayed
 
@@ -257,8 +266,7 @@ class LearnedDelays(Stateful):
             with torch.no_grad():
                 # Past its end a delay would have no gradient that brings it back.
                 self.position.clamp_(0, self.order - 1)
-        past = x.new_zeros(self.order - 1, *x.shape[1:]) if state is None else state[0]
-        line = torch.cat([past, x])
+        line = _line(x, state, self.order)
         delayed = causal_filter(line, self.kernel())
         if self.training:
             self.calls += 1

@@ -19,8 +19,8 @@ class SequenceNet(SpikingNetwork):
     """Linear-norm-neuron-dropout layers and a linear-norm head: `(T, B, *shape)` in, `(T, B,
     classes)` out.
 
-    No layer has a bias; normalisation is over batch and time. With two layers and a `Leaky`
-    read-out this is the network of the SHD results (Bittar & Garner 2022; arXiv:2512.01906).
+    No layer has a bias; normalisation is over batch and time. With two layers and
+    `SoftmaxSum` this is the network of the SHD results (Bittar & Garner 2022; arXiv:2512.01906).
 
     Args:
         neuron: makes each layer's neuron from the shape of its step, `(width,)`.

@@ -90,6 +90,9 @@ def test_half_precision_is_filtered_in_float32():
     line = DelayLine(N, ORDER)
     x = torch.randn(T, B, N).bfloat16()
     assert torch.equal(line(x), line(x.float()))
+    synapses = LearnedDelays(N, 2, ORDER)
+    synapses.eval()
+    assert torch.equal(synapses(x), synapses(x.float()))
 
 
 def test_line_in_chunks():
@@ -186,6 +189,9 @@ def test_errors_of_the_line():
         DelayLine(N, 2, weights="one")
     with pytest.raises(ValueError, match=r"x: expected \(T, B, 5\), got \(4, 2, 6\)"):
         DelayLine(N, 2)(torch.zeros(4, 2, 6))
+    _, state = DelayLine(N, 3)(torch.zeros(4, 2, N), return_state=True)
+    with pytest.raises(ValueError, match=r"state: expected the last inputs, \(2, 1, 5\), got"):
+        DelayLine(N, 3)(torch.zeros(4, 1, N), state)
 
 
 def by_synapse(x, weight, delay):
