@@ -104,24 +104,27 @@ def origin(runs: Runs) -> str:
     starts = [start for run in runs for start in run["starts"]]
     epochs = _distinct(str(run["epochs"]) for run in runs)
     days = sorted(start["date"][:10] for start in starts)
-    versions = _distinct(_version(start) for start in starts)
+    commits = _distinct(_commit(start) for start in starts)
+    torch = _distinct(start["packages"]["torch"] for start in starts)
     machines = _distinct(_machine(start) for start in starts)
     commands = _distinct(" ".join(start["command"]) for start in starts)
     hours = sum(run["seconds"] for run in runs) / 3600
     return "\n".join(
         [
             *("```", *commands, "```"),
-            f"{' or '.join(epochs)} epochs; {' and '.join(versions)}, on {' and '.join(machines)}; "
+            f"{' or '.join(epochs)} epochs; commit {', '.join(commits)}; "
+            f"PyTorch {', '.join(torch)}, on {' and '.join(machines)}; "
             f"{' to '.join(_distinct([days[0], days[-1]]))}; {hours:.2f} hours of training in all.",
         ]
     )
 
 
-def _version(start: dict[str, Any]) -> str:
-    git, torch = start["git"], start["packages"]["torch"]
-    commit = f", commit {git['commit'][:7]}" if git else ""
-    changed = " with uncommitted changes" if git and git["changed"] else ""
-    return f"neurodyn {start['neurodyn']}{commit}{changed}, PyTorch {torch}"
+def _commit(start: dict[str, Any]) -> str:
+    git = start["git"]
+    if not git:
+        return f"of release {start['neurodyn']}"
+    commit: str = git["commit"][:7]
+    return f"{commit} with uncommitted changes" if git["changed"] else commit
 
 
 def _machine(start: dict[str, Any]) -> str:

@@ -70,8 +70,7 @@ def test_a_table_is_of_everything_in_the_folder_in_the_order_it_was_begun(folder
 def test_a_table_says_where_it_comes_from(folder):
     text = origin(finished_runs(folder))
     assert "neurodyn compare --neurons plif\nneurodyn compare --neurons alif\n" in text
-    assert "commit abc1234, PyTorch 2.13 and" in text
-    assert "commit fff1234 with uncommitted changes" in text
+    assert "commit abc1234, fff1234 with uncommitted changes; PyTorch 2.13, " in text
     assert "on 2 threads of Some CPU and H200" in text
     assert "2026-05-01 to 2026-05-03" in text
     assert "2 epochs" in text
