@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.layers import READOUTS, Delayed, LearnedDelays, Recurrent, Stream, make_readout
+from neurodyn.layers import (
+    READOUTS,
+    Delayed,
+    GatedCell,
+    LearnedDelays,
+    Recurrent,
+    Stream,
+    make_readout,
+)
 from neurodyn.models import ConvNet, SequenceNet
 from neurodyn.neurons import (
     LIF,
@@ -43,7 +51,9 @@ def assert_streams(model, x):
 
 @pytest.mark.parametrize("name", sorted(neuron_names()))
 def test_every_spiking_layer(name):
-    assert_streams(neuron_names()[name]((6,)), 2 * torch.randn(9, 4, 6))
+    cls = neuron_names()[name]
+    layer = cls(6, 6) if issubclass(cls, GatedCell) else cls((6,))
+    assert_streams(layer, 2 * torch.randn(9, 4, 6))
 
 
 @pytest.mark.parametrize(
