@@ -29,6 +29,8 @@ def test_time_mask_is_one_block_in_all_channels() -> None:
     lengths = runs(after[..., 0] == 0)
     assert set(lengths.tolist()) == set(range(9))
     assert abs((lengths > 0).float().mean() - 0.65) < 0.06
+    always, _ = varied(time_mask=1.0, time_mask_steps=2)
+    assert set(runs(always[..., 0] == 0).tolist()) == {1, 2}
     # Places are uniform: the middle steps are hit equally often.
     often = (after[6:14, :, 0] == 0).float().mean(1)
     assert (often.max() - often.min()) < 0.1
