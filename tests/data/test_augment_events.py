@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 
 from neurodyn.data.augment_events import EventAugment, _nda
@@ -50,14 +49,19 @@ def test_nda_makes_one_change_a_sample() -> None:
     assert (rest.sum() / FRAMES[:, ~(rolled | cut)].sum()) > 0.7
 
 
-def test_a_turn_is_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A horizontal bar keeps its middle, and its ends move up and down."""
-    bar = torch.zeros(1, 200, 2, 25, 25)
-    bar[..., 12, :] = 1
-    after = _nda(bar, torch.Generator().manual_seed(0))
-    tilted = (after[0, :, 0].sum(-1) > 0).sum(-1) > 5
-    assert tilted.sum() > 20
-    assert (after[0, tilted][:, 0, 12, 12] == 1).all()
+def test_a_turn_is_a_turn() -> None:
+    """The bars of a cross tilt to opposite sides, and it keeps its middle; a shear tilts one."""
+    cross = torch.zeros(1, 200, 2, 25, 25)
+    cross[:, :, 0, 12] = 1
+    cross[:, :, 1, :, 12] = 1
+    after = _nda(cross, torch.Generator().manual_seed(0))[0]
+    away = torch.arange(25.0) - 12
+    tilt = (after * away[:, None] * away).sum((-2, -1))
+    turned = tilt[:, 0].abs() > 100
+    assert turned.sum() > 20
+    assert (tilt[turned].sign().sum(1) == 0).all()
+    assert (after[turned][:, :, 12, 12] == 1).all()
+    assert ((tilt[:, 1].abs() > 100) & ~turned).sum() > 20
 
 
 def test_drop() -> None:

@@ -45,6 +45,8 @@ def test_batches(tmp_path: Path) -> None:
     assert -2.2 < images.min() < images.max() < 2.7
     assert [len(labels) for _, labels in model.seen["train"]] == [6, 6, 6]
     assert torch.cat([labels for _, labels in model.seen["val"]]).bincount().tolist() == [2, 2, 2]
+    assert data._training.values.smallest == 0.08
+    assert data._validation.values.smallest is None, "not cropped at random"
     data.setup("test")
     assert data._test.labels.tolist() == [0] * 8 + [1] * 8 + [2] * 8
 
@@ -80,6 +82,7 @@ def test_an_epoch_is_taken_up_within(tmp_path: Path) -> None:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(3)
     whole = list(loader)
+    assert data._training.values.epoch == 3, "the crops are this epoch's"
     state = {"epoch": 3, "batches": 2}
     resumed = tree(tmp_path)
     resumed.setup("fit")
