@@ -6,8 +6,9 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from jsonargparse import Namespace, _typehints
 from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
@@ -48,6 +49,25 @@ class RecipeParser(LightningArgumentParser):
             name = next(filter(None, groups)).lower()
             for near in difflib.get_close_matches(name, by_lower, n=1, cutoff=0.65):
                 yield by_lower[near]
+
+
+_keep_common = _typehints.discard_init_args_on_class_path_change
+
+
+def _keep_nothing_of_a_neuron(parser: Any, before: Any, after: Any) -> None:
+    """Forget a neuron's options where another neuron takes its place.
+
+    jsonargparse keeps those that both classes have, defaults included: `reset="hard"` of LIF would
+    stand in for the reset that MultiTimescale learns. There is no setting for it.
+    """
+    if before and before["class_path"] != after["class_path"]:
+        name = after["class_path"].rpartition(".")[2].lower()
+        if name in neuron_names() and "init_args" in before:
+            before["init_args"] = Namespace()
+    _keep_common(parser, before, after)
+
+
+_typehints.discard_init_args_on_class_path_change = _keep_nothing_of_a_neuron
 
 
 def _destinations(parser: argparse.ArgumentParser) -> Iterator[str]:
