@@ -117,7 +117,8 @@ def backward(
         if wanted[index]:
             value = values[index - len(inputs)] if index < len(inputs) + len(states) else None
             value = parameters[index - len(inputs) - len(states)] if value is None else value
-            result[index] = layout.collect(partial, static).to(value.dtype).reshape(value.shape)
+            grad = layout.collect(partial, static)
+            result[index] = _as(grad, value.dtype).view(value.shape)
     return result
 
 
@@ -134,7 +135,7 @@ class _Arguments:
         self.entries += (tensor.data_ptr(), over_time, over_blocks)
 
     def sequence(self, x: Tensor) -> None:
-        self._add(*self.layout.arrange(x.to(self.dtype)))
+        self._add(*self.layout.arrange(_as(x, self.dtype)))
 
     def fresh(self, tensors: Sequence[Tensor], count: int = 1) -> None:
         """What lies in the layout's own order; nothing in place of `count` if there are none."""
@@ -145,7 +146,7 @@ class _Arguments:
 
     def statics(self, values: Sequence[Tensor]) -> None:
         for value, static in zip(values, self.layout.statics, strict=True):
-            held = self.layout.values(value.to(self.dtype), static)
+            held = self.layout.values(_as(value, self.dtype), static)
             if static.kind == "one":
                 self._add(held, static.run, static.size)
             else:
@@ -180,6 +181,11 @@ class _Arguments:
         whole = not any(n % LINE for n in (at.elements, at.period, at.inner, at.width))
         passing = whole and size >= PASSING
         return np.array((*walk, at.elements, length, passing, *self.entries), dtype=np.int64)
+
+
+def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
+    # PyTorch takes microseconds to find that there is nothing to do.
+    return x if x.dtype == dtype else x.to(dtype)
 
 
 def _layout(x: Tensor, values: Sequence[Tensor]) -> Layout:

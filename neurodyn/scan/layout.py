@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import torch
@@ -80,31 +80,31 @@ class Layout:
     """Blocks are visited in this many groups, each a task of its own."""
     statics: tuple[Static, ...]
 
-    @property
+    @cached_property
     def sizes(self) -> Shape:
         return tuple(self.shape[d] for d in self.order)
 
-    @property
+    @cached_property
     def elements(self) -> int:
         return math.prod(self.shape)
 
-    @property
+    @cached_property
     def period(self) -> int:
         return math.prod(self.sizes[self.split :]) * self.tile
 
-    @property
+    @cached_property
     def outer(self) -> int:
         return self.elements // self.period
 
-    @property
+    @cached_property
     def pieces(self) -> int:
         return -(-self.inner // self.width)
 
-    @property
+    @cached_property
     def columns(self) -> int:
         return self.period // self.inner * self.pieces
 
-    @property
+    @cached_property
     def tasks(self) -> int:
         return self.columns * self.groups
 
@@ -152,6 +152,8 @@ class Layout:
 
     def collect(self, partial: Tensor, static: Static) -> Tensor:
         """The gradient of a parameter or state from what the tasks have summed."""
+        if static.kind == "one" and static.size == 1:
+            return partial.sum()
         shape = [static.shape[d] for d in self.order]
         if static.kind == "one":
             runs = partial.view(-1, self.pieces * self.groups).sum(1)

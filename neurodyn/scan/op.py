@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from neurodyn.scan.layout import memory_order, ordered_empty
 from neurodyn.scan.plan import plan_by_key
@@ -31,12 +32,12 @@ torch.library.define(
 )
 
 
+@cache
 def backend_module(name: str) -> ModuleType:
     """The module of a backend; Numba and Triton are imported when they are first asked for."""
     return importlib.import_module(f"neurodyn.scan.{name}")
 
 
-@torch.library.impl("neurodyn::scan", ("CPU", "CUDA"))
 def _scan(
     backend: str,
     key: str,
@@ -51,7 +52,6 @@ def _scan(
     return result
 
 
-@torch.library.impl("neurodyn::scan_backward", ("CPU", "CUDA"))
 def _scan_backward(
     backend: str,
     key: str,
@@ -127,9 +127,10 @@ class _Scan(torch.autograd.Function):
     def forward(
         ctx: Any, backend: str, key: str, keep: bool, final: bool, n: int, m: int, *leaves: Tensor
     ) -> Any:
-        groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
+        groups = list(leaves[:n]), list(leaves[n : n + m]), list(leaves[n + m :])
         with torch._C._AutoDispatchBelowAutograd():
-            results = torch.ops.neurodyn.scan.default(backend, key, *groups, keep, final)
+            run = _scan if _plain(leaves[0]) else torch.ops.neurodyn.scan.default
+            results = run(backend, key, *groups, keep, final)
         visible = plan_by_key(key).trace.n_outputs + (m if final else 0)
         ctx.backend, ctx.key, ctx.n, ctx.m = backend, key, n, m
         ctx.set_materialize_grads(False)
@@ -144,12 +145,10 @@ class _Scan(torch.autograd.Function):
         leaves, marks = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
         wanted = list(ctx.needs_input_grad[6:])
-        given = (*grads[: ctx.visible], *(None for _ in range(ctx.unasked)))
-        pulled = iter(
-            torch.ops.neurodyn.scan_backward.default(
-                ctx.backend, ctx.key, *groups, given, wanted, marks
-            )
-        )
+        given = [*grads[: ctx.visible], *(None for _ in range(ctx.unasked))]
+        once = _plain(leaves[0]) and not torch.is_grad_enabled()
+        run = _scan_backward if once else torch.ops.neurodyn.scan_backward.default
+        pulled = iter(run(ctx.backend, ctx.key, *groups, given, wanted, marks))
         return *(None for _ in range(6)), *(next(pulled) if w else None for w in wanted)
 
 
@@ -187,6 +186,8 @@ def _differentiable_backward(*arguments: Any) -> Tensors:
     return list(_Once.apply(arguments, *leaves))  # type: ignore[no-untyped-call]
 
 
+torch.library.impl("neurodyn::scan", ("CPU", "CUDA"))(_scan)
+torch.library.impl("neurodyn::scan_backward", ("CPU", "CUDA"))(_scan_backward)
 torch.library.impl("neurodyn::scan", "Autograd")(_differentiable_scan)
 torch.library.impl("neurodyn::scan_backward", "Autograd")(_differentiable_backward)
 
@@ -203,6 +204,14 @@ def scan_op(
     keep = torch.is_grad_enabled() and any(
         leaf.requires_grad for leaf in (*inputs, *states, *parameters)
     )
-    groups = list(inputs), list(states), list(parameters)
-    results: Tensors = torch.ops.neurodyn.scan.default(backend, key, *groups, keep, final)
+    run = _differentiable_scan if keep else _scan
+    if torch.compiler.is_compiling() or not _plain(inputs[0]):
+        run = torch.ops.neurodyn.scan.default
+    results: Tensors = run(backend, key, list(inputs), list(states), list(parameters), keep, final)
     return results
+
+
+def _plain(x: Tensor) -> bool:
+    """Whether nobody listens at the dispatcher, which takes longer than a small kernel: then the
+    functions behind the operators are called directly."""
+    return type(x) in (Tensor, nn.Parameter) and not torch._C._len_torch_dispatch_stack()
