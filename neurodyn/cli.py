@@ -60,7 +60,8 @@ def make_parser() -> argparse.ArgumentParser:
             "start it again to go on. Options of the recipe pass through, such as "
             "--trainer.max_epochs 5 or --data.root ~/data.",
             epilog="A neuron takes options behind colons, lnm:degree=5:per=channel; those of the "
-            "recipe too, lif:model.timesteps=1.",
+            "recipe too, lif:model.timesteps=1. A name in front stands for all of it in tables and "
+            "pictures, short@lif:model.timesteps=1.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
         comparison.add_argument("--config", default="digits", help="recipe, by name or path")

@@ -32,7 +32,8 @@ class Entrant:
 
     Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`.
     Options that begin with `model.`, `data.` or `trainer.` are the recipe's, for this entrant
-    alone: `lif:model.timesteps=1`.
+    alone: `lif:model.timesteps=1`. A name in front, `short@lif:model.timesteps=1`, stands for all
+    of it in tables and pictures.
     """
 
     label: str
@@ -42,14 +43,17 @@ class Entrant:
     @classmethod
     def parse(cls, text: str) -> Entrant:
         """Read an entrant; an unknown name or a malformed option is an error."""
-        name, *options = text.split(":")
+        label, given, rest = text.partition("@")
+        if given and not (label and rest):
+            raise ValueError(f"neurons: expected label@name:option=value, got {text!r}")
+        name, *options = (rest if given else text).split(":")
         known = neuron_names()
         if name.lower() not in known:
             raise unknown("neurons", name, known)
         for option in options:
             if "=" not in option:
                 raise ValueError(f"neurons: expected name:option=value, got {option!r} in {text!r}")
-        return cls(text, known[name.lower()], tuple(options))
+        return cls(label, known[name.lower()], tuple(options))
 
     @property
     def folder(self) -> str:

@@ -171,6 +171,12 @@ def test_neurons_by_name():
         "--model.network.init_args.cell=neurodyn.layers.gated.SpikGRU2",
         "--model.network.init_args.cell.signed=true",
     ]
+    named = Entrant.parse("short@lif:model.timesteps=1")
+    assert (named.label, named.folder) == ("short", "short")
+    assert named.arguments()[1:] == ["--model.timesteps=1"]
+    for text in ("@lif", "short@"):
+        with pytest.raises(ValueError, match="neurons: expected label@name:option=value, got"):
+            Entrant.parse(text)
     with pytest.raises(ValueError, match=r"neurons: unknown name 'lmn'\. Did you mean 'lnm'"):
         Entrant.parse("lmn")
     with pytest.raises(ValueError, match="expected name:option=value, got 'degree'"):
