@@ -76,7 +76,7 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
     if seeds < 1:
         raise ValueError(f"seeds: expected at least 1, got {seeds}")
     entrants = [Entrant.parse(text) for text in neurons]
-    if len(set(neurons)) < len(neurons):
+    if len({entrant.folder for entrant in entrants}) < len(entrants):
         raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
     for entrant in entrants:
         # A mistake in the last one's options shows now, and not after the others' training.
