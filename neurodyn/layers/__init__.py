@@ -11,6 +11,7 @@ from neurodyn.layers.gated import (
 )
 from neurodyn.layers.loss import ReadoutLoss, TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
+from neurodyn.layers.normed import Normed
 from neurodyn.layers.readout import (
     READOUTS,
     Last,
@@ -43,6 +44,7 @@ __all__ = [
     "LearnedDelays",
     "Max",
     "Mean",
+    "Normed",
     "Readout",
     "ReadoutLoss",
     "Recurrent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neurodyn.layers import Stream, TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
+from neurodyn.layers import Normed, Stream, TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
 from neurodyn.neurons import NeuronFactory, SpikingLayer
 
 Shape = tuple[int, int, int]
@@ -40,7 +40,8 @@ class SpikingConv(nn.Sequential):
     ) -> None:
         out = strided(shape, channels, stride)
         cells = neuron(out)
-        super().__init__(conv_norm(shape[0], channels, cells, kernel=kernel, stride=stride), cells)
+        conv, norm = conv_norm(shape[0], channels, cells, kernel=kernel, stride=stride)
+        super().__init__(TimeDistributed(conv), Normed(norm, cells))
         self.shape = out
 
 

@@ -46,10 +46,9 @@ class BasicBlock(ResidualBlock):
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, stride: int) -> None:
         super().__init__(neuron, shape, channels, stride)
-        inner, outer = neuron(self.shape), neuron(self.shape)
+        inner, outer = SpikingConv(neuron, shape, channels, stride=stride), neuron(self.shape)
         self.branch = nn.Sequential(
-            conv_norm(shape[0], channels, inner, stride=stride),
-            inner,
+            *inner,
             conv_norm(channels, channels, outer, alpha=RESIDUAL),
         )
         if self.shape != shape:
@@ -90,12 +89,11 @@ class MSBlock(ResidualBlock):
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, stride: int) -> None:
         super().__init__(neuron, shape, channels, stride)
-        first, second = neuron(shape), neuron(self.shape)
+        first = neuron(shape)
         self.branch = nn.Sequential(
             first,
-            conv_norm(shape[0], channels, second, stride=stride),
-            second,
-            conv_norm(channels, channels, second, alpha=0.0),
+            *SpikingConv(neuron, shape, channels, stride=stride),
+            conv_norm(channels, channels, first, alpha=0.0),
         )
         if self.shape != shape:
             self.shortcut = conv_norm(shape[0], channels, first, kernel=1, stride=stride)

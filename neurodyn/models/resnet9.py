@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from neurodyn.layers import TDBatchNorm2d, TimeDistributed
+from neurodyn.layers import Normed, TDBatchNorm2d, TimeDistributed
 from neurodyn.models.blocks import (
     NeuronFactory,
     Shape,
@@ -28,7 +28,7 @@ class PooledConv(nn.Sequential):
         cells = neuron(out)
         conv = nn.Conv2d(shape[0], channels, 3, padding=1, bias=False)
         norm = TDBatchNorm2d(channels, threshold=starting_threshold(cells))
-        super().__init__(TimeDistributed(conv, nn.MaxPool2d(2), norm), cells)
+        super().__init__(TimeDistributed(conv, nn.MaxPool2d(2)), Normed(norm, cells))
         self.shape = out
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
+from neurodyn.neurons.fed import Affine, Fed, check_affine
 from neurodyn.neurons.layer import SpikingLayer, Stateful
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
@@ -56,7 +57,8 @@ class Neuron(SpikingLayer):
     `spikes, state = neuron(x, state, return_state=True)` goes on where a call ended. States are
     float32 at least; half-precision inputs are computed in float32. `neuron(x, drive=d)` adds a
     second sequence of the same shape to the charged membrane itself, past whatever the equation
-    does to its input (delays come in there).
+    does to its input (delays come in there). `neuron(x, affine=(a, b))` reads its input as
+    `a x + b`, without writing that anywhere; `a` and `b` broadcast to a step.
     """
 
     states: ClassVar[tuple[str, ...]] = ("u",)
@@ -167,16 +169,17 @@ class Neuron(SpikingLayer):
         state: State | None = None,
         *,
         drive: Tensor | None = None,
+        affine: Affine | None = None,
         return_state: bool = False,
     ) -> Tensor | tuple[Tensor, State]:
-        (spikes,), final, _ = self._run(x, state, drive, final=return_state)
+        (spikes,), final, _ = self._run(x, state, drive, affine, final=return_state)
         return (spikes, final) if return_state else spikes
 
     def record(
         self, x: Tensor, state: State | None = None, *, drive: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Spikes and every state over time, by name, each `(T, B, *features)`."""
-        (spikes,), _, states = self._run(x, state, drive, record=True)
+        (spikes,), _, states = self._run(x, state, drive, None, record=True)
         return {"spikes": spikes, **dict(zip(self.states, states, strict=True))}
 
     def extra_repr(self) -> str:
@@ -212,15 +215,24 @@ class Neuron(SpikingLayer):
             self._drive = None
 
     def _run(
-        self, x: Tensor, state: State | None, drive: Tensor | None, **asked: bool
+        self,
+        x: Tensor,
+        state: State | None,
+        drive: Tensor | None,
+        affine: Affine | None,
+        **asked: bool,
     ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
         start = self.start(x, state)
-        if drive is None:
+        if drive is None and affine is None:
             return scan(self, (x,), start, backend=self.backend, **asked)
-        if not isinstance(drive, Tensor) or drive.shape != x.shape:
+        if drive is not None and (not isinstance(drive, Tensor) or drive.shape != x.shape):
             got = tuple(drive.shape) if isinstance(drive, Tensor) else type(drive).__name__
             raise ValueError(f"drive: expected the shape of x, {tuple(x.shape)}, got {got}")
-        return scan(_Driven(self), (x, drive), start, backend=self.backend, **asked)
+        if affine is not None:
+            check_affine(affine, x)
+        fed = Fed(self, affine, driven=drive is not None)
+        inputs = (x,) if drive is None else (x, drive)
+        return scan(fed, inputs, start, backend=self.backend, **asked)
 
     def kernel_source(self, backend: str) -> str:
         """The kernels that this neuron's equation becomes, as source for `"cpu"` or `"gpu"`."""
@@ -280,17 +292,6 @@ class Neuron(SpikingLayer):
             if value.device != x.device:
                 raise ValueError(f"state: {name} expected on {x.device}, got {value.device}")
         return tuple(value.to(dtype) for value in state)
-
-
-class _Driven(nn.Module):
-    """A neuron whose step has a second input: what `scan` runs where there is a drive."""
-
-    def __init__(self, neuron: Neuron) -> None:
-        super().__init__()
-        self.neuron = neuron
-
-    def step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        return self.neuron.driven_step(x, drive, *state)
 
 
 def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:

@@ -118,7 +118,7 @@ def backward(
             value = values[index - len(inputs)] if index < len(inputs) + len(states) else None
             value = parameters[index - len(inputs) - len(states)] if value is None else value
             grad = layout.collect(partial, static)
-            result[index] = _as(grad, value.dtype).view(value.shape)
+            result[index] = _as(grad, value.dtype).reshape(value.shape)
     return result
 
 

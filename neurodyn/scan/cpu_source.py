@@ -142,7 +142,7 @@ class _Kernel:
         with put:
             self._scratch("width", *(f"{u}_grad" for u in states), *(f"{g}_row" for g in grads))
             self._scratch("length * width", *(f"{u}_kept" for u in states))
-            rows = [p for p in self.learned if self.kinds[p] == "row"]
+            rows = [p for p in self.learned if self.kinds[p] != "one"]
             self._scratch("width", *(f"{p}_grad" for p in rows))
             put("for task in range(first, last):")
             with put:
@@ -165,7 +165,7 @@ class _Kernel:
             put(f"if {g}_p:", f"    {u}_grad[:n] = row({g}_p, o * {g}_o + q, n)")
             put("else:", f"    {u}_grad[:n] = 0")
         for p in self.learned:
-            if self.kinds[p] == "row":
+            if self.kinds[p] != "one":
                 put(f"{p}_grad[:n] = 0")
         put("for segment in range((steps - 1) // length, -1, -1):")
         with put:
@@ -318,8 +318,7 @@ class _Kernel:
     def _add_block(self, leaf: Node) -> None:
         put, kind = self.put, self.kinds[leaf]
         if kind == "full":
-            if leaf in self.trace.states:
-                put(f"row(sum_{leaf}_p, o * sum_{leaf}_o + q, n)[:] = {leaf}_grad[:n]")
+            put(f"row(sum_{leaf}_p, o * sum_{leaf}_o + q, n)[:] = {leaf}_grad[:n]")
             return
         if kind == "one" and leaf not in self.trace.states:
             return

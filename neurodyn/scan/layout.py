@@ -37,7 +37,7 @@ COLUMNS = 16
 """Columns are no wider than leaves this many of them."""
 LINE = 16
 """Float32 numbers in a line of the cache: columns end where lines do."""
-SHORTEST_RUN = 64
+SHORTEST_RUN = 1024
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
 """Blocks shorter than this are tiled into longer ones."""
@@ -164,7 +164,7 @@ class Layout:
             shared = [i for i, size in enumerate(shape[self.split :]) if size == 1]
             values = values.sum(shared, keepdim=True) if shared else values
         else:
-            return partial
+            return partial.sum_to_size(static.shape)
         values = values.reshape(shape)
         return values.permute([self.order.index(d) for d in range(len(shape))])
 

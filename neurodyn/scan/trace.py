@@ -151,7 +151,8 @@ def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
     for tensor in (*cell.parameters(), *cell.buffers()):
         if id(tensor) not in memo:  # integers and booleans, such as counters
             memo[id(tensor)] = torch.zeros((), dtype=tensor.dtype)
-        memo.setdefault(id(tensor.grad), None) if tensor.grad is not None else None
+        if tensor.is_leaf and tensor.grad is not None:
+            memo.setdefault(id(tensor.grad), None)
     try:
         return copy.deepcopy(cell, memo)
     except Exception as error:

@@ -57,7 +57,7 @@ def test_sew_block_adds_spikes_to_spikes(spikes):
     block = SEWBlock(IF, SHAPE, 4, 1)
     assert set(block(spikes).unique().tolist()) == {0.0, 1.0, 2.0}
     torch.testing.assert_close(block(spikes) - spikes, block.branch(spikes))
-    nn.init.zeros_(block.branch[1][0][1].weight)
+    nn.init.zeros_(block.branch[1][1].norm[0].weight)
     assert torch.equal(block(spikes), spikes)
 
 

@@ -89,6 +89,8 @@ SHAPES = [
     ((3, 9, 11), "channel", 2),
     ((7, 4, 4), "neuron", 2),
     ((300,), "neuron", 2),
+    ((7, 4, 4), "channel", 1),
+    ((3, 5, 5), "neuron", 1),
 ]
 LAYOUTS = ["plain", "channels last", "every second", "batch first"]
 ROWS = 6
