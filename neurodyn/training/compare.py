@@ -25,6 +25,7 @@ from neurodyn.training.latest import Latest
 from neurodyn.training.provenance import provenance, read_json, write_json
 from neurodyn.training.recipe import Recipe
 from neurodyn.training.report import validation_curve, write_report
+from neurodyn.training.watch import NonFiniteError
 
 OURS = ("--seed_everything", "--checkpoint", "--last.folder", "--trainer.logger")
 PLACE = re.compile(r"\s+(root|download|devices|accelerator|folder|minutes): ")
@@ -60,7 +61,8 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
 
     Runs that are finished in `folder` are not run again, interrupted ones go on where they were. A
     run that was made with other settings is an error: nothing is overwritten. The table is of all
-    runs in the folder, those of other comparisons too.
+    runs in the folder, those of other comparisons too. A run whose numbers stop being finite counts
+    as finished: it is named under the table, with the reason, and the others go on.
 
     Args:
         recipe: command-line arguments of a recipe, such as `["--config", "digits"]`.
@@ -123,7 +125,7 @@ class Run:
     def finish(self, bar: tqdm[Any]) -> None:
         """Train from where the run stopped, test and write the result; nothing if it is there."""
         self.check()
-        if (self.home / "result.json").is_file():
+        if (self.home / "result.json").is_file() or (self.home / "diverged.json").is_file():
             bar.update(self.epochs)
             return
         self.home.mkdir(parents=True, exist_ok=True)
@@ -131,7 +133,13 @@ class Run:
         (self.home / "fingerprint").write_text(self.fingerprint)
         starts = self.home / "starts.json"
         write_json(starts, [*(read_json(starts) if starts.is_file() else []), provenance()])
-        seconds, families = self._train(bar)
+        try:
+            seconds, families = self._train(bar)
+        except NonFiniteError as error:
+            # The same seed would end in the same way.
+            why = {"neuron": self.entrant.label, "seed": self.seed, "why": str(error)}
+            write_json(self.home / "diverged.json", {**why, "starts": read_json(starts)})
+            return
         result = Result(
             neuron=self.entrant.label,
             seed=self.seed,

@@ -28,12 +28,13 @@ Runs = Sequence[dict[str, Any]]
 
 def write_report(folder: Path) -> str:
     """Write `table.md`, `table.json` and `curves.png` of all finished runs; return the table."""
-    runs = finished_runs(folder)
+    runs, lost = finished_runs(folder), diverged_runs(folder)
     if not runs:
-        raise FileNotFoundError(f"folder: expected finished runs in {folder}, found none")
-    table = markdown_table(runs)
+        reasons = "".join(f"; {line}" for line in casualties(lost))
+        raise FileNotFoundError(f"folder: expected finished runs in {folder}, found none{reasons}")
+    table = "\n".join([markdown_table(runs), *(f"\n{line}" for line in casualties(lost))])
     (folder / "table.md").write_text(f"{table}\n\n{origin(runs)}\n")
-    write_json(folder / "table.json", {"runs": runs, "mean": summary(runs)})
+    write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
     history = by_neuron(runs, lambda run: validation_curve(folder / run["folder"] / "log"))
     plot_curves(history).savefig(folder / "curves.png", dpi=150)
     return table
@@ -47,6 +48,17 @@ def finished_runs(folder: Path) -> list[dict[str, Any]]:
         runs.append({**read_json(path), "folder": path.parent.relative_to(folder).as_posix()})
     first = {name: min(dates) for name, dates in by_neuron(runs, _begun).items()}
     return sorted(runs, key=lambda run: (first[run["neuron"]], run["neuron"], run["seed"]))
+
+
+def diverged_runs(folder: Path) -> Runs:
+    """The runs in a run folder whose numbers stopped being finite."""
+    paths = sorted(folder.glob("*/seed-*/diverged.json"))
+    return [read_json(path) for path in paths]
+
+
+def casualties(diverged: Runs) -> list[str]:
+    """A line for each of them."""
+    return [f"{run['neuron']}, seed {run['seed']}, diverged: {run['why']}" for run in diverged]
 
 
 def by_neuron(runs: Runs, value: Any) -> dict[str, list[Any]]:

@@ -19,6 +19,8 @@ from neurodyn.training.provenance import read_json, write_json
 from neurodyn.training.report import (
     aligned,
     by_neuron,
+    casualties,
+    diverged_runs,
     finished_runs,
     markdown_table,
     number,
@@ -45,7 +47,8 @@ def collect(run_folder: Path, notes: Path) -> Path:
     for run in runs:
         run["curve"] = validation_curve(run_folder / run.pop("folder") / "log")
     name = run_folder.resolve().name
-    write_json(notes / f"{name}.json", runs)
+    diverged = diverged_runs(run_folder)
+    write_json(notes / f"{name}.json", {"runs": runs, "diverged": diverged})
     if (sweep := run_folder / "sweep.png").is_file():
         shutil.copy(sweep, notes / f"{name}.png")
     else:
@@ -79,10 +82,11 @@ def _table(notes: Path, images: Path, name: str, command: str) -> str:
     path = notes / f"{name}.json"
     parts = [f"**Not run yet.** The command:\n```\n{command}\n```"]
     if path.is_file():
-        runs = read_json(path)
+        held = read_json(path)
+        runs = held["runs"]
         pictures = sorted(notes.glob(f"{name}.png")) + sorted(notes.glob(f"{name}-families.png"))
         shown = [f"![{picture.stem}]({images}/{picture.name})" for picture in pictures]
-        parts = [markdown_table(runs), origin(runs), *shown]
+        parts = [markdown_table(runs), *casualties(held["diverged"]), origin(runs), *shown]
     published = notes / "published.json"
     rows = [
         [

@@ -160,6 +160,17 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     assert one == two
 
 
+def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path):
+    wild = "wild@lnm:clip=none:reset=none:start=[0,0,0,1e30]"
+    with pytest.raises(FileNotFoundError, match=r"found none; wild, seed 0, diverged: Training st"):
+        compare(TINY, [wild], 1, tmp_path)
+    table = compare(TINY, [wild, "lif"], 1, tmp_path)
+    assert re.search(r"^\| lif +\| 1 ", table, re.MULTILINE)
+    assert "\n\nwild, seed 0, diverged: Training stopped in epoch" in table
+    assert not (tmp_path / "wild" / "seed-0" / "result.json").exists()
+    assert len(json.loads((tmp_path / "wild/seed-0/starts.json").read_text())) == 1
+
+
 def test_neurons_by_name():
     entrant = Entrant.parse("LNM:degree=5:surrogate.width=derived")
     assert entrant.cls.__name__ == "LNM"

@@ -101,6 +101,16 @@ def test_a_page_has_what_was_run_and_names_what_was_not(folder, notes):
     assert (notes / "digits.png").is_file()
 
 
+def test_the_page_names_a_run_that_diverged(folder, notes):
+    home = folder / "qif" / "seed-1"
+    home.mkdir(parents=True)
+    lost = {"neuron": "qif", "seed": 1, "why": "the loss is nan.", "starts": []}
+    (home / "diverged.json").write_text(json.dumps(lost))
+    collect(folder, notes)
+    page = write_page(notes, notes.parent / "results.md")
+    assert "\n\nqif, seed 1, diverged: the loss is nan.\n\n" in page
+
+
 def test_nothing_is_left_off_the_page(folder, notes):
     collect(folder, notes)
     (notes / "digits.json").rename(notes / "stray.json")

@@ -50,7 +50,7 @@ def test_families_over_training():
     model, log = ConvNet(LNM, widths=(2, 3)), Families()
     log._note(model)
     with torch.no_grad():
-        model.body[1].c[2].fill_(2.0)
+        model.body[1].neuron.c[2].fill_(2.0)
     log._note(model)
     first, second = log.history.values()
     assert [entry["family"] for entry in second] == ["LIF-like", "LIF-like"]
