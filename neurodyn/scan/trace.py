@@ -127,14 +127,27 @@ def _pull_back(
     smooth = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not smooth:
         return tuple(grads), tuple(None for _ in leaves)
+    root = _Root.apply([g for _, g in smooth], *(y for y, _ in smooth))  # type: ignore[no-untyped-call]
     recorder.in_derivative = True
     with recorder:
-        pulled = torch.autograd.grad(
-            [y for y, _ in smooth], leaves, [g for _, g in smooth], allow_unused=True
-        )
+        pulled = torch.autograd.grad(root, leaves, allow_unused=True)
     vjp = tuple(None if g is None else recorder.result(g) for g in pulled)
     zero = recorder.builder.const(0.0, "real")
     return tuple(grads), tuple(None if node is zero else node for node in vjp)
+
+
+class _Root(torch.autograd.Function):
+    """What the given gradients flow into outputs from. (`torch.autograd.grad` takes them too, but
+    imports the compiler stack for it.)"""
+
+    @staticmethod
+    def forward(ctx: Any, grads: list[Tensor], *outputs: Tensor) -> Tensor:
+        ctx.grads = grads
+        return torch.zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        return None, *ctx.grads
 
 
 def _failing_line(error: BaseException) -> str:
