@@ -5,26 +5,10 @@ import contextlib
 import torch
 from torch import nn
 
-from neurodyn.neurons import LNM, Neuron
+from neurodyn.neurons import LNM
 from neurodyn.surrogate import Triangle
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
-
-
-class Adaptive(Neuron):
-    """Two states: the membrane, and a threshold that rises with every spike."""
-
-    states = ("u", "b")
-
-    def __init__(self, features=None, **options):
-        super().__init__(features, **options)
-        self.leak = self.parameter(0.4)
-        self.rise = self.parameter(0.3)
-        self.decay = self.parameter(0.2)
-
-    def step(self, x, u, b):
-        s, u = self.fire(u - self.leak * u + x, self.threshold + b)
-        return s, u, b - self.decay * b + self.rise * s
 
 
 class TwoInputs(nn.Module):
