@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,12 @@ def provenance() -> dict[str, Any]:
     }
 
 
+@cache
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that neurodyn runs from and whether it was changed; None elsewhere."""
+    """Commit of the checkout that neurodyn runs from and whether it was changed; None elsewhere.
+
+    As at the first call: what is committed later is not what runs.
+    """
     here = Path(neurodyn.__file__).parent
 
     def git(*words: str) -> str:

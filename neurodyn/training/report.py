@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -119,7 +120,7 @@ def origin(runs: Runs) -> str:
     commits = _distinct(_commit(start) for start in starts)
     torch = _distinct(start["packages"]["torch"] for start in starts)
     machines = _distinct(_machine(start) for start in starts)
-    commands = _distinct(" ".join(start["command"]) for start in starts)
+    commands = _distinct(shlex.join(start["command"]) for start in starts)
     hours = sum(run["seconds"] for run in runs) / 3600
     return "\n".join(
         [
@@ -141,7 +142,9 @@ def _commit(start: dict[str, Any]) -> str:
 
 def _machine(start: dict[str, Any]) -> str:
     machine = start["machine"]
-    return machine["gpu"] or f"{machine['threads']} threads of {machine['processor']}"
+    threads = machine["threads"]
+    count = f"{threads} thread{'s' if threads > 1 else ''}"
+    return machine["gpu"] or f"{count} of {machine['processor']}"
 
 
 def _begun(run: dict[str, Any]) -> str:
