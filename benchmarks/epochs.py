@@ -4,9 +4,10 @@ of other libraries.
     python -m benchmarks.epochs [--steps 8] [--threads 2]
 
 The networks are those of the recipes `digits` and `fashion-mnist`, and a spiking MLP on long
-sequences (140-128-128-20, T=250). Only the neurons differ between rows; the other layers are ours
-in all of them. Batches are random numbers of the data's shape. All contenders take turns; the
-median step (forward, backward, AdamW) is multiplied by the batches of an epoch.
+sequences (T=250), large with a batch of 64 and small with one of 16. Only the neurons differ
+between rows; the other layers are ours in all of them. Batches are random numbers of the data's
+shape. All contenders take turns; the median step (forward, backward, AdamW) is multiplied by the
+batches of an epoch.
 """
 
 from __future__ import annotations
@@ -67,6 +68,13 @@ CASES = [
         "long sequences: MLP 140-128-128-20, T=250, batch 64",
         lambda neuron: SequenceNet(neuron, (140,), 20, (128, 128)),
         (250, 64, 140),
+        20,
+        8156,
+    ),
+    Case(
+        "long sequences, small: MLP 140-64-64-20, T=250, batch 16",
+        lambda neuron: SequenceNet(neuron, (140,), 20, (64, 64)),
+        (250, 16, 140),
         20,
         8156,
     ),
