@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from neurodyn.cli import main
 from neurodyn.data import SHD, SSC, SpokenDigits, SpokenDigitSpikes
 from neurodyn.data.cochlea import Cochlea
 
@@ -45,6 +47,19 @@ def test_shd(tmp_path: Path) -> None:
 def test_shd_says_where_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"shd_train\.h5\.zip and unpack it in .*/SHD\."):
         SHD(str(tmp_path)).setup("fit")
+
+
+def test_shd_from_its_files_to_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for part, number in (("train", 60), ("test", 20)):
+        write_spikes(tmp_path / "SHD" / f"shd_{part}.h5", [n % 20 for n in range(number)])
+    small = ["--data.steps=12", "--data.step_ms=100", "--model.network.init_args.widths=[8,8]"]
+    here = [f"--data.root={tmp_path}", "--data.batch_size=10", "--trainer.max_epochs=1"]
+    what = ["--config", "shd", "--seeds", "1", "--out", "run", "--trainer.accelerator=cpu"]
+    order = "delayed:neuron=AdLIF:neuron.init_args.backend=reference:order=3"
+    assert main(["compare", *what, "--neurons", order, *small, *here]) == 0
+    (result,) = tmp_path.glob("run/*/seed-0/result.json")
+    assert 0 <= json.loads(result.read_text())["accuracy"] <= 100
 
 
 def test_ssc_has_a_validation_file_of_its_own(tmp_path: Path) -> None:
