@@ -9,7 +9,7 @@ from torch import nn
 
 from neurodyn.layers import TDBatchNorm1d, TimeDistributed
 from neurodyn.models.blocks import NeuronFactory, SpikingNetwork, starting_threshold
-from neurodyn.neurons import LIF
+from neurodyn.neurons import LIF, grade_timescales
 
 SynapseFactory = Callable[[int, int], nn.Module]
 """Makes the synapses of a layer, `(T, B, inputs) -> (T, B, outputs)`, from their numbers."""
@@ -32,6 +32,8 @@ class SequenceNet(SpikingNetwork):
         gain: where the scale of the normalisation in front of a neuron starts, in thresholds. A
             neuron of long memory sums up many inputs, and fires all the time if each is of the
             threshold's size.
+        timescales: `(low, high)` grades the membranes' time constants from the first layer to the
+            last (`grade_timescales`); for neurons that have them.
         synapses: makes what stands in front of each norm, such as `LearnedDelays`; linear layers
             without bias unless given. The head's are linear.
     """
@@ -45,6 +47,7 @@ class SequenceNet(SpikingNetwork):
         dropout: float = 0.0,
         momentum: float = 0.05,
         gain: float = 1.0,
+        timescales: tuple[float, float] | None = None,
         synapses: SynapseFactory | None = None,
     ) -> None:
         super().__init__(shape)
@@ -63,6 +66,8 @@ class SequenceNet(SpikingNetwork):
             body.extend([cells, nn.Dropout(dropout)])
             inputs = width
         self.body = body
+        if timescales is not None:
+            grade_timescales(body, *timescales)
         self.head = TimeDistributed(
             nn.Linear(inputs, classes, bias=False), nn.BatchNorm1d(classes, momentum=momentum)
         )

@@ -5,6 +5,7 @@ from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
 from neurodyn.neurons.basis import Rational, Spline, TanhNet
 from neurodyn.neurons.complementary import CLIF
 from neurodyn.neurons.exponential import EIF
+from neurodyn.neurons.fixed_point import round_dynamics
 from neurodyn.neurons.gated_leak import GLIF
 from neurodyn.neurons.izhikevich import Izhikevich
 from neurodyn.neurons.layer import NeuronFactory, SpikingLayer, Stateful
@@ -47,4 +48,5 @@ __all__ = [
     "dynamics_parameters",
     "grade_timescales",
     "neurons_of",
+    "round_dynamics",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from neurodyn.neurons.base import Features, Neuron
-from neurodyn.neurons.ranged import Range, Ranged
+from neurodyn.neurons.ranged import LOGIT, Link, Range, Ranged
 from neurodyn.neurons.reset import Reset
 
 
@@ -90,6 +90,8 @@ class PLIF(LIF):
     Takes the options of `LIF`; `tau` > 1 is where it starts. `per` says how many time constants a
     layer has (the paper: one). The paper scales the input as well: `decay_input=True`.
     """
+
+    links: ClassVar[dict[str, Link]] = {"w": LOGIT}
 
     def declare_leak(self, tau: float) -> None:
         if tau <= 1:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 Range = float | tuple[float, float]
+
+
+class Link(NamedTuple):
+    """How a number in (0, 1) is learned without bounds: `value(raw)` is what the equation sees. A
+    module's `links` name its parameters of that kind."""
+
+    value: Callable[[Tensor], Tensor]
+    raw: Callable[[Tensor], Tensor]
+
+
+LOGIT = Link(torch.sigmoid, torch.logit)
 
 
 class Ranged(nn.Module):
@@ -64,6 +77,8 @@ class Share(nn.Module):
         name, shape, learn: as for `Ranged`.
         value: where it starts.
     """
+
+    links: ClassVar[dict[str, Link]] = {"raw": LOGIT}
 
     def __init__(self, name: str, value: float, shape: torch.Size, *, learn: bool = True) -> None:
         super().__init__()

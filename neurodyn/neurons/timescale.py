@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurodyn.neurons.base import Features, Neuron
+from neurodyn.neurons.ranged import LOGIT, Link
 from neurodyn.neurons.reset import HardReset, Reset
 from neurodyn.surrogate import Gaussian, Surrogate
 
@@ -18,6 +19,16 @@ HALF_SIGMA = 0.5 * math.sqrt(2 * math.pi)
 """The width of a Gaussian window of sigma = .5."""
 
 Tau = float | tuple[float, float]
+
+
+def _raw_of_leak(leak: Tensor) -> Tensor:
+    """The inverse of `1 / (1 + softplus(raw))`."""
+    above = 1 / leak - 1
+    return above + torch.log(-torch.expm1(-above))
+
+
+LEAK = Link(lambda raw: 1 / (1 + F.softplus(raw)), _raw_of_leak)
+"""A leak by its time constant, `1 / tau`."""
 
 
 class CubaLIF(Neuron):
@@ -39,6 +50,7 @@ class CubaLIF(Neuron):
 
     states: ClassVar[tuple[str, ...]] = ("u", "i")
     operations = (2, 2)
+    links: ClassVar[dict[str, Link]] = {"raw_mem": LEAK, "raw_syn": LEAK}
 
     def __init__(
         self,
@@ -62,11 +74,10 @@ class CubaLIF(Neuron):
             )
         if low < high and self.per == "layer":
             raise ValueError(f"{name}: a spread {tau} needs per='channel' or per='neuron'")
-        above = torch.full(self.threshold.shape, low - 1, dtype=torch.float64)
+        start = torch.full(self.threshold.shape, low, dtype=torch.float64)
         if low < high:
-            where = torch.rand(self.threshold.shape, dtype=torch.float64)
-            above = low * (high / low) ** where - 1
-        return above + torch.log(-torch.expm1(-above))
+            start = low * (high / low) ** torch.rand(self.threshold.shape, dtype=torch.float64)
+        return LEAK.raw(1 / start)
 
     @property
     def tau_mem(self) -> Tensor:
@@ -120,6 +131,7 @@ class MultiTimescale(CubaLIF):
 
     states = ("u", "i", "th")
     operations = (3, 4)
+    links: ClassVar[dict[str, Link]] = {**CubaLIF.links, "decay_logit": LOGIT}
 
     def __init__(
         self,

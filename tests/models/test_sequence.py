@@ -6,7 +6,7 @@ from torch import nn
 
 from neurodyn.layers import Delayed, LearnedDelays, SoftmaxSum
 from neurodyn.models import SequenceNet
-from neurodyn.neurons import IF, LIF, LNM, AdLIF, DecayLIF, MultiTimescale, neurons_of
+from neurodyn.neurons import IF, LIF, LNM, AdLIF, CubaLIF, DecayLIF, MultiTimescale, neurons_of
 
 
 @pytest.mark.parametrize("neuron", [LIF, LNM, MultiTimescale, partial(LNM, per="neuron")])
@@ -28,6 +28,14 @@ def test_layers():
     assert [m.p for m in net.modules() if isinstance(m, nn.Dropout)] == [0.6, 0.6]
     assert all(m.bias is None for m in net.modules() if isinstance(m, nn.Linear))
     assert [neuron.features for _, neuron in neurons_of(net)] == [(8,), (4,)]
+
+
+def test_graded_timescales():
+    net = SequenceNet(CubaLIF, widths=(5, 4), timescales=(2.0, 32.0))
+    means = [neuron.tau_mem.item() for _, neuron in neurons_of(net)]
+    assert means == pytest.approx([4.0, 16.0], rel=1e-5)
+    with pytest.raises(ValueError, match="network: expected layers of CubaLIF or MultiTimescale"):
+        SequenceNet(LIF, timescales=(2.0, 32.0))
 
 
 def test_an_input_of_more_dimensions_is_flattened():

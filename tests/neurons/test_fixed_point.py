@@ -1,0 +1,61 @@
+"""Rounding what the equations compute with."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from neurodyn.models import SequenceNet
+from neurodyn.neurons import GLIF, LNM, PLIF, AdLIF, CubaLIF, MultiTimescale, round_dynamics
+from neurodyn.surrogate import Triangle
+
+
+def on_grid(value, bits):
+    scaled = value.detach().double() * 2**bits
+    return bool((scaled - scaled.round()).abs().max() < 1e-3)
+
+
+def test_decays_are_rounded_and_not_the_parameters_behind_them():
+    neuron = MultiTimescale((50,), per="neuron", tau_mem=(2.0, 60.0), tau_syn=(1.1, 9.0), decay=0.3)
+    changes = round_dynamics(neuron, bits=8)
+    for value in (1 / neuron.tau_mem, 1 / neuron.tau_syn, torch.sigmoid(neuron.decay_logit)):
+        assert on_grid(value, 8)
+    assert not on_grid(neuron.raw_mem, 8)
+    assert 0.25 / 2**8 < changes["raw_mem"] <= 0.5 / 2**8
+
+
+@pytest.mark.parametrize("kind", [PLIF, CubaLIF, AdLIF, GLIF, LNM])
+def test_fine_rounding_changes_little_and_coarse_keeps_decays_inside(kind):
+    torch.manual_seed(0)
+    x = torch.randn(20, 4, 10)
+    neuron = kind((10,), per="neuron", backend="reference")
+    rounded = copy.deepcopy(neuron)
+    assert max(round_dynamics(rounded, bits=20).values()) <= 2.0**-21
+    assert (rounded(x) != neuron(x)).float().mean() < 0.02
+    round_dynamics(rounded, bits=1)
+    assert all(torch.isfinite(value).all() for value in rounded.state_dict().values())
+
+
+def test_a_network_is_rounded_by_name_without_its_windows_and_synapses():
+    net = SequenceNet(lambda f: CubaLIF(f, surrogate=Triangle(0.7071)), (6,), 3, (5, 4))
+    before = copy.deepcopy(net.state_dict())
+    changes = round_dynamics(net, bits=3)
+    assert {"body.2.raw_mem", "body.5.threshold", "body.2.u_0"} <= set(changes)
+    assert not [name for name in changes if "spike" in name or "weight" in name]
+    for name, value in net.state_dict().items():
+        if name not in changes:
+            assert torch.equal(value, before[name]), name
+    torch.testing.assert_close(1 / net.body[2].tau_syn, torch.tensor(0.25))
+
+
+def test_a_decay_never_becomes_none_or_all():
+    slow = CubaLIF(tau_mem=1000.0)
+    round_dynamics(slow, bits=4)
+    assert math.isclose(slow.tau_mem.item(), 16, rel_tol=1e-5)
+
+
+def test_bits():
+    with pytest.raises(ValueError, match="bits: expected at least 1, got 0"):
+        round_dynamics(nn.Identity(), bits=0)
