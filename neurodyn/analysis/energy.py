@@ -8,8 +8,9 @@ weights, recurrent ones included; a count of spikes is as many. An input that is
 count, such as a pooled spike, is one spike.
 
 Two kinds of synapses see analog numbers and multiply, dense: those that the network's input enters
-by, unless it is counts of spikes (whole numbers), and those that a gated cell names, as CS-GRU's
-from the current to the gate.
+by, unless it is counts of spikes (whole numbers), and those that a module names as `analog`, as
+CS-GRU does from the current to the gate and MS-ResNet on its convolving shortcuts. The products of
+attention have no weights: one addition for each pair of activities that are both other than zero.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from neurodyn.layers import GatedCell, LearnedDelays, Recurrent
+from neurodyn.layers import GatedCell, LearnedDelays, MatMul, Recurrent
 from neurodyn.neurons import Neuron, SpikingLayer, Stateful
 
 PJ_ADD, PJ_MUL, PJ_MAC = 0.9, 3.7, 4.6
@@ -132,9 +133,10 @@ class ActivityMeter:
                 self._hooks.append(module.register_forward_hook(self._neurons(name)))
             if isinstance(module, Recurrent):
                 self._hooks.append(module.register_forward_hook(self._recurrence(f"{name}.V")))
-            if isinstance(module, GatedCell):
-                for part in module.analog:
-                    self._layer(f"{name}.{part}".lstrip(".")).analog = True
+            if isinstance(module, MatMul):
+                self._hooks.append(module.register_forward_hook(self._product(name)))
+            for part in getattr(module, "analog", ()):
+                self._layer(f"{name}.{part}".lstrip(".")).analog = True
         return self
 
     def __exit__(
@@ -175,6 +177,14 @@ class ActivityMeter:
             layer.updates += spikes.numel()
             layer.spikes += spikes.abs().sum().item()
             layer.operations = operations(module)
+
+        return hook
+
+    def _product(self, name: str) -> Any:
+        def hook(module: MatMul, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+            layer, (a, b) = self._layer(name), inputs
+            layer.macs += output.numel() * a.shape[-1]
+            layer.sops += ((a != 0).double() @ (b != 0).double()).sum().item()
 
         return hook
 

@@ -12,6 +12,7 @@ from neurodyn.layers.gated import (
 from neurodyn.layers.loss import ReadoutLoss, TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.normed import Normed
+from neurodyn.layers.product import MatMul
 from neurodyn.layers.readout import (
     READOUTS,
     Last,
@@ -42,6 +43,7 @@ __all__ = [
     "Leaky",
     "LeakyMax",
     "LearnedDelays",
+    "MatMul",
     "Max",
     "Mean",
     "Normed",

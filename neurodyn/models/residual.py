@@ -97,6 +97,7 @@ class MSBlock(ResidualBlock):
         )
         if self.shape != shape:
             self.shortcut = conv_norm(shape[0], channels, first, kernel=1, stride=stride)
+            self.analog = ("shortcut.0",)
 
 
 def stages(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from neurodyn.layers import TimeDistributed
+from neurodyn.layers import MatMul, TimeDistributed
 from neurodyn.models.blocks import (
     NeuronFactory,
     Shape,
@@ -16,16 +16,6 @@ from neurodyn.models.blocks import (
     strided,
 )
 from neurodyn.neurons import LIF
-
-
-class MatMul(nn.Module):
-    """The product `a @ b` of two activities. A module, and not the operator alone, so that what
-    counts synaptic operations can see it.
-    """
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        out: Tensor = a @ b
-        return out
 
 
 class Residual(nn.Module):

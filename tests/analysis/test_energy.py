@@ -7,6 +7,7 @@ from neurodyn.layers import (
     CSGRU,
     Delayed,
     LearnedDelays,
+    MatMul,
     Recurrent,
     RecurrentCubaLIF,
     SpikGRU,
@@ -14,6 +15,7 @@ from neurodyn.layers import (
     TimeDistributed,
     repeat,
 )
+from neurodyn.models.residual import MSBlock
 from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron
 
 
@@ -133,6 +135,25 @@ def test_recurrence_and_delays():
     assert activity.macs == 6 * (2 * 4 + 4 * 3)
     assert activity.sops == 6 * 2 * 4 + spikes.sum() / 2 * 3
     assert operations(layer) == (1 + 3, 1 + 3)
+
+
+def test_products_of_attention():
+    a, b = torch.tensor([[1.0, 0.0, 2.0]]), torch.tensor([[1.0, 1.0], [3.0, 1.0], [0.0, 1.0]])
+    with ActivityMeter(MatMul()) as meter:
+        meter.model(a.expand(4, 2, 1, 3), b.expand(4, 2, 3, 2))
+    assert meter.activity.macs == 4 * 6
+    assert meter.activity.sops == 4 * 3
+
+
+def test_convolving_shortcuts_of_currents_multiply():
+    net = MSBlock(LIF, (4, 6, 6), 8, 2)
+    with ActivityMeter(net) as meter:
+        net(torch.randn(3, 2, 4, 6, 6))
+    layers = meter.activity.layers
+    assert layers["shortcut.0"].analog
+    assert layers["shortcut.0"].macs == 3 * 2 * 8 * 9 * 4
+    assert not layers["branch.1.0"].analog
+    assert meter.activity.sops == sum(x.sops for n, x in layers.items() if n != "shortcut.0") / 2
 
 
 def test_hooks_are_gone_afterwards():

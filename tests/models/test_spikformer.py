@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from neurodyn.layers import TDBatchNorm2d
+from neurodyn.layers import MatMul, TDBatchNorm2d
 from neurodyn.models import Spikformer
-from neurodyn.models.spikformer import MatMul, PatchSplitting, SpikingSelfAttention, encoder_block
+from neurodyn.models.spikformer import PatchSplitting, SpikingSelfAttention, encoder_block
 from neurodyn.neurons import IF, LIF
 
 SHAPE = (8, 3, 5)
