@@ -99,7 +99,7 @@ def markdown_table(runs: Runs) -> str:
 
 def number(mean: float, spread: float, digits: int) -> str:
     """`mean ± spread`, or the mean alone where all values are one."""
-    return f"{mean:,.{digits}f}" + (f" ± {spread:.{digits}f}" if spread else "")
+    return f"{mean:,.{digits}f}" + (f" ± {spread:,.{digits}f}" if spread else "")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
