@@ -13,6 +13,8 @@ from neurodyn.neurons import Neuron, SpikingLayer
 from neurodyn.scan import scan
 
 FOLDED = (nn.BatchNorm2d, TDBatchNorm2d)
+SMALLEST = 1 << 20
+"""Elements of a sequence from which one kernel takes less time than two."""
 CANCELLED = 100.0
 """Times the square of the mean may exceed the variance before their difference is too coarse."""
 
@@ -24,9 +26,9 @@ class Normed(nn.Module):
     it reads, so that the normalised sequence is neither written nor kept for the backward pass,
     where it makes up half of what a layer keeps.
 
-    It is done so on the CPU, in float32 and float64. Elsewhere, under `torch.compile`, and for a
-    layer around a neuron, such as one with delays, norm and neuron run one after the other; so they
-    do behind linear layers, where nothing is gained.
+    It is done so on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and more.
+    Elsewhere, under `torch.compile`, and for a layer around a neuron, such as one with delays, norm
+    and neuron run one after the other; so they do behind linear layers, where nothing is gained.
 
     Args:
         norm: a batch normalisation, whose statistics are over time, batch and space.
@@ -68,6 +70,7 @@ class Normed(nn.Module):
             and x.device.type == "cpu"
             and x.dtype in (torch.float32, torch.float64)
             and x.ndim == 5
+            and x.numel() >= SMALLEST
             # Of a single value a channel, PyTorch's norm says that it has no variance.
             and x.shape[1:].numel() > x.shape[2]
             and not torch.compiler.is_compiling()

@@ -6,11 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.layers import Delayed, Normed, TDBatchNorm2d, repeat
-from neurodyn.layers.normed import statistics
+from neurodyn.layers import Delayed, Normed, TDBatchNorm2d, normed, repeat
 from neurodyn.neurons import LIF, LNM
 
 T, SHAPE = 4, (8, 6, 5, 5)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    monkeypatch.setattr(normed, "SMALLEST", 0)
 
 
 def pair(norm=None, **options):
@@ -90,7 +94,7 @@ def test_less_is_kept():
 
 def test_a_mean_far_from_zero_cancels_nothing():
     x = (torch.randn(T, *SHAPE) + 1000).double()
-    mean, var = statistics(x.float())
+    mean, var = normed.statistics(x.float())
     torch.testing.assert_close(mean.double(), x.mean((0, 1, 3, 4)), rtol=1e-5, atol=0)
     expected = x.float().double().var((0, 1, 3, 4), correction=0)
     torch.testing.assert_close(var.double(), expected, rtol=1e-3, atol=0)
@@ -103,6 +107,12 @@ def test_delays_and_half_precision_go_apart():
     assert torch.equal(layer(x), delayed(layer.norm(x)))
     layer = Normed(TDBatchNorm2d(6), LIF()).bfloat16()
     assert layer(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_small_sequences_go_apart(monkeypatch):
+    monkeypatch.setattr(normed, "SMALLEST", 1 << 20)
+    monkeypatch.setattr(normed, "statistics", None)
+    Normed(TDBatchNorm2d(6), LIF())(torch.randn(T, *SHAPE))
 
 
 def test_one_value_a_channel_has_no_variance():
