@@ -2,8 +2,8 @@
 
     python -m benchmarks.norm [--rounds 9] [--threads 2]
 
-Forward and backward of tdBN and LNM on feature maps, in turns; medians, beside the neuron alone. The
-first shape is one that networks leave apart, for the reason that is seen here.
+Forward and backward of tdBN and LNM on feature maps, in turns; medians, beside the neuron alone.
+The first shape is one that networks leave apart, for the reason that is seen here.
 """
 
 from __future__ import annotations
