@@ -37,6 +37,8 @@ def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
 
 def _line(x: Tensor, state: State | None, order: int) -> Tensor:
     """The sequence behind the `order - 1` inputs before it."""
+    if len(x) == 0:
+        raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
     shape = (order - 1, *x.shape[1:])
     past = x.new_zeros(shape) if state is None else state[0]
     if past.shape != shape:

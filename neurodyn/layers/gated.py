@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neurodyn.layers.time import TimeDistributed
 from neurodyn.neurons import Stateful
+from neurodyn.neurons.layer import check_state
 from neurodyn.scan.reference import scan_reference
 from neurodyn.surrogate import ArcTan, Surrogate
 
@@ -139,9 +140,10 @@ class GatedCell(Stateful):
         shape = (x.shape[1], self.hidden, *x.shape[3:])
         if state is None:
             state = (self.threshold.new_zeros(shape),) * 3
-        elif len(state) != 3 or any(value.shape != shape for value in state):
-            got = ", ".join(str(tuple(value.shape)) for value in state)
-            raise ValueError(f"state: expected (s, i, v), each of shape {shape}, got {got}")
+        else:
+            state = check_state(
+                state, ("s", "i", "v"), currents[0, :, : self.hidden], currents.dtype
+            )
         (spikes,), final, _ = scan_reference(self.step, (currents,), state)
         return (spikes, final) if return_state else spikes
 

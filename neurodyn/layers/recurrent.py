@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.neurons import LIF, Neuron, NeuronFactory, SpikingLayer
+from neurodyn.neurons.layer import check_state
 
 State = tuple[Tensor, ...]
 
@@ -61,10 +62,12 @@ class Recurrent(SpikingLayer):
     ) -> Any:
         if x.ndim != 3 or x.shape[2] != len(self.V):
             raise ValueError(f"x: expected (T, B, {len(self.V)}), got {tuple(x.shape)}")
-        start = self.neuron.start(x, None if state is None else state[1:])
+        start = self.neuron.start(x)
         inner = [value.expand(x.shape[1:]) for value in start]
         V = self.V.masked_fill(self.diagonal, 0).to(inner[0].dtype)
-        s = torch.zeros_like(inner[0]) if state is None else state[0]
+        s = torch.zeros_like(inner[0])
+        if state is not None:
+            s, *inner = check_state(state, ("s", *self.neuron.states), x[0], V.dtype)
         step = self.neuron.step if drive is None else self.neuron.driven_step
         sequences = [part.to(V.dtype).unbind(0) for part in (x, drive) if part is not None]
         spikes = []

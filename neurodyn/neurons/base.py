@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neurodyn.errors import unknown
 from neurodyn.neurons.fed import Affine, Fed, check_affine
-from neurodyn.neurons.layer import SpikingLayer, Stateful
+from neurodyn.neurons.layer import SpikingLayer, Stateful, check_state
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import kernel_source, scan
@@ -193,7 +193,7 @@ class Neuron(SpikingLayer):
         if state is None:
             start = tuple(value.to(wide) for value in self.initial_state())
         else:
-            start = self._check_state(state, x, wide)
+            start = check_state(state, self.states, x[0], wide)
         if self.spike.derived:
             with_reset = self.spike.derived == "derived-reset"
             with torch.no_grad():
@@ -276,22 +276,6 @@ class Neuron(SpikingLayer):
                 f"x: expected (T, B, {', '.join(map(str, self.features))}) for per={self.per!r} "
                 f"parameters, got {tuple(x.shape)}"
             )
-
-    def _check_state(self, state: State, x: Tensor, dtype: torch.dtype) -> State:
-        if not isinstance(state, tuple) or len(state) != len(self.states):
-            got = f"{len(state)} entries" if isinstance(state, tuple) else type(state).__name__
-            raise ValueError(f"state: expected a tuple of ({', '.join(self.states)}), got {got}")
-        for name, value in zip(self.states, state, strict=True):
-            if not isinstance(value, Tensor):
-                raise TypeError(f"state: {name} expected a tensor, got {type(value).__name__}")
-            if value.shape != x.shape[1:]:
-                raise ValueError(
-                    f"state: {name} expected shape {tuple(x.shape[1:])}, as one step of x, "
-                    f"got {tuple(value.shape)}"
-                )
-            if value.device != x.device:
-                raise ValueError(f"state: {name} expected on {x.device}, got {value.device}")
-        return tuple(value.to(dtype) for value in state)
 
 
 def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:

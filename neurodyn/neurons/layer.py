@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 
@@ -38,3 +39,23 @@ class SpikingLayer(Stateful):
 NeuronFactory = Callable[[tuple[int, ...]], SpikingLayer]
 """Makes the neuron of a layer from the shape of its step without batch, `(C, H, W)` or `(C,)`.
 Every neuron class is one; options go through `functools.partial(LNM, degree=5)`."""
+
+
+def check_state(
+    state: Any, names: Sequence[str], step: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, ...]:
+    """A state that was handed in, in `dtype`; an error unless it is one tensor a name, each of the
+    shape and on the device of `step`."""
+    if not isinstance(state, tuple) or len(state) != len(names):
+        got = f"{len(state)} entries" if isinstance(state, tuple) else type(state).__name__
+        raise ValueError(f"state: expected a tuple of ({', '.join(names)}), got {got}")
+    for name, value in zip(names, state, strict=True):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"state: {name} expected a tensor, got {type(value).__name__}")
+        if value.shape != step.shape:
+            raise ValueError(
+                f"state: {name} expected shape {tuple(step.shape)}, got {tuple(value.shape)}"
+            )
+        if value.device != step.device:
+            raise ValueError(f"state: {name} expected on {step.device}, got {value.device}")
+    return tuple(value.to(dtype) for value in state)

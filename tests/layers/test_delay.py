@@ -288,3 +288,9 @@ def test_errors_of_learned_delays():
             LearnedDelays(2, 3, **options)
     with pytest.raises(ValueError, match=r"x: expected \(T, B, 2\), got \(4, 1, 3\)"):
         LearnedDelays(2, 3, order=2)(torch.zeros(4, 1, 3))
+
+
+@pytest.mark.parametrize("layer", [DelayLine(3, 4), LearnedDelays(3, 2, order=4)])
+def test_no_time(layer):
+    with pytest.raises(ValueError, match="x: expected at least one timestep, got T=0"):
+        layer(torch.zeros(0, 2, 3))

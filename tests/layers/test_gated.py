@@ -310,8 +310,14 @@ def test_inputs_that_cannot_be(kernel, shape, expected):
 
 
 def test_states_that_cannot_be():
-    with pytest.raises(ValueError, match=r"state: expected \(s, i, v\), each of shape \(1, 3\)"):
-        CSGRU(2, 3)(torch.zeros(4, 1, 2), (torch.zeros(1, 3), torch.zeros(1, 3)))
+    cell, x, zero = CSGRU(2, 3), torch.randn(4, 1, 2), torch.zeros(1, 3)
+    with pytest.raises(ValueError, match=r"state: expected a tuple of \(s, i, v\), got 2 entries"):
+        cell(x, (zero, zero))
+    with pytest.raises(ValueError, match=r"state: v expected shape \(1, 3\), got \(2, 3\)"):
+        cell(x, (zero, zero, torch.zeros(2, 3)))
+    with pytest.raises(TypeError, match="state: s expected a tensor, got str"):
+        cell(x, ("s", zero, zero))
+    assert torch.equal(cell(x, (zero.double(),) * 3), cell(x))
 
 
 def test_a_cell_without_an_equation():

@@ -117,3 +117,12 @@ def test_errors():
         Recurrent(N, neuron=Delayed)
     with pytest.raises(ValueError, match=r"x: expected \(T, B, 6\), got \(4, 2, 5\)"):
         Recurrent(N)(torch.zeros(4, 2, 5))
+
+
+def test_states_that_cannot_be():
+    layer, x, zero = Recurrent(N, neuron=DecayLIF), torch.randn(T, B, N), torch.zeros(B, N)
+    with pytest.raises(ValueError, match=r"state: s expected shape \(3, 6\), got \(1, 6\)"):
+        layer(x, (torch.zeros(1, N), zero))
+    with pytest.raises(ValueError, match=r"state: expected a tuple of \(s, u\), got 1 entries"):
+        layer(x, (zero,))
+    assert torch.equal(layer(x, (zero.double(), zero)), layer(x))

@@ -196,7 +196,7 @@ def test_bad_input(x, error, message):
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ((torch.zeros(4),), r"state: u expected shape \(2, 3\), as one step of x, got \(4,\)"),
+        ((torch.zeros(4),), r"state: u expected shape \(2, 3\), got \(4,\)"),
         (
             (torch.zeros(2, 3), torch.zeros(2, 3)),
             r"state: expected a tuple of \(u\), got 2 entries",
