@@ -49,6 +49,7 @@ FEWER = {
     "PLIF-mixed-reset": lambda *a, reset, detach_reset=False, **k: PLIF(*a, reset="smooth", **k),
     "KLIF": KLIF,
     "DecayLIF": DecayLIF,
+    "LIF-decayed-input": lambda *a, **k: LIF(*a, decay_input=True, **k),
     "AdLIF": lambda *a, reset, detach_reset=False, **k: AdLIF(*a, **k),
     "CubaLIF": CubaLIF,
     "EIF": EIF,
@@ -88,8 +89,6 @@ SHAPES = [
     ((3, 9, 11), "channel", 2),
     ((7, 4, 4), "neuron", 2),
     ((300,), "neuron", 2),
-    ((7, 4, 4), "channel", 1),
-    ((3, 5, 5), "neuron", 1),
 ]
 LAYOUTS = ["plain", "channels last", "every second", "batch first"]
 ROWS = 6
@@ -148,6 +147,16 @@ def test_cpu(name, j, dtype):
 def test_gpu_interpreted(name, j):
     neuron, x, state = build(name, j)
     check(neuron, x[:33], "gpu", torch.float32, state)
+
+
+@pytest.mark.parametrize("per", ["channel", "neuron"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_a_batch_of_one(backend, per):
+    """Parameters then differ over the slowest dimension in memory."""
+    if backend == "gpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("needs TRITON_INTERPRET=1")
+    neuron = LNM((7, 4, 4), per=per, learn_threshold=True)
+    check(neuron, torch.randn(17, 1, 7, 4, 4), backend, torch.float32)
 
 
 @pytest.mark.gpu

@@ -190,12 +190,12 @@ def test_watch_logs_the_gradient_norm():
 class PoisonedNeuron(L.Callback):
     def on_train_start(self, trainer, pl_module):
         with torch.no_grad():
-            pl_module.network.body[4].c[1].fill_(float("nan"))
+            pl_module.network.body[4].neuron.c[1].fill_(float("nan"))
 
 
 def test_watch_names_the_broken_layer():
     run = trainer(callbacks=[PoisonedNeuron(), Watch()])
-    message = r"epoch 0, step 0: the loss is nan. .*'network.body.4' \(LNM\).*learning rate"
+    message = r"epoch 0, step 0: the loss is nan. .*'network.body.4.neuron' \(LNM\).*learning rate"
     with pytest.raises(NonFiniteError, match=message):
         run.fit(small(), Digits(limit=200))
 
