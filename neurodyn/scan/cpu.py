@@ -107,16 +107,14 @@ def backward(
         if parts.gradient(leaf) is not None:
             result[i] = grad_x = layout.empty(inputs[0], steps, plan.dtype)
             tensors.fresh([grad_x])
-    sums: list[tuple[int, Tensor, Static]] = []
-    for i, static in enumerate(layout.statics):
+    sums: list[tuple[int, Tensor, Tensor, Static]] = []
+    for i, (value, static) in enumerate(zip(values, layout.statics, strict=True)):
         index = len(inputs) + (i if i < len(states) else len(states) + used[i - len(states)])
         if i < len(states) or parts.gradient(parts.leaves[index]) is not None:
-            sums.append((index, tensors.sum(static, inputs[0]), static))
+            sums.append((index, value, tensors.sum(static, inputs[0]), static))
     team.run(kernel, layout.tasks, tensors.pack(steps, segment(steps)), steps * layout.elements)
-    for index, partial, static in sums:
+    for index, value, partial, static in sums:
         if wanted[index]:
-            value = values[index - len(inputs)] if index < len(inputs) + len(states) else None
-            value = parameters[index - len(inputs) - len(states)] if value is None else value
             grad = layout.collect(partial, static)
             result[index] = _as(grad, value.dtype).reshape(value.shape)
     return result

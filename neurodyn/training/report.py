@@ -33,7 +33,7 @@ def write_report(folder: Path) -> str:
     if not runs:
         reasons = "".join(f"; {line}" for line in casualties(lost))
         raise FileNotFoundError(f"folder: expected finished runs in {folder}, found none{reasons}")
-    table = "\n".join([markdown_table(runs), *(f"\n{line}" for line in casualties(lost))])
+    table = "\n\n".join([markdown_table(runs), *casualties(lost)])
     (folder / "table.md").write_text(f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
     history = by_neuron(runs, lambda run: validation_curve(folder / run["folder"] / "log"))

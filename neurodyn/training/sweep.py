@@ -6,7 +6,6 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from neurodyn.training.entrant import Entrant
 from neurodyn.training.report import aligned, finished_runs, mean_and_spread, number
 
 Grid = dict[str, dict[str, tuple[float, float]]]
@@ -23,7 +22,8 @@ def write_sweep(folder: Path, over: str, by: str) -> str:
     """
     accuracies: dict[str, dict[str, list[float]]] = {}
     for run in finished_runs(folder):
-        options = dict(option.split("=", 1) for option in Entrant.parse(run["neuron"]).options)
+        # An entrant by a name of its own has no options there, and no place on a curve.
+        options = dict(part.split("=", 1) for part in run["neuron"].split(":") if "=" in part)
         if over in options and by in options:
             row = accuracies.setdefault(options[by], {})
             row.setdefault(options[over], []).append(run["accuracy"])

@@ -41,6 +41,16 @@ def test_no_runs_of_the_sweep(folder):
         write_sweep(folder, "degree", "widths")
 
 
+def test_an_entrant_by_a_name_of_its_own_has_no_place_on_a_curve(folder):
+    table = write_sweep(folder, "order", "model.network.widths")
+    place = folder / "named" / "seed-0"
+    place.mkdir(parents=True)
+    start = {"date": "2026-01-09"}
+    named = {"neuron": "mine", "seed": 0, "accuracy": 1.0, "starts": [start]}
+    write_json(place / "result.json", named)
+    assert write_sweep(folder, "order", "model.network.widths") == table
+
+
 @pytest.mark.parametrize("name", SWEEPS)
 def test_sweeps_name_options_of_their_study(name):
     assert all(f":{option}=" in text for option in SWEEPS[name] for text in STUDIES[name])
