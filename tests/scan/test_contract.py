@@ -8,7 +8,7 @@ import os
 
 import pytest
 import torch
-from contract import check
+from contract import Adaptive, check
 
 from neurodyn import surrogate as windows
 from neurodyn.neurons import (
@@ -42,14 +42,14 @@ NEURONS = {
     "LNM": LNM,
     "LNM-smooth": lambda *a, **k: LNM(*a, clip="smooth", degree=2, form="absorbed", **k),
     "MultiTimescale": lambda *a, learn_threshold, **k: MultiTimescale(*a, **k),
-    "ALIF": ALIF,
+    "Adaptive": Adaptive,
 }
 # Made of what the others are made of: two rows each, as every row is a compilation.
 FEWER = {
     "PLIF-mixed-reset": lambda *a, reset, detach_reset=False, **k: PLIF(*a, reset="smooth", **k),
     "KLIF": KLIF,
     "DecayLIF": DecayLIF,
-    "LIF-decayed-input": lambda *a, **k: LIF(*a, decay_input=True, **k),
+    "ALIF": ALIF,
     "AdLIF": lambda *a, reset, detach_reset=False, **k: AdLIF(*a, **k),
     "CubaLIF": CubaLIF,
     "EIF": EIF,
