@@ -16,7 +16,7 @@ FOLDED = (nn.BatchNorm2d, TDBatchNorm2d)
 SMALLEST = 1 << 20
 """Elements of a sequence from which one kernel takes less time than two."""
 CANCELLED = 100.0
-"""Times the square of the mean may exceed the variance before their difference is too coarse."""
+"""Times the mean square may exceed the variance before their difference is too coarse."""
 
 
 class Normed(nn.Module):
@@ -113,8 +113,8 @@ class _Sum(nn.Module):
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel of `(T, B, C, H, W)`.
 
-    `E[x^2] - E[x]^2`, summed up in float64 from the rows on, which takes a fifth of the time of
-    `torch.var_mean`; that one does it where the difference would cancel.
+    `E[x^2] - E[x]^2`, summed up in float64 from the rows on, at the speed of memory;
+    `torch.var_mean`, which is slower, does it where the difference would cancel.
     """
     if x.is_contiguous():
         rows = x.flatten(3)
