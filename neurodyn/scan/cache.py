@@ -1,12 +1,13 @@
-"""Where kernels are kept: emitted source, and the machine code that Numba makes of it.
+"""Where kernels are kept: their source, and the machine code that is made of it.
 
-A kernel's file is named by the hash of its source, so a file never changes and needs no lock: it is
-written aside and renamed into place. Whoever cannot write there (a read-only home, a full disk)
-compiles for itself in memory or in a temporary folder.
+A kernel's file is named by the hash of what it depends on, so a file never changes and needs no
+lock: it is written aside and renamed into place. Whoever cannot write there (a read-only home, a
+full disk) compiles for itself in memory or in a temporary folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -22,6 +23,7 @@ import torch
 from neurodyn import __version__
 
 _lock = threading.Lock()
+DIGEST = hashlib.sha256().digest_size
 
 
 def cache_dir() -> Path:
@@ -33,8 +35,29 @@ def cache_dir() -> Path:
     return Path(base) / "neurodyn"
 
 
+def read(name: str) -> bytes | None:
+    """A file of the cache, if it is there and whole."""
+    try:
+        data = (cache_dir() / name).read_bytes()
+    except OSError:
+        return None
+    digest, content = data[:DIGEST], data[DIGEST:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
+def keep(name: str, content: bytes) -> None:
+    """Put a file into the cache, for `read`; nothing happens where it cannot be written."""
+    with contextlib.suppress(OSError):
+        write(name, hashlib.sha256(content).digest() + content)
+
+
+def write(name: str, content: bytes) -> Path:
+    """Put a file into the cache, whole or not at all."""
+    return _write(cache_dir() / name, content)
+
+
 def load_kernel(name: str, source: str) -> ModuleType:
-    """Import emitted source from the cache, writing it there first if it is not.
+    """Import a GPU kernel's source from the cache, writing it there first if it is not.
 
     Args:
         name: what the kernel is, for its file's name.
@@ -63,9 +86,9 @@ def _stored(name: str, source: str) -> Path:
     if _holds(path, source):
         return path
     try:
-        return _write(path, source)
+        return _write(path, source.encode())
     except OSError:
-        return _write(_own_folder() / name, source)
+        return _write(_own_folder() / name, source.encode())
 
 
 def _holds(path: Path, source: str) -> bool:
@@ -75,12 +98,12 @@ def _holds(path: Path, source: str) -> bool:
         return False
 
 
-def _write(path: Path, source: str) -> Path:
+def _write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, aside = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(source)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.chmod(aside, 0o644)
         os.replace(aside, path)
     except BaseException:
@@ -96,8 +119,6 @@ def _own_folder() -> Path:
 
 @lru_cache(maxsize=1)
 def _toolchain() -> str:
-    """What the machine code depends on besides the source: the helpers that kernels call."""
-    folder = Path(__file__).parent
-    helpers = sorted([*folder.glob("*_math.py"), *folder.glob("*_memory.py")])
-    text = b"".join(path.read_bytes() for path in helpers)
-    return f"{torch.__version__} {hashlib.sha256(text).hexdigest()}"
+    """What a kernel depends on besides its source: the helpers that it calls."""
+    helpers = (Path(__file__).parent / "gpu_math.py").read_bytes()
+    return f"{torch.__version__} {hashlib.sha256(helpers).hexdigest()}"

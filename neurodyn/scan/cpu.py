@@ -1,20 +1,20 @@
-"""The CPU backend: prints, compiles and launches Numba kernels."""
+"""The CPU backend: writes, compiles and launches kernels by LLVM."""
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
+import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from neurodyn.scan import team
-from neurodyn.scan.cache import load_kernel
-from neurodyn.scan.cpu_source import print_backward, print_forward
-from neurodyn.scan.layout import LINE, Layout, Static, plan_layout
+from neurodyn.scan import cpu_compile, cpu_source, team
+from neurodyn.scan.layout import LINE, Layout, Static, StaticKind, plan_layout
+from neurodyn.scan.parts import Parts
 from neurodyn.scan.plan import Plan
-from neurodyn.scan.printer import Parts
 
 SEGMENT = 16
 """Steps whose states and inputs a thread has in its cache at once in the backward pass; of longer
@@ -22,6 +22,7 @@ sequences, forward keeps the state at the start of every so many steps."""
 PASSING = 1 << 23
 """Bytes from which an output is written past the cache, which could not hold it for its reader."""
 NOTHING = (0, 0, 0)
+_lock = threading.Lock()
 
 
 def why_not(plan: Plan, inputs: Sequence[Tensor]) -> str | None:
@@ -38,7 +39,7 @@ def source(plan: Plan) -> str:
     bits = 64 if plan.dtype == torch.float64 else 32
     forward_parts, _ = plan.parts(None)
     backward_parts, _ = plan.parts((True,) * len(plan.trace.vjp))
-    pair = (print_forward, forward_parts), (print_backward, backward_parts)
+    pair = (cpu_source.forward, forward_parts), (cpu_source.backward, backward_parts)
     return "\n\n".join(
         write(parts, bits, ["one"] * (len(plan.trace.states) + len(parts.parameters)))
         for write, parts in pair
@@ -178,7 +179,8 @@ class _Arguments:
         size = steps * at.elements * self.dtype.itemsize
         whole = not any(n % LINE for n in (at.elements, at.period, at.inner, at.width))
         passing = whole and size >= PASSING
-        return np.array((*walk, at.elements, length, passing, *self.entries), dtype=np.int64)
+        values = (*walk, at.elements, length, passing, *self.entries)
+        return (ctypes.c_int64 * len(values))(*values)
 
 
 def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -198,9 +200,18 @@ def _kernel(
     kinds = tuple(static.kind for static in layout.statics)
     key = ("cpu", wanted, kinds)
     if key not in plan.kernels:
-        bits = 64 if plan.dtype == torch.float64 else 32
-        write = print_forward if wanted is None else print_backward
-        module = load_kernel(plan.name, write(parts, bits, kinds))
-        plan.kernels[key] = module.forward if wanted is None else module.backward
+        with _lock:
+            if key not in plan.kernels:
+                plan.kernels[key] = _compile(plan, parts, kinds, wanted)
     kernel: team.Kernel = plan.kernels[key]
     return kernel
+
+
+def _compile(
+    plan: Plan, parts: Parts, kinds: tuple[StaticKind, ...], wanted: tuple[bool, ...] | None
+) -> team.Kernel:
+    write = cpu_source.forward if wanted is None else cpu_source.backward
+    bits = 64 if plan.dtype == torch.float64 else 32
+    variant = hashlib.sha256(repr((wanted, kinds)).encode()).hexdigest()[:8]
+    name = f"{plan.key}_{write.__name__}_{variant}"
+    return cpu_compile.kernel(name, write.__name__, lambda: write(parts, bits, kinds))

@@ -1,66 +1,98 @@
-"""Compile a CPU kernel, or take its machine code from beside its source."""
+"""From a CPU kernel's source to a function: by LLVM, or from the machine code beside the source."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import hashlib
+import itertools
+import platform
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from numba import int64, njit, void
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+import llvmlite
+import llvmlite.binding as llvm
 
-SIGNATURE = void(int64, int64, int64[::1])
+from neurodyn.scan import cache
+
+Kernel = Callable[[int, int, Any], None]
+_count = itertools.count()
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
 
 
-class _BesideSource:
-    """Numba's cache files lie next to the kernel's source.
+def kernel(name: str, function: str, source: Callable[[], str]) -> Kernel:
+    """A kernel, called with the first task, the last and the argument array; called so, it lets
+    other threads run.
 
-    Numba's own locators take a folder only if they can write to it; a shared, read-only cache is to
-    be read all the same. The source's name holds its hash, so it needs no time stamp.
+    Args:
+        name: names its files, so it has to differ wherever the kernel does.
+        function: the function's name in the source.
+        source: writes the source, where there is no machine code yet.
     """
-
-    def __init__(self, path: str) -> None:
-        self._py_file = path
-
-    @classmethod
-    def from_function(cls, function: Callable[..., Any], path: str) -> _BesideSource:
-        return cls(path)
-
-    def get_cache_path(self) -> str:
-        return str(Path(self._py_file).parent)
-
-    def ensure_cache_path(self) -> None:
-        pass
-
-    def get_source_stamp(self) -> tuple[int, int]:
-        return (0, 0)
-
-    def get_disambiguator(self) -> None:
-        return None
-
-
-class _Implementation(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = (_BesideSource,)
-
-
-class _Cache(FunctionCache):  # type: ignore[misc]
-    _impl_class = _Implementation
-
-    def save_overload(self, sig: Any, data: Any) -> None:
+    name = f"{name}_{_toolchain()}"
+    code = cache.read(f"{name}.o")
+    if code is None:
+        text = source()
+        code = machine_code(text)
         with contextlib.suppress(OSError):
-            super().save_overload(sig, data)
+            cache.write(f"{name}.ll", text.encode())
+        cache.keep(f"{name}.o", code)
+    return loaded(name, function, code)
 
 
-def kernel(function: Callable[[int, int, Any], None]) -> Callable[[int, int, Any], None]:
-    """Decorates the kernels in emitted source: compiled at once, without the interpreter's lock."""
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
-    # The cache is a matter of speed alone: whatever is wrong with it, the kernel gets compiled.
-    with contextlib.suppress(Exception):
-        dispatcher._cache = _Cache(function)
-    try:
-        dispatcher.compile(SIGNATURE)
-    except Exception:
-        dispatcher = njit(SIGNATURE, nogil=True, error_model="numpy")(function)
-    result: Callable[[int, int, Any], None] = dispatcher
+def machine_code(source: str) -> bytes:
+    """The object file of LLVM's text."""
+    module = llvm.parse_assembly(source)
+    module.verify()
+    target = _target()
+    # Loops are in vectors already, and unrolled as far as it pays.
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    passes = llvm.create_pass_builder(target, options)
+    passes.getModulePassManager().run(module, passes)
+    result: bytes = target.emit_object(module)
     return result
+
+
+def loaded(name: str, function: str, code: bytes) -> Kernel:
+    """The function in an object file, brought into this process."""
+    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    tracker = library.export_symbol(function).link(_linker(), f"{name}.{next(_count)}")
+    result = SIGNATURE(tracker[function])
+    result.tracker = tracker  # type: ignore[attr-defined]  # Its machine code lives as long.
+    return result
+
+
+@lru_cache(maxsize=1)
+def _target() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=_features(),
+        opt=2,
+        reloc="pic",
+        codemodel="small",
+    )
+
+
+@lru_cache(maxsize=1)
+def _linker() -> Any:
+    _target()
+    return llvm.create_lljit_compiler()
+
+
+def _features() -> str:
+    features: str = llvm.get_host_cpu_features().flatten()
+    return features
+
+
+@lru_cache(maxsize=1)
+def _toolchain() -> str:
+    """What the machine code depends on besides the step: who writes and who translates it."""
+    own = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    machine = f"{platform.machine()} {llvm.get_host_cpu_name()} {_features()}"
+    text = f"{llvmlite.__version__} {llvm.llvm_version_info} {machine}".encode()
+    return hashlib.sha256(text + own).hexdigest()[:12]

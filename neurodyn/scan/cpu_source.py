@@ -1,4 +1,4 @@
-"""The source of a CPU kernel: the step's functions inside loops, for Numba.
+"""The CPU kernels: the step's operations inside loops, in the language of LLVM.
 
 The forward kernel reads the inputs and writes the outputs, and, where somebody asks for them, the
 states at the start of every segment of time and the final states. The backward kernel goes over the
@@ -8,45 +8,16 @@ anew, and then the gradients. All of that happens column by column, inside the c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from neurodyn.scan.cpu_kernel import Kernel, Values
+from neurodyn.scan.cpu_vector import Value
 from neurodyn.scan.graph import Node
 from neurodyn.scan.layout import StaticKind
-from neurodyn.scan.printer import Dialect, Function, Parts, Source, print_function
-
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "sigmoid", "tanh", "sin", "cos", "erf")
-HEADER = (
-    *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
-    *("elements", "length", "passing"),
-)
-"""What the argument array `a` starts with; three numbers for every tensor follow."""
-
-NUMBA = Dialect(
-    name="numba",
-    calls={
-        **{name: f"{name}({{0}})" for name in FUNCTIONS},
-        "abs": "absolute({0})",
-        "sign": "(real({0} > 0) - real({0} < 0))",
-        "minimum": "minimum({0}, {1})",
-        "maximum": "maximum({0}, {1})",
-        "where": "where({0}, {1}, {2})",
-        "not": "(not {0})",
-        "sqrt": "sqrt({0})",
-        "rsqrt": "(real(1.0) / sqrt({0}))",
-        "pow": "real({0} ** {1})",
-        "floor": "floor({0})",
-        "ceil": "ceil({0})",
-        "round": "nearest({0})",
-        "trunc": "trunc({0})",
-    },
-    casts={"real": "real({0})", "int": "int64({0})", "bool": "({0} != 0)"},
-    number="real({0})",
-    exact="@njit(**EXACT)",
-    fast="@njit(**FAST)",
-)
+from neurodyn.scan.parts import Parts
 
 
-def print_forward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
+def forward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
     """The module of the forward kernel.
 
     Args:
@@ -54,277 +25,237 @@ def print_forward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
         bits: 32 or 64, the size of a real.
         kinds: how each state and each of `parts.parameters` is found (`layout.Static`).
     """
-    source = _imports(parts, bits)
-    _functions(source, ((parts.prepare, False), (parts.step, False)))
-    _Kernel(source, parts, kinds).forward()
-    return source.text()
+    outputs = [f"out{i}" for i in range(parts.trace.n_outputs)]
+    finals = [f"{u}_final" for u in parts.trace.states]
+    kernel = Kernel("forward", parts, bits, kinds, [*outputs, *finals, *_marks(parts)])
+    _Forward(kernel, outputs).emit()
+    return str(kernel.module)
 
 
-def print_backward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
-    """The module of the backward kernel; arguments as for `print_forward`."""
-    source = _imports(parts, bits)
-    exact = (parts.prepare, False), (parts.step, False), (parts.replay, False)
-    _functions(source, (*exact, (parts.pull, True)))
-    _Kernel(source, parts, kinds).backward()
-    return source.text()
+def backward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
+    """The module of the backward kernel; arguments as for `forward`."""
+    inputs, sums = _gradients(parts)
+    names = [*map(str, parts.trace.grads), *_marks(parts)]
+    names += [f"grad_{x}" for x in inputs] + [f"sum_{leaf}" for leaf in sums]
+    kernel = Kernel("backward", parts, bits, kinds, names)
+    _Backward(kernel, inputs, sums).emit()
+    return str(kernel.module)
 
 
-def _imports(parts: Parts, bits: int) -> Source:
-    source = Source()
-    source("import numpy as np", "from numba import int64, njit", "")
-    source("from neurodyn.scan.cpu_compile import kernel")
-    for name in FUNCTIONS:
-        source(f"from neurodyn.scan.cpu_math import {name}{bits} as {name}")
-    for name in ("row", "write"):
-        source(f"from neurodyn.scan.cpu_memory import {name}{bits} as {name}")
-    source(
-        "from neurodyn.scan.cpu_math import EXACT, FAST, absolute, add, ceil, floor",
-        "from neurodyn.scan.cpu_math import maximum, minimum, nearest, sqrt, trunc, where",
-        "from neurodyn.scan.cpu_memory import publish, sum64",
-        "",
-        f"real = np.float{bits}",
-    )
-    return source
+def _marks(parts: Parts) -> list[str]:
+    return [f"{u}_marks" for u in parts.trace.states]
 
 
-def _functions(source: Source, functions: Sequence[tuple[Function, bool]]) -> None:
-    for function, fast in functions:
-        if function.results:
-            print_function(source, function, NUMBA, fast=fast)
+def _gradients(parts: Parts) -> tuple[list[Node], list[Node]]:
+    """The inputs with a gradient, and the states and parameters with one."""
+    inputs = [x for x in parts.trace.inputs if parts.gradient(x)]
+    learned = [p for p in parts.parameters if parts.gradient(p)]
+    return inputs, [*parts.trace.states, *learned]
 
 
-class _Kernel:
-    """Writes the loops around the functions."""
+class _Forward:
+    """The loops of the forward kernel."""
 
-    def __init__(self, source: Source, parts: Parts, kinds: Sequence[StaticKind]) -> None:
-        self.put, self.parts, self.trace = source, parts, parts.trace
-        self.statics = self.trace.states + parts.parameters
-        self.kinds = dict(zip(self.statics, kinds, strict=True))
+    def __init__(self, kernel: Kernel, outputs: Sequence[str]) -> None:
+        self.kernel, self.code, self.trace = kernel, kernel.code, kernel.trace
+        self.outputs = outputs
 
-    def forward(self) -> None:
-        put, states = self.put, self.trace.states
-        outputs = [f"out{i}" for i in range(self.trace.n_outputs)]
-        finals, marks = [f"{u}_final" for u in states], [f"{u}_marks" for u in states]
-        self._head("forward", [*self.trace.inputs, *self.statics, *outputs, *finals, *marks])
-        with put:
-            self._scratch("width", *(f"{u}_now" for u in states), *(f"{y}_row" for y in outputs))
-            put("for task in range(first, last):")
-            with put:
-                self._task_head()
-                put("for o in range(outer * group // groups, outer * (group + 1) // groups):")
-                with put:
-                    self._full_rows()
-                    self._start("now")
-                    put("for t in range(steps):")
-                    with put:
-                        for u, name in zip(states, marks, strict=True):
-                            at = "t // length * elements + o * period + q"
-                            put(f"if {name}_p and t % length == 0:")
-                            put(f"    write({name}_p, {at}, {u}_now, n, passing)")
-                        self._rows(self.trace.inputs)
-                        self._step("now", "now", [f"{name}_row[j]" for name in outputs])
-                        self._write(outputs)
-                    for u, name in zip(states, finals, strict=True):
-                        put(f"if {name}_p:")
-                        put(f"    write({name}_p, o * {name}_o + q, {u}_now, n, passing)")
-            put("publish()")
+    def emit(self) -> None:
+        kernel, at, code = self.kernel, self.kernel.at, self.code
+        states = self.trace.states
+        with kernel.scratch({str(u): 1 for u in states}), kernel.tasks(), kernel.blocks() as o:
+            for u in states:
+                kernel.copy(kernel.initial(u, o), kernel.memory[str(u)])
+            segments = (at["steps"] + at["length"] - 1) // at["length"]
+            with code.range(code.integer(0), segments) as segment:
+                for u in states:
+                    self._save(u, f"{u}_marks", kernel.mark(u, segment, o))
+                begin, end = kernel.span(segment)
+                with code.range(begin, end) as t:
+                    self._step(t, o)
+            for u in states:
+                self._save(u, f"{u}_final", kernel.row(f"{u}_final", o))
 
-    def backward(self) -> None:
-        put, states = self.put, self.trace.states
-        self.inputs = [x for x in self.trace.inputs if self.parts.gradient(x)]
-        self.learned = [p for p in self.parts.parameters if self.parts.gradient(p)]
-        marks, grads = [f"{u}_marks" for u in states], [f"grad_{x}" for x in self.inputs]
-        sums = [f"sum_{leaf}" for leaf in (*states, *self.learned)]
-        cotangents = self.trace.grads
-        self._head(
-            "backward", [*self.trace.inputs, *self.statics, *cotangents, *marks, *grads, *sums]
-        )
-        with put:
-            self._scratch("width", *(f"{u}_grad" for u in states), *(f"{g}_row" for g in grads))
-            self._scratch("length * width", *(f"{u}_kept" for u in states))
-            rows = [p for p in self.learned if self.kinds[p] != "one"]
-            self._scratch("width", *(f"{p}_grad" for p in rows))
-            put("for task in range(first, last):")
-            with put:
-                self._task_head()
-                self._clear_sums()
-                put("for o in range(outer * group // groups, outer * (group + 1) // groups):")
-                with put:
-                    self._block()
-                for leaf in (*states, *self.learned):
-                    if self.kinds[leaf] == "one":
-                        put(f"sum64(sum_{leaf}_p, task, 1)[0] = sum_{leaf}")
-            put("publish()")
+    def _step(self, t: Value, o: Value) -> None:
+        kernel, states = self.kernel, self.trace.states
+        targets = [kernel.row(name, o, t) for name in self.outputs]
+
+        def body(j: Value, lanes: int) -> None:
+            known = kernel.parameters(o, j, lanes)
+            known |= {u: kernel.kept(u, j, lanes) for u in states}
+            for x in self.trace.inputs:
+                known[x] = kernel.stream(str(x), o, t, j, lanes, 1)
+            results = kernel.evaluate(self.trace.results, known, exact=True, lanes=lanes)
+            for value, row in zip(results, targets, strict=False):
+                kernel.write(value, row, j, lanes)
+            for value, u in zip(results[len(targets) :], states, strict=True):
+                kernel.store(value, kernel.memory[str(u)], j, lanes)
+
+        kernel.elements(body, writing=True)
+
+    def _save(self, u: Node, name: str, row: Value) -> None:
+        """Write a state, if there is where."""
+        kernel = self.kernel
+        with self.code.builder.if_then((kernel.tensors[name].address != 0).ir):
+            kernel.elements(
+                lambda j, lanes: kernel.write(kernel.kept(u, j, lanes), row, j, lanes),
+                writing=True,
+            )
+
+
+class _Backward:
+    """The loops of the backward kernel."""
+
+    def __init__(self, kernel: Kernel, inputs: Sequence[Node], sums: Sequence[Node]) -> None:
+        self.kernel, self.code, self.trace = kernel, kernel.code, kernel.trace
+        self.states, self.inputs, self.sums = self.trace.states, inputs, sums
+        self.learned = sums[len(self.states) :]
+        leaves = kernel.parts.leaves
+        self.grads = {leaf: g for leaf in leaves if (g := kernel.parts.gradient(leaf)) is not None}
+        self.rows = [p for p in sums if p in self.states or kernel.kinds[p] != "one"]
+        """What has a row of gradients in memory."""
+        self.wide = {p: self.code.variable("wide") for p in sums if kernel.kinds[p] == "one"}
+        """Sums over a task, and over a row by lane."""
+        self.narrow = {
+            (p, lanes): self.code.variable("real", max(1, lanes // 2))
+            for p in self.wide
+            for lanes in (kernel.lanes, 1)
+        }
+
+    def emit(self) -> None:
+        kernel, code = self.kernel, self.code
+        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
+        rows |= {str(u): kernel.at["length"] for u in self.states}
+        with kernel.scratch(rows), kernel.tasks() as task:
+            for total in self.wide.values():
+                total.set(0.0)
+            for p in self.sums:
+                if kernel.kinds[p] == "row":
+                    self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
+            with kernel.blocks() as self.o:
+                self._block()
+            for p, total in self.wide.items():
+                code.store(total.get(), kernel.tensors[f"sum_{p}"].address + task * 8)
 
     def _block(self) -> None:
         """Backward through time, for one column of one block."""
-        put, states = self.put, self.trace.states
-        n_outputs = self.trace.n_outputs
-        self._full_rows()
-        for u, g in zip(states, self.trace.grads[n_outputs:], strict=True):
-            put(f"if {g}_p:", f"    {u}_grad[:n] = row({g}_p, o * {g}_o + q, n)")
-            put("else:", f"    {u}_grad[:n] = 0")
-        for p in self.learned:
-            if self.kinds[p] != "one":
-                put(f"{p}_grad[:n] = 0")
-        put("for segment in range((steps - 1) // length, -1, -1):")
-        with put:
-            put("begin = segment * length", "end = min(steps, begin + length)")
-            put("if segment:")
-            with put:
-                for u in states:
-                    at = "segment * elements + o * period + q"
-                    put(f"{u}_kept[:n] = row({u}_marks_p, {at}, n)")
-            put("else:")
-            with put:
-                self._start("kept")
-            put("for t in range(begin, end - 1):")
-            with put:
-                self._kept_rows("at", "t - begin")
-                self._kept_rows("next", "t - begin + 1")
-                self._rows(self.trace.inputs)
-                self._step("at", "next")
-            put("for t in range(end - 1, begin - 1, -1):")
-            with put:
-                self._kept_rows("at", "t - begin")
-                self._rows([*self.trace.inputs, *self.trace.grads[:n_outputs]])
-                self._pull()
-                self._write([f"grad_{x}" for x in self.inputs])
-        for leaf in (*states, *self.learned):
+        kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
+        for leaf in self.rows:
+            kernel.copy(lambda j, lanes: code.constant(0.0, "real"), kernel.memory[f"{leaf}_grad"])
+        for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
+            with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
+                kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
+        last = (at["steps"] - 1) // at["length"]
+        with code.range(last, code.integer(-1), -1) as segment:
+            self._segment(segment)
+        for leaf in self.sums:
             self._add_block(leaf)
 
-    def _head(self, name: str, tensors: Sequence[object]) -> None:
-        put = self.put
-        put("", "", "@kernel", f"def {name}(first, last, a):")
-        with put:
-            put(f"{', '.join(HEADER)} = {', '.join(f'a[{i}]' for i in range(len(HEADER)))}")
-            for i, tensor in enumerate(tensors):
-                at = len(HEADER) + 3 * i
-                put(f"{tensor}_p, {tensor}_t, {tensor}_o = a[{at}], a[{at + 1}], a[{at + 2}]")
+    def _segment(self, segment: Value) -> None:
+        """The states of a segment, and then its gradients, backward."""
+        kernel, code = self.kernel, self.code
+        for u in self.states:
+            with code.builder.if_else((segment != 0).ir) as (then, otherwise):
+                with then:
+                    mark = kernel.reader(kernel.mark(u, segment, self.o))
+                    kernel.copy(mark, kernel.memory[str(u)])
+                with otherwise:
+                    kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
+        begin, end = kernel.span(segment)
+        with code.range(begin, end - 1) as t:
+            self._replay(t, t - begin)
+        with code.range(end - 1, begin - 1, -1) as t:
+            self._pull(t, t - begin)
 
-    def _scratch(self, size: str, *names: str) -> None:
-        for name in names:
-            self.put(f"{name} = np.empty({size}, real)")
+    def _known(self, t: Value, i: Value, j: Value, lanes: int, ahead: int) -> Values:
+        """What the `i`-th step of a segment is given."""
+        kernel = self.kernel
+        known = kernel.parameters(self.o, j, lanes)
+        known |= {u: kernel.kept(u, j, lanes, i) for u in self.states}
+        for x in self.trace.inputs:
+            known[x] = kernel.stream(str(x), self.o, t, j, lanes, ahead)
+        return known
 
-    def _task_head(self) -> None:
-        put = self.put
-        put(
-            "column, group = task // groups, task % groups",
-            "piece = column % pieces",
-            "q = column // pieces * inner + piece * width",
-            "n = min(width, inner - piece * width)",
-        )
-        for leaf, kind in self.kinds.items():
-            if kind == "one":
-                put(f"{leaf} = row({leaf}_p, q // {leaf}_t % {leaf}_o, 1)[0]")
-            elif kind == "row":
-                put(f"{leaf}_row = row({leaf}_p, q, n)")
-        if self._hoisted:
-            put(f"{self._assign(self.parts.prepare)}")
+    def _replay(self, t: Value, i: Value) -> None:
+        """The states after a step, from those before it."""
+        kernel = self.kernel
+        after = self.trace.results[self.trace.n_outputs :]
 
-    @property
-    def _hoisted(self) -> bool:
-        """Whether what follows from the parameters is the same for a whole column."""
-        prepare = self.parts.prepare
-        return bool(prepare.results) and all(self.kinds[p] == "one" for p in prepare.arguments)
+        def body(j: Value, lanes: int) -> None:
+            known = self._known(t, i, j, lanes, 1)
+            results = kernel.evaluate(after, known, exact=True, lanes=lanes)
+            for u, value in zip(self.states, results, strict=True):
+                kernel.store(value, kernel.memory[str(u)] + kernel.row_bytes * (i + 1), j, lanes)
 
-    def _start(self, place: str) -> None:
-        """The states before the first step."""
-        for u in self.trace.states:
-            self.put(f"{u}_{place}[:n] = {u if self.kinds[u] == 'one' else f'{u}_row'}")
+        kernel.elements(body)
 
-    def _full_rows(self) -> None:
-        """What is read once a block."""
-        for leaf, kind in self.kinds.items():
-            if kind == "full":
-                self.put(f"{leaf}_row = row({leaf}_p, o * {leaf}_o + q, n)")
+    def _pull(self, t: Value, i: Value) -> None:
+        """The gradients of a step, from those after it."""
+        kernel, trace, parts = self.kernel, self.trace, self.kernel.parts
+        zero = self.code.constant(0.0, "real")
 
-    def _rows(self, tensors: Sequence[object]) -> None:
-        for x in tensors:
-            self.put(f"{x}_row = row({x}_p, t * {x}_t + o * {x}_o + q, n)")
-
-    def _write(self, names: Sequence[str]) -> None:
-        for name in names:
-            at = f"t * {name}_t + o * {name}_o + q"
-            self.put(f"write({name}_p, {at}, {name}_row, n, passing)")
-
-    def _kept_rows(self, suffix: str, at: str) -> None:
-        for u in self.trace.states:
-            self.put(f"{u}_{suffix} = {u}_kept[({at}) * width :][:n]")
-
-    def _names(self, states: str) -> dict[Node, str]:
-        """What to call every argument of a function inside the loop over `j`."""
-        names = {x: f"{x}_row[j]" for x in self.trace.inputs}
-        names |= {u: f"{u}_{states}[j]" for u in self.trace.states}
-        for p in self.parts.parameters:
-            names[p] = str(p) if self.kinds[p] == "one" else f"{p}_row[j]"
-        for node in (*self.parts.prepare.results, *self.parts.replay.results):
-            names[node] = f"r{node.index}"
-        for i, g in enumerate(self.trace.grads):
-            n_outputs = self.trace.n_outputs
-            of_state = self.trace.states[i - n_outputs] if i >= n_outputs else None
-            names[g] = f"{of_state}_grad[j]" if of_state else f"{g}_row[j]"
-        return names
-
-    def _assign(self, function: Function, states: str = "now") -> str:
-        targets = ", ".join(f"r{node.index}" for node in function.results)
-        return f"{targets} = {function.call(self._names(states))}"
-
-    def _element(self) -> None:
-        if self.parts.prepare.results and not self._hoisted:
-            self.put(self._assign(self.parts.prepare))
-
-    def _step(self, source: str, target: str, outputs: Sequence[str] = ()) -> None:
-        put = self.put
-        put("for j in range(n):")
-        with put:
-            self._element()
-            targets = list(outputs) or ["_"] * self.trace.n_outputs
-            targets += [f"{u}_{target}[j]" for u in self.trace.states]
-            put(f"{', '.join(targets)} = {self.parts.step.call(self._names(source))}")
-
-    def _pull(self) -> None:
-        put, states = self.put, self.trace.states
-        ones = [p for p in self.learned if self.kinds[p] == "one"]
-        for p in ones:
-            put(f"{p}_grad = real(0)")
-        put("for j in range(n):")
-        with put:
-            self._element()
-            if self.parts.replay.results:
-                put(self._assign(self.parts.replay, "at"))
-            leaves = [leaf for leaf in self.parts.leaves if self.parts.gradient(leaf)]
-            results = [f"d_{leaf}" for leaf in leaves]
-            put(f"{', '.join(results)} = {self.parts.pull.call(self._names('at'))}")
+        def body(j: Value, lanes: int) -> None:
+            known = self._known(t, i, j, lanes, -1)
+            kernel.evaluate(parts.replay.results, known, exact=True, lanes=lanes)
+            for g in trace.grads[: trace.n_outputs]:
+                known[g] = kernel.stream(str(g), self.o, t, j, lanes, -1)
+            for g, u in zip(trace.grads[trace.n_outputs :], self.states, strict=True):
+                known[g] = kernel.load(kernel.memory[f"{u}_grad"], j, lanes, str(g))
+            kernel.evaluate(parts.pull.results, known, exact=False, lanes=lanes)
             for x in self.inputs:
-                put(f"grad_{x}_row[j] = d_{x}")
-            for u in states:
-                put(f"{u}_grad[j] = {f'd_{u}' if u in leaves else 'real(0)'}")
+                row = kernel.row(f"grad_{x}", self.o, t)
+                kernel.write(known[self.grads[x]], row, j, lanes)
+            for u in self.states:
+                value = known[self.grads[u]] if u in self.grads else zero
+                kernel.store(value, kernel.memory[f"{u}_grad"], j, lanes)
             for p in self.learned:
-                at = "" if p in ones else "[j]"
-                put(f"{p}_grad{at} = add({p}_grad{at}, d_{p})")
-        for p in ones:
-            put(f"sum_{p} += {p}_grad")
+                self._add(p, known[self.grads[p]], j, lanes)
 
-    def _clear_sums(self) -> None:
-        for leaf in (*self.trace.states, *self.learned):
-            kind = self.kinds[leaf]
-            if kind == "one":
-                self.put(f"sum_{leaf} = 0.0")
-            elif kind == "row":
-                self.put(f"sum_{leaf} = sum64(sum_{leaf}_p, group * sum_{leaf}_o + q, n)")
-                self.put(f"sum_{leaf}[:] = 0")
+        self._summed([p for p in self.learned if p in self.wide], body)
+
+    def _add(self, p: Node, grad: Value, j: Value, lanes: int) -> None:
+        """The gradient of a parameter at some elements to its sums."""
+        kernel = self.kernel
+        grad = self.code.repeated(grad, lanes)
+        if p in self.wide:
+            with self.code.exactly(False):
+                self.narrow[p, lanes].add(self.code.folded(grad))
+        else:
+            row = kernel.memory[f"{p}_grad"]
+            kernel.store(kernel.load(row, j, lanes) + grad, row, j, lanes)
+
+    def _summed(self, leaves: Sequence[Node], body: Callable[[Value, int], None]) -> None:
+        """A loop over a row whose sums by lane end up in the task's, in float64."""
+        sums = [(p, self.narrow[p, lanes]) for p in leaves for lanes in (self.kernel.lanes, 1)]
+        for _, narrow in sums:
+            narrow.set(0.0)
+        self.kernel.elements(body, writing=True)
+        for p, narrow in sums:
+            self.wide[p].add(self.code.total(narrow.get()))
 
     def _add_block(self, leaf: Node) -> None:
-        put, kind = self.put, self.kinds[leaf]
+        """The gradients of a block to the sums over blocks."""
+        kernel, kind = self.kernel, self.kernel.kinds[leaf]
+        if leaf not in self.rows:
+            return
+        grad = kernel.reader(kernel.memory[f"{leaf}_grad"])
         if kind == "full":
-            put(f"row(sum_{leaf}_p, o * sum_{leaf}_o + q, n)[:] = {leaf}_grad[:n]")
-            return
-        if kind == "one" and leaf not in self.trace.states:
-            return
-        put("for j in range(n):")
-        with put:
-            if kind == "row":
-                put(f"sum_{leaf}[j] += {leaf}_grad[j]")
-            else:
-                put(f"sum_{leaf} = add(sum_{leaf}, {leaf}_grad[j])")
+            kernel.copy(grad, kernel.row(f"sum_{leaf}", self.o))
+        elif kind == "row":
+            self._set_sums(
+                leaf,
+                lambda j, lanes: (
+                    self.code.load(self._sum(leaf, j), "wide", lanes)
+                    + self.code.cast(grad(j, lanes), "wide")
+                ),
+            )
+        else:
+            self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
+
+    def _sum(self, leaf: Node, j: Value) -> Value:
+        """The address of a sum of a parameter that has a number for every element."""
+        tensor = self.kernel.tensors[f"sum_{leaf}"]
+        return tensor.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
+
+    def _set_sums(self, leaf: Node, value: Callable[[Value, int], Value]) -> None:
+        self.kernel.elements(lambda j, lanes: self.code.store(value(j, lanes), self._sum(leaf, j)))

@@ -11,31 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from neurodyn.scan.gpu_print import Source, print_function
 from neurodyn.scan.graph import Node, reachable
 from neurodyn.scan.layout import StaticKind
-from neurodyn.scan.printer import Dialect, Function, Parts, Source, print_function
-
-TRITON = Dialect(
-    name="triton",
-    calls={
-        "abs": "tl.abs({0})",
-        "sign": "sign({0})",
-        "minimum": "minimum({0}, {1})",
-        "maximum": "maximum({0}, {1})",
-        "where": "tl.where({0}, {1}, {2})",
-        **{name: f"tl.{name}({{0}})" for name in ("exp", "log", "sqrt", "sin", "cos", "erf")},
-        **{name: f"{name}({{0}})" for name in ("expm1", "log1p", "sigmoid", "tanh", "trunc")},
-        "rsqrt": "(1.0 / tl.sqrt({0}))",
-        "pow": "power({0}, {1})",
-        "floor": "tl.floor({0})",
-        "ceil": "tl.ceil({0})",
-        "round": "nearest({0})",
-    },
-    casts={"real": "{0}.to(tl.float32)", "int": "{0}.to(tl.int64)", "bool": "({0} != 0)"},
-    number="{0}",
-    exact="@triton.jit",
-    fast="@triton.jit",
-)
+from neurodyn.scan.parts import Function, Parts
 
 
 def print_forward(parts: Parts, kinds: Sequence[StaticKind]) -> str:
@@ -69,7 +48,7 @@ def _imports() -> Source:
 def _functions(source: Source, functions: Sequence[Function]) -> None:
     for function in functions:
         if function.results:
-            print_function(source, function, TRITON, fast=False)
+            print_function(source, function)
 
 
 class _Kernel:

@@ -1,8 +1,8 @@
 """The graph: what a step computes, as a list of scalar operations without repetition.
 
 A node is an operation on nodes and numbers. The vocabulary is small (`OPS`); `lower.py` translates
-PyTorch's operations into it and `printer.py` writes it as Python. A `Builder` hands out the same
-node for the same operation on the same arguments, so common sub-expressions are shared by
+PyTorch's operations into it, `cpu_math.py` and `gpu_print.py` out of it. A `Builder` hands out the
+same node for the same operation on the same arguments, so common sub-expressions are shared by
 construction, and it leaves out operations that do nothing.
 """
 

@@ -34,7 +34,7 @@ torch.library.define(
 
 @cache
 def backend_module(name: str) -> ModuleType:
-    """The module of a backend; Numba and Triton are imported when they are first asked for."""
+    """The module of a backend; LLVM and Triton are imported when they are first asked for."""
     return importlib.import_module(f"neurodyn.scan.{name}")
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.scan.graph import UnsupportedStepError, reachable
-from neurodyn.scan.printer import Parts, split
+from neurodyn.scan.parts import Parts, split
 from neurodyn.scan.trace import Trace, trace
 
 # What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.

@@ -1,7 +1,7 @@
 """A team of threads that runs ranges of tasks of a kernel which holds no lock.
 
-Numba's own thread layers either must not be entered from two threads, or must not be forked. This
-one may: callers share a queue of jobs, and a forked child starts a team of its own.
+Callers from several threads share a queue of jobs, and a forked child starts a team of its own; the
+usual thread pools allow one or the other.
 """
 
 from __future__ import annotations

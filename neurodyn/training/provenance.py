@@ -17,7 +17,7 @@ import torch
 
 import neurodyn
 
-PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "kornia", "numpy", "numba")
+PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "kornia", "numpy", "llvmlite")
 
 
 def provenance() -> dict[str, Any]:

@@ -1,0 +1,247 @@
+"""What the loops of CPU kernels have in common: arguments, memory, columns, rows, and the step's
+graph evaluated for the elements of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from neurodyn.scan.cpu_math import OPERATIONS
+from neurodyn.scan.cpu_vector import WHOLE, Code, Value
+from neurodyn.scan.graph import Node, reachable
+from neurodyn.scan.layout import StaticKind
+from neurodyn.scan.parts import Parts
+
+HEADER = (
+    *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
+    *("elements", "length", "passing"),
+)
+"""What the argument array starts with; three numbers for every tensor follow."""
+VECTOR = 64
+"""Bytes of a row that a turn of the innermost loop takes: a line of the cache."""
+ARITHMETIC = ("add", "sub", "mul", "div", "neg")
+"""What may be contracted and reordered in a derivative; functions may not."""
+Values = dict[Node, Value]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor is: its address, and its strides over time and blocks; for a parameter that is
+    "one" number in a column, how many elements share it, and how many numbers there are."""
+
+    address: Value
+    time: Value
+    block: Value
+
+
+class Kernel:
+    """A function `(first task, last task, arguments)`, and what its loops have in common."""
+
+    def __init__(
+        self,
+        name: str,
+        parts: Parts,
+        bits: int,
+        kinds: Sequence[StaticKind],
+        fresh: Sequence[str],
+    ) -> None:
+        self.parts, self.trace = parts, parts.trace
+        self.statics = self.trace.states + parts.parameters
+        self.kinds = dict(zip(self.statics, kinds, strict=True))
+        self.module = ir.Module(name)
+        signature = ir.FunctionType(ir.VoidType(), [WHOLE] * 3)
+        self.function = ir.Function(self.module, signature, name)
+        for argument, called in zip(self.function.args, ("first", "last", "a"), strict=True):
+            argument.name = called
+        entry = self.function.append_basic_block("entry")
+        start = self.function.append_basic_block("start")
+        self.code = code = Code(ir.IRBuilder(entry), bits)
+        code.builder.branch(start)
+        code.builder.position_at_end(start)
+        self.passing = False
+        self.size, self.lanes = bits // 8, VECTOR * 8 // bits
+        self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
+
+        def entry_at(i: int, called: str) -> Value:
+            code.hint = called
+            return code.load(array + 8 * i, "int")
+
+        self.at = {name: entry_at(i, name) for i, name in enumerate(HEADER)}
+        self.tensors: dict[str, Tensor] = {}
+        for i, called in enumerate([*map(str, (*self.trace.inputs, *self.statics)), *fresh]):
+            place = len(HEADER) + 3 * i
+            self.tensors[called] = Tensor(
+                entry_at(place, f"{called}.p"),
+                entry_at(place + 1, f"{called}.t"),
+                entry_at(place + 2, f"{called}.o"),
+            )
+        code.hint = ""
+
+    @contextmanager
+    def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
+        """Memory for rows as wide as a column: `self.memory` has their addresses by name."""
+        code, build = self.code, self.code.builder
+        width = (self.at["width"] + (VECTOR - 1)) // VECTOR * (VECTOR * self.size)
+        total = code.integer(VECTOR)
+        offsets = {}
+        for name, count in rows.items():
+            offsets[name] = total
+            total = total + width * count
+        allocate = ir.Function(self.module, ir.FunctionType(WHOLE, [WHOLE]), "malloc")
+        free = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WHOLE]), "free")
+        memory = Value(code, build.call(allocate, [total.ir], "scratch"), "int")
+        base = memory // VECTOR * VECTOR
+        self.row_bytes, self.memory = width, {n: base + at for n, at in offsets.items()}
+        yield
+        build.call(free, [memory.ir])
+        build.fence("seq_cst")  # Stores past the cache may be late; now other threads see them.
+        build.ret_void()
+
+    @contextmanager
+    def tasks(self) -> Iterator[Value]:
+        """The loop over tasks: sets where its column is, and the values it has one of."""
+        at, code = self.at, self.code
+        with code.range(self.first, self.last) as task:
+            column, self.group = task // at["groups"], task % at["groups"]
+            piece = column % at["pieces"]
+            self.q = column // at["pieces"] * at["inner"] + piece * at["width"]
+            left = at["inner"] - piece * at["width"]
+            self.n = code.where(left < at["width"], left, at["width"])
+            self.single: Values = {}
+            for leaf, kind in self.kinds.items():
+                if kind == "one":
+                    tensor = self.tensors[str(leaf)]
+                    place = self.q // tensor.time % tensor.block
+                    code.hint = str(leaf)
+                    self.single[leaf] = code.load(tensor.address + place * self.size)
+            prepare = self.parts.prepare
+            if all(self.kinds[p] == "one" for p in prepare.arguments):
+                self.evaluate(prepare.results, self.single, exact=True)
+            yield task
+
+    @contextmanager
+    def blocks(self) -> Iterator[Value]:
+        """The loop over a task's blocks."""
+        outer, groups = self.at["outer"], self.at["groups"]
+        with self.code.range(outer * self.group // groups, outer * (self.group + 1) // groups) as o:
+            yield o
+
+    def elements(self, body: Callable[[Value, int], None], *, writing: bool = False) -> None:
+        """Loops over a row: `body(j, lanes)`, line by line, and what is left one by one.
+
+        Args:
+            writing: the body writes results, past the cache where the arguments say so.
+        """
+        zero, whole = self.code.integer(0), self.n // self.lanes * self.lanes
+
+        def loop(lanes: int, start: Value, stop: Value) -> None:
+            with self.code.range(start, stop, lanes) as j:
+                body(j, lanes)
+
+        if writing:
+            with self.code.builder.if_else((self.at["passing"] != 0).ir) as (then, otherwise):
+                with then:
+                    self.passing = True
+                    loop(self.lanes, zero, whole)
+                    self.passing = False
+                with otherwise:
+                    loop(self.lanes, zero, whole)
+        else:
+            loop(self.lanes, zero, whole)
+        loop(1, whole, self.n)
+
+    def row(self, name: str, o: Value, t: Value | None = None) -> Value:
+        """The address of a tensor's row."""
+        tensor = self.tensors[name]
+        place = o * tensor.block + self.q
+        if t is not None:
+            place = place + t * tensor.time
+        return tensor.address + place * self.size
+
+    def load(self, row: Value, j: Value, lanes: int, name: str = "") -> Value:
+        self.code.hint = name
+        return self.code.load(row + j * self.size, "real", lanes)
+
+    def stream(self, name: str, o: Value, t: Value, j: Value, lanes: int, ahead: int) -> Value:
+        """Some elements of a sequence; those `ahead` steps on are fetched, as they come next."""
+        row = self.row(name, o, t) + j * self.size
+        if lanes > 1:
+            self.code.prefetch(row + self.tensors[name].time * (ahead * self.size))
+        self.code.hint = name
+        return self.code.load(row, "real", lanes)
+
+    def store(self, value: Value, row: Value, j: Value, lanes: int) -> None:
+        self.code.store(self.code.repeated(value, lanes), row + j * self.size)
+
+    def write(self, value: Value, row: Value, j: Value, lanes: int) -> None:
+        """Write a result, inside a loop over elements that says so."""
+        vector, past = self.code.repeated(value, lanes), self.passing and lanes > 1
+        self.code.store(vector, row + j * self.size, passing=past)
+
+    def copy(self, source: Callable[[Value, int], Value], target: Value) -> None:
+        """Fill a row of memory with what `source(j, lanes)` gives."""
+        self.elements(lambda j, lanes: self.store(source(j, lanes), target, j, lanes))
+
+    def reader(self, row: Value) -> Callable[[Value, int], Value]:
+        """A row, for `copy`."""
+        return lambda j, lanes: self.load(row, j, lanes)
+
+    def initial(self, u: Node, o: Value) -> Callable[[Value, int], Value]:
+        """A state before the first step, for `copy`."""
+        return lambda j, lanes: self.static(u, o, j, lanes)
+
+    def kept(self, u: Node, j: Value, lanes: int, i: Value | int = 0) -> Value:
+        """The `i`-th of the states that are in memory."""
+        return self.load(self.memory[str(u)] + self.row_bytes * i, j, lanes, str(u))
+
+    def mark(self, u: Node, segment: Value, o: Value) -> Value:
+        """The row of a state at the start of a segment of time."""
+        place = segment * self.at["elements"] + o * self.at["period"] + self.q
+        return self.tensors[f"{u}_marks"].address + place * self.size
+
+    def span(self, segment: Value) -> tuple[Value, Value]:
+        """A segment's first step, and the one after its last."""
+        begin = segment * self.at["length"]
+        end = begin + self.at["length"]
+        return begin, self.code.where(end < self.at["steps"], end, self.at["steps"])
+
+    def static(self, leaf: Node, o: Value, j: Value, lanes: int) -> Value:
+        """A parameter or initial state at some elements."""
+        if self.kinds[leaf] == "one":
+            return self.code.repeated(self.single[leaf], lanes)
+        place = self.q + j
+        if self.kinds[leaf] == "full":
+            place = place + o * self.tensors[str(leaf)].block
+        self.code.hint = str(leaf)
+        return self.code.load(self.tensors[str(leaf)].address + place * self.size, "real", lanes)
+
+    def parameters(self, o: Value, j: Value, lanes: int) -> Values:
+        """Parameters, and what follows from them alone, at some elements."""
+        known = {p: self.static(p, o, j, lanes) for p in self.parts.parameters}
+        for node in self.parts.prepare.results:
+            if node in self.single:
+                known[node] = self.code.repeated(self.single[node], lanes)
+        self.evaluate(self.parts.prepare.results, known, exact=True, lanes=lanes)
+        return known
+
+    def evaluate(
+        self, nodes: Sequence[Node], known: Values, *, exact: bool, lanes: int = 1
+    ) -> list[Value]:
+        """The values of nodes; they, and all in between, are added to what is known."""
+        code = self.code
+        for node in reachable(nodes, frozenset(known)):
+            if node in known:
+                continue
+            code.hint = node.name or f"r{node.index}"
+            given = [known[arg] for arg in node.args]
+            if node.op == "const":
+                known[node] = code.constant(node.value, node.kind, lanes)
+            elif node.op == "cast":
+                known[node] = code.cast(given[0], node.kind)
+            else:
+                with code.exactly(exact or node.op not in ARITHMETIC):
+                    known[node] = OPERATIONS[node.op](*given)
+        return [known[node] for node in nodes]
