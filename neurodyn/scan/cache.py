@@ -45,15 +45,17 @@ def read(name: str) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def keep(name: str, content: bytes) -> None:
-    """Put a file into the cache, for `read`; nothing happens where it cannot be written."""
+def keep(name: str, content: bytes, *, checked: bool = True) -> None:
+    """Put a file into the cache, whole or not at all; nothing happens where it cannot be written.
+
+    Args:
+        name: of the file.
+        content: of the file.
+        checked: for `read`, which tells a broken file by its digest; otherwise for people.
+    """
+    digest = hashlib.sha256(content).digest() if checked else b""
     with contextlib.suppress(OSError):
-        write(name, hashlib.sha256(content).digest() + content)
-
-
-def write(name: str, content: bytes) -> Path:
-    """Put a file into the cache, whole or not at all."""
-    return _write(cache_dir() / name, content)
+        _write(cache_dir() / name, digest + content)
 
 
 def load_kernel(name: str, source: str) -> ModuleType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import hashlib
 import itertools
@@ -36,8 +35,7 @@ def kernel(name: str, function: str, source: Callable[[], str]) -> Kernel:
     if code is None:
         text = source()
         code = machine_code(text)
-        with contextlib.suppress(OSError):
-            cache.write(f"{name}.ll", text.encode())
+        cache.keep(f"{name}.ll", text.encode(), checked=False)
         cache.keep(f"{name}.o", code)
     return loaded(name, function, code)
 
@@ -47,6 +45,7 @@ def machine_code(source: str) -> bytes:
     module = llvm.parse_assembly(source)
     module.verify()
     target = _target()
+    module.triple, module.data_layout = target.triple, str(target.target_data)
     # Loops are in vectors already, and unrolled as far as it pays.
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False

@@ -66,8 +66,9 @@ class Kernel:
         self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
 
         def entry_at(i: int, called: str) -> Value:
-            code.hint = called
-            return code.load(array + 8 * i, "int")
+            address = array + 8 * i
+            with code.named(called):
+                return code.load(address, "int")
 
         self.at = {name: entry_at(i, name) for i, name in enumerate(HEADER)}
         self.tensors: dict[str, Tensor] = {}
@@ -78,7 +79,6 @@ class Kernel:
                 entry_at(place + 1, f"{called}.t"),
                 entry_at(place + 2, f"{called}.o"),
             )
-        code.hint = ""
 
     @contextmanager
     def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
@@ -104,7 +104,7 @@ class Kernel:
     def tasks(self) -> Iterator[Value]:
         """The loop over tasks: sets where its column is, and the values it has one of."""
         at, code = self.at, self.code
-        with code.range(self.first, self.last) as task:
+        with code.range("task", self.first, self.last) as task:
             column, self.group = task // at["groups"], task % at["groups"]
             piece = column % at["pieces"]
             self.q = column // at["pieces"] * at["inner"] + piece * at["width"]
@@ -115,8 +115,9 @@ class Kernel:
                 if kind == "one":
                     tensor = self.tensors[str(leaf)]
                     place = self.q // tensor.time % tensor.block
-                    code.hint = str(leaf)
-                    self.single[leaf] = code.load(tensor.address + place * self.size)
+                    address = tensor.address + place * self.size
+                    with code.named(str(leaf)):
+                        self.single[leaf] = code.load(address)
             prepare = self.parts.prepare
             if all(self.kinds[p] == "one" for p in prepare.arguments):
                 self.evaluate(prepare.results, self.single, exact=True)
@@ -126,7 +127,8 @@ class Kernel:
     def blocks(self) -> Iterator[Value]:
         """The loop over a task's blocks."""
         outer, groups = self.at["outer"], self.at["groups"]
-        with self.code.range(outer * self.group // groups, outer * (self.group + 1) // groups) as o:
+        start, stop = (outer * (self.group + i) // groups for i in (0, 1))
+        with self.code.range("block", start, stop) as o:
             yield o
 
     def elements(self, body: Callable[[Value, int], None], *, writing: bool = False) -> None:
@@ -138,7 +140,7 @@ class Kernel:
         zero, whole = self.code.integer(0), self.n // self.lanes * self.lanes
 
         def loop(lanes: int, start: Value, stop: Value) -> None:
-            with self.code.range(start, stop, lanes) as j:
+            with self.code.range("j", start, stop, lanes) as j:
                 body(j, lanes)
 
         if writing:
@@ -162,16 +164,17 @@ class Kernel:
         return tensor.address + place * self.size
 
     def load(self, row: Value, j: Value, lanes: int, name: str = "") -> Value:
-        self.code.hint = name
-        return self.code.load(row + j * self.size, "real", lanes)
+        address = row + j * self.size
+        with self.code.named(name):
+            return self.code.load(address, "real", lanes)
 
     def stream(self, name: str, o: Value, t: Value, j: Value, lanes: int, ahead: int) -> Value:
         """Some elements of a sequence; those `ahead` steps on are fetched, as they come next."""
-        row = self.row(name, o, t) + j * self.size
+        row = self.row(name, o, t)
         if lanes > 1:
-            self.code.prefetch(row + self.tensors[name].time * (ahead * self.size))
-        self.code.hint = name
-        return self.code.load(row, "real", lanes)
+            next_row = row + self.tensors[name].time * (ahead * self.size)
+            self.code.prefetch(next_row + j * self.size)
+        return self.load(row, j, lanes, name)
 
     def store(self, value: Value, row: Value, j: Value, lanes: int) -> None:
         self.code.store(self.code.repeated(value, lanes), row + j * self.size)
@@ -193,9 +196,10 @@ class Kernel:
         """A state before the first step, for `copy`."""
         return lambda j, lanes: self.static(u, o, j, lanes)
 
-    def kept(self, u: Node, j: Value, lanes: int, i: Value | int = 0) -> Value:
-        """The `i`-th of the states that are in memory."""
-        return self.load(self.memory[str(u)] + self.row_bytes * i, j, lanes, str(u))
+    def kept(self, u: Node, j: Value, lanes: int, i: Value | None = None) -> Value:
+        """A state that is in memory; of several, the `i`-th."""
+        row = self.memory[str(u)]
+        return self.load(row if i is None else row + self.row_bytes * i, j, lanes, str(u))
 
     def mark(self, u: Node, segment: Value, o: Value) -> Value:
         """The row of a state at the start of a segment of time."""
@@ -211,12 +215,11 @@ class Kernel:
     def static(self, leaf: Node, o: Value, j: Value, lanes: int) -> Value:
         """A parameter or initial state at some elements."""
         if self.kinds[leaf] == "one":
-            return self.code.repeated(self.single[leaf], lanes)
-        place = self.q + j
-        if self.kinds[leaf] == "full":
-            place = place + o * self.tensors[str(leaf)].block
-        self.code.hint = str(leaf)
-        return self.code.load(self.tensors[str(leaf)].address + place * self.size, "real", lanes)
+            with self.code.named(str(leaf)):
+                return self.code.repeated(self.single[leaf], lanes)
+        place = o * self.tensors[str(leaf)].block + self.q if self.kinds[leaf] == "full" else self.q
+        row = self.tensors[str(leaf)].address + place * self.size
+        return self.load(row, j, lanes, str(leaf))
 
     def parameters(self, o: Value, j: Value, lanes: int) -> Values:
         """Parameters, and what follows from them alone, at some elements."""
@@ -235,13 +238,35 @@ class Kernel:
         for node in reachable(nodes, frozenset(known)):
             if node in known:
                 continue
-            code.hint = node.name or f"r{node.index}"
             given = [known[arg] for arg in node.args]
-            if node.op == "const":
-                known[node] = code.constant(node.value, node.kind, lanes)
-            elif node.op == "cast":
-                known[node] = code.cast(given[0], node.kind)
-            else:
-                with code.exactly(exact or node.op not in ARITHMETIC):
+            with code.named(f"r{node.index}"), code.exactly(exact or node.op not in ARITHMETIC):
+                if node.op == "const":
+                    known[node] = code.constant(node.value, node.kind, lanes)
+                elif node.op == "cast":
+                    known[node] = code.cast(given[0], node.kind)
+                else:
                     known[node] = OPERATIONS[node.op](*given)
         return [known[node] for node in nodes]
+
+    def text(self) -> str:
+        """The module, below what it computes."""
+        parts = self.parts
+        lines = [f"; {self.function.name}"]
+        for function in (parts.prepare, parts.step, parts.replay, parts.pull):
+            stop = frozenset(function.arguments)
+            if function.results:
+                given, results = (
+                    ", ".join(map(name_of, nodes))
+                    for nodes in (function.arguments, function.results)
+                )
+                lines += [";", f"; {function.name}({given}) -> {results}"]
+            for node in reachable(function.results, stop):
+                if node.args and node not in stop:
+                    terms = ", ".join(map(name_of, node.args))
+                    lines.append(f";     {name_of(node)} = {node.op}({terms})")
+        return "\n".join([*lines, str(self.module)])
+
+
+def name_of(node: Node) -> str:
+    """What a value is called in the kernel."""
+    return f"r{node.index}" if node.args else repr(node)

@@ -29,7 +29,7 @@ def forward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
     finals = [f"{u}_final" for u in parts.trace.states]
     kernel = Kernel("forward", parts, bits, kinds, [*outputs, *finals, *_marks(parts)])
     _Forward(kernel, outputs).emit()
-    return str(kernel.module)
+    return kernel.text()
 
 
 def backward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
@@ -39,7 +39,7 @@ def backward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
     names += [f"grad_{x}" for x in inputs] + [f"sum_{leaf}" for leaf in sums]
     kernel = Kernel("backward", parts, bits, kinds, names)
     _Backward(kernel, inputs, sums).emit()
-    return str(kernel.module)
+    return kernel.text()
 
 
 def _marks(parts: Parts) -> list[str]:
@@ -67,11 +67,11 @@ class _Forward:
             for u in states:
                 kernel.copy(kernel.initial(u, o), kernel.memory[str(u)])
             segments = (at["steps"] + at["length"] - 1) // at["length"]
-            with code.range(code.integer(0), segments) as segment:
+            with code.range("segment", code.integer(0), segments) as segment:
                 for u in states:
                     self._save(u, f"{u}_marks", kernel.mark(u, segment, o))
                 begin, end = kernel.span(segment)
-                with code.range(begin, end) as t:
+                with code.range("t", begin, end) as t:
                     self._step(t, o)
             for u in states:
                 self._save(u, f"{u}_final", kernel.row(f"{u}_final", o))
@@ -146,7 +146,7 @@ class _Backward:
             with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
                 kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
         last = (at["steps"] - 1) // at["length"]
-        with code.range(last, code.integer(-1), -1) as segment:
+        with code.range("segment", last, code.integer(-1), -1) as segment:
             self._segment(segment)
         for leaf in self.sums:
             self._add_block(leaf)
@@ -162,9 +162,9 @@ class _Backward:
                 with otherwise:
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
         begin, end = kernel.span(segment)
-        with code.range(begin, end - 1) as t:
+        with code.range("t", begin, end - 1) as t:
             self._replay(t, t - begin)
-        with code.range(end - 1, begin - 1, -1) as t:
+        with code.range("t", end - 1, begin - 1, -1) as t:
             self._pull(t, t - begin)
 
     def _known(self, t: Value, i: Value, j: Value, lanes: int, ahead: int) -> Values:

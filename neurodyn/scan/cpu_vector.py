@@ -144,7 +144,6 @@ class Code:
         self.types |= {"real": self.real, "wide": ir.DoubleType()}
         self.flags: tuple[str, ...] = ()
         self.hint = ""
-        """The name of what is made next, for those who read the kernel."""
 
     def type(self, kind: str, lanes: int = 1) -> Any:
         return self.types[kind] if lanes == 1 else ir.VectorType(self.types[kind], lanes)
@@ -152,7 +151,7 @@ class Code:
     def constant(self, value: float, kind: str, lanes: int = 1) -> Value:
         number = ir.Constant(self.types[kind], value)
         if lanes > 1:
-            number = _Splat(number, lanes)
+            number = _Text(self.type(kind, lanes), f"splat ({number})")
         return Value(self, number, kind)
 
     def integer(self, value: int) -> Value:
@@ -171,10 +170,11 @@ class Code:
         """A single number for all lanes."""
         if value.lanes == lanes:
             return value
-        build, size = self.builder, ir.VectorType(value.ir.type, lanes)
-        first = build.insert_element(ir.Constant(size, ir.Undefined), value.ir, WORD(0))
-        zeros = ir.Constant(ir.VectorType(WORD, lanes), None)
-        made = build.shuffle_vector(first, ir.Constant(size, ir.Undefined), zeros, self.hint)
+        size = ir.VectorType(value.ir.type, lanes)
+        nothing = _Text(size, "poison")
+        first = self.builder.insert_element(nothing, value.ir, WORD(0))
+        zeros = _Text(ir.VectorType(WORD, lanes), "zeroinitializer")
+        made = self.builder.shuffle_vector(first, nothing, zeros, self.hint)
         return Value(self, made, value.kind)
 
     def where(self, condition: Value, a: Any, b: Any) -> Value:
@@ -228,7 +228,7 @@ class Code:
         function = self._declared(name, self.real, [self.real] * len(values))
         if lanes == 1:
             return Value(self, build.call(function, [v.ir for v in values], self.hint), "real")
-        result = ir.Constant(self.type("real", lanes), ir.Undefined)
+        result: Any = _Text(self.type("real", lanes), "poison")
         for i in range(lanes):
             given = [build.extract_element(v.ir, WORD(i)) for v in values]
             result = build.insert_element(result, build.call(function, given), WORD(i), self.hint)
@@ -261,8 +261,9 @@ class Code:
 
     def load(self, address: Value, kind: str = "real", lanes: int = 1) -> Value:
         """Adjacent numbers from an address on."""
-        pointer = self._pointer(address, kind, lanes)
-        made = self.builder.load(pointer, self.hint, align=self.size(kind))
+        made = self.builder.load(
+            self._pointer(address), self.hint, align=self.size(kind), typ=self.type(kind, lanes)
+        )
         return Value(self, made, kind)
 
     def store(self, value: Value, address: Value, *, passing: bool = False) -> None:
@@ -270,24 +271,30 @@ class Code:
         The address has to be a multiple of the vector's size then."""
         size, build = self.size(value.kind), self.builder
         align = size * value.lanes if passing else size
-        made = build.store(value.ir, self._pointer(address, value.kind, value.lanes), align=align)
+        made = build.store(value.ir, self._pointer(address), align=align)
         if passing:
             made.set_metadata("nontemporal", build.module.add_metadata([WORD(1)]))
 
     def prefetch(self, address: Value) -> None:
         """Bring a line of memory into the cache; of an address that is not ours nothing comes."""
-        kind = ir.IntType(8).as_pointer()
+        kind = ir.PointerType()
         function = self._declared("llvm.prefetch.p0", ir.VoidType(), [kind, WORD, WORD, WORD])
         read_into_all_caches = [WORD(0), WORD(3), WORD(1)]
-        pointer = self.builder.inttoptr(address.ir, kind)
-        self.builder.call(function, [pointer, *read_into_all_caches])
+        self.builder.call(function, [self._pointer(address), *read_into_all_caches])
 
-    def _pointer(self, address: Value, kind: str, lanes: int) -> Any:
-        return self.builder.inttoptr(address.ir, self.type(kind, lanes).as_pointer())
+    def _pointer(self, address: Value) -> Any:
+        return self.builder.inttoptr(address.ir, ir.PointerType())
 
     def size(self, kind: str) -> int:
         """Bytes of a number in memory."""
         return 4 if (kind, self.bits) == ("real", 32) else 8
+
+    @contextmanager
+    def named(self, name: str) -> Iterator[None]:
+        """What is made next has this name, for those who read the kernel."""
+        before, self.hint = self.hint, name
+        yield
+        self.hint = before
 
     @contextmanager
     def exactly(self, exact: bool) -> Iterator[None]:
@@ -297,17 +304,16 @@ class Code:
         self.flags = before
 
     @contextmanager
-    def range(self, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
-        """A loop over `range(start, stop, step)`."""
+    def range(self, name: str, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
+        """A loop over `range(start, stop, step)`; `name` is that of its index."""
         build = self.builder
         before = build.block
         head, body, after = (
-            build.append_basic_block(f"{part}{len(build.function.blocks)}")
-            for part in ("head", "body", "after")
+            build.append_basic_block(f"{part}_{name}") for part in ("over", "each", "after")
         )
         build.branch(head)
         build.position_at_end(head)
-        index = build.phi(WHOLE, self.hint)
+        index = build.phi(WHOLE, name)
         index.add_incoming(start.ir, before)
         i = Value(self, index, "int")
         build.cbranch((i < stop if step > 0 else i > stop).ir, body, after)
@@ -349,14 +355,15 @@ def _suffix(kind: Any) -> str:
     return name
 
 
-class _Splat(ir.Constant):  # type: ignore[misc]
-    """A vector of one constant number; llvmlite writes it out lane by lane."""
+class _Text(ir.Constant):  # type: ignore[misc]
+    """A constant vector in few words; llvmlite writes it out lane by lane."""
 
-    def __init__(self, number: ir.Constant, lanes: int) -> None:
-        self.type, self.constant = ir.VectorType(number.type, lanes), f"splat ({number})"
+    def __init__(self, kind: Any, text: str) -> None:
+        super().__init__(kind, None)
+        self.text = text
 
     def _to_string(self) -> str:
-        return f"{self.type} {self.constant}"
+        return f"{self.type} {self.text}"
 
     def _get_reference(self) -> str:
-        return self.constant
+        return self.text

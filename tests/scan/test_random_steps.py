@@ -54,6 +54,14 @@ BINARY = {
 CHOICES = {"lt": torch.lt, "ge": torch.ge, "ne": torch.ne}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
+    """Hundreds of kernels that nobody will ask for again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEURODYN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 class Random(nn.Module):
     """A step made of instructions, each on values that are there already."""
 
