@@ -9,6 +9,7 @@ from neurodyn.errors import unknown
 
 STUDIES: dict[str, list[str]] = {
     "degree": [f"lnm:degree={d}:model.timesteps={T}" for T in (1, 2, 4, 8) for d in range(1, 6)],
+    "degree-long": [f"lnm:degree={d}:data.pool={p}" for p in (2, 1) for d in range(1, 6)],
     "clip": ["lnm:clip=hard", "lnm:clip=smooth", "lnm:clip=none"],
     "granularity": ["lnm:per=layer", "lnm:per=channel", "lnm:per=neuron"],
     "window": [
@@ -31,7 +32,11 @@ STUDIES: dict[str, list[str]] = {
 }
 """The entrants of each study; those of "transplant" follow from the run to learn from."""
 
-SWEEPS = {"degree": ("degree", "model.timesteps"), "delays": ("order", "model.network.widths")}
+SWEEPS = {
+    "degree": ("degree", "model.timesteps"),
+    "degree-long": ("degree", "data.pool"),
+    "delays": ("order", "model.network.widths"),
+}
 """Studies of two numbers: the option along a curve, and the one with a curve for each value."""
 
 COEFFICIENT = re.compile(r"\.c\.(\d+)$")
