@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from neurodyn.scan.cpu_code import WHOLE, Code
 from neurodyn.scan.cpu_math import OPERATIONS
-from neurodyn.scan.cpu_vector import WHOLE, Code, Value
+from neurodyn.scan.cpu_value import Value
 from neurodyn.scan.graph import Node, reachable
 from neurodyn.scan.layout import StaticKind
 from neurodyn.scan.parts import Parts

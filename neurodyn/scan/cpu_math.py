@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from neurodyn.scan.cpu_vector import Value
+from neurodyn.scan.cpu_value import Value
 
 
 def floor(x: Value) -> Value:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from neurodyn.scan.cpu_kernel import Kernel, Values
-from neurodyn.scan.cpu_vector import Value
+from neurodyn.scan.cpu_value import Value
 from neurodyn.scan.graph import Node
 from neurodyn.scan.layout import StaticKind
 from neurodyn.scan.parts import Parts
