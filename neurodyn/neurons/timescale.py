@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from neurodyn.neurons.base import Features, Neuron
-from neurodyn.neurons.ranged import LOGIT, Link
+from neurodyn.neurons.ranged import Link, Share
 from neurodyn.neurons.reset import HardReset, Reset
 from neurodyn.surrogate import Gaussian, Surrogate
 
@@ -131,7 +131,6 @@ class MultiTimescale(CubaLIF):
 
     states = ("u", "i", "th")
     operations = (3, 4)
-    links: ClassVar[dict[str, Link]] = {**CubaLIF.links, "decay_logit": LOGIT}
 
     def __init__(
         self,
@@ -148,8 +147,6 @@ class MultiTimescale(CubaLIF):
     ) -> None:
         if options.get("learn_threshold"):
             raise ValueError("learn_threshold: here the threshold is a state; use learn_initial")
-        if not 0 < decay < 1:
-            raise ValueError(f"decay: expected a share between 0 and 1, got {decay}")
         super().__init__(
             features,
             threshold=threshold,
@@ -159,7 +156,7 @@ class MultiTimescale(CubaLIF):
             **options,
         )
         self.jump = self.parameter(jump, learn=learn)
-        self.decay_logit = self.parameter(math.log(decay / (1 - decay)), learn=learn)
+        self.decay = Share("decay", decay, self.threshold.shape, learn=learn)
         rest = threshold if threshold_rest is None else threshold_rest
         self.threshold_rest = self.parameter(rest, learn=False)
         nn.init.constant_(cast(Tensor, self.th_0), threshold)
@@ -169,7 +166,7 @@ class MultiTimescale(CubaLIF):
     ) -> tuple[Tensor, ...]:
         h, i = self.integrate(x, u, i)
         s, u = self.fire(h, th)
-        excess = (th - self.threshold_rest) * (1 - torch.sigmoid(self.decay_logit))
+        excess = (th - self.threshold_rest) * (1 - self.decay.now)
         return s, u, i, self.threshold_rest + excess + self.jump * s
 
 

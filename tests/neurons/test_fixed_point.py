@@ -20,7 +20,7 @@ def on_grid(value, bits):
 def test_decays_are_rounded_and_not_the_parameters_behind_them():
     neuron = MultiTimescale((50,), per="neuron", tau_mem=(2.0, 60.0), tau_syn=(1.1, 9.0), decay=0.3)
     changes = round_dynamics(neuron, bits=8)
-    for value in (1 / neuron.tau_mem, 1 / neuron.tau_syn, torch.sigmoid(neuron.decay_logit)):
+    for value in (1 / neuron.tau_mem, 1 / neuron.tau_syn, torch.sigmoid(neuron.decay.raw)):
         assert on_grid(value, 8)
     assert not on_grid(neuron.raw_mem, 8)
     assert 0.25 / 2**8 < changes["raw_mem"] <= 0.5 / 2**8
