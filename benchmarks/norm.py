@@ -25,7 +25,7 @@ from benchmarks.neurons import kept_bytes
 from neurodyn.layers import Normed, TDBatchNorm2d, normed
 from neurodyn.neurons import LNM
 
-SHAPES = [(4, 64, 24, 8, 8), (4, 128, 64, 14, 14), (4, 32, 64, 32, 32)]
+SHAPES = [(4, 64, 24, 8, 8), (4, 128, 64, 14, 14), (4, 64, 64, 28, 28), (4, 32, 64, 32, 32)]
 
 
 def measure(shape: tuple[int, ...], rounds: int) -> dict[str, tuple[float, float]]:

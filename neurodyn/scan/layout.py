@@ -37,7 +37,7 @@ COLUMNS = 16
 """Columns are no wider than leaves this many of them."""
 LINE = 16
 """Float32 numbers in a line of the cache: columns end where lines do."""
-SHORTEST_RUN = 1024
+SHORTEST_RUN = 256
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
 """Blocks shorter than this are tiled into longer ones."""
