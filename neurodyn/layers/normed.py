@@ -27,8 +27,9 @@ class Normed(nn.Module):
     where it makes up half of what a layer keeps.
 
     It is done so on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and more.
-    Elsewhere, for channels-last maps, which PyTorch normalises in less time, under `torch.compile`, and for a layer around a neuron, such as one with delays, norm
-    and neuron run one after the other; so they do behind linear layers, where nothing is gained.
+    Elsewhere, for channels-last maps, which PyTorch normalises in less time, under `torch.compile`,
+    and for a layer around a neuron, such as one with delays, norm and neuron run one after the
+    other; so they do behind linear layers, where nothing is gained.
 
     Args:
         norm: a batch normalisation, whose statistics are over time, batch and space.
