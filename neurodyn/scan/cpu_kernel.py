@@ -197,10 +197,14 @@ class Kernel:
         """A state before the first step, for `copy`."""
         return lambda j, lanes: self.static(u, o, j, lanes)
 
-    def kept(self, u: Node, j: Value, lanes: int, i: Value | None = None) -> Value:
-        """A state that is in memory; of several, the `i`-th."""
-        row = self.memory[str(u)]
-        return self.load(row if i is None else row + self.row_bytes * i, j, lanes, str(u))
+    def kept(self, name: str, j: Value, lanes: int, i: Value | None = None) -> Value:
+        """What is in memory by a name; of several rows, in the `i`-th."""
+        row = self.memory[name]
+        return self.load(row if i is None else row + self.row_bytes * i, j, lanes, name)
+
+    def keep(self, value: Value, name: str, j: Value, lanes: int, i: Value) -> None:
+        """Put something into memory, for `kept`."""
+        self.store(value, self.memory[name] + self.row_bytes * i, j, lanes)
 
     def mark(self, u: Node, segment: Value, o: Value) -> Value:
         """The row of a state at the start of a segment of time."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from neurodyn.scan.cpu_kernel import Kernel, Values
+from neurodyn.scan.cpu_kernel import Kernel
 from neurodyn.scan.cpu_value import Value
-from neurodyn.scan.graph import Node
+from neurodyn.scan.graph import Node, reachable
 from neurodyn.scan.layout import StaticKind
-from neurodyn.scan.parts import Parts
+from neurodyn.scan.parts import Parts, gate
 
 
 def forward(parts: Parts, bits: int, kinds: Sequence[StaticKind]) -> str:
@@ -82,7 +82,7 @@ class _Forward:
 
         def body(j: Value, lanes: int) -> None:
             known = kernel.parameters(o, j, lanes)
-            known |= {u: kernel.kept(u, j, lanes) for u in states}
+            known |= {u: kernel.kept(str(u), j, lanes) for u in states}
             for x in self.trace.inputs:
                 known[x] = kernel.stream(str(x), o, t, j, lanes, 1)
             results = kernel.evaluate(self.trace.results, known, exact=True, lanes=lanes)
@@ -98,7 +98,7 @@ class _Forward:
         kernel = self.kernel
         with self.code.builder.if_then((kernel.tensors[name].address != 0).ir):
             kernel.elements(
-                lambda j, lanes: kernel.write(kernel.kept(u, j, lanes), row, j, lanes),
+                lambda j, lanes: kernel.write(kernel.kept(str(u), j, lanes), row, j, lanes),
                 writing=True,
             )
 
@@ -112,6 +112,9 @@ class _Backward:
         self.learned = sums[len(self.states) :]
         leaves = kernel.parts.leaves
         self.grads = {leaf: g for leaf in leaves if (g := kernel.parts.gradient(leaf)) is not None}
+        self.gate = gate(kernel.parts) if self.states else None
+        """What is kept of the way forward through a segment, besides the states, so that the way
+        back does not begin with all of it again."""
         self.rows = [p for p in sums if p in self.states or kernel.kinds[p] != "one"]
         """What has a row of gradients in memory."""
         self.wide = {p: self.code.variable("wide") for p in sums if kernel.kinds[p] == "one"}
@@ -125,7 +128,8 @@ class _Backward:
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
         rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
-        rows |= {str(u): kernel.at["length"] for u in self.states}
+        steps = kernel.at["length"] + 1
+        rows |= {str(u): steps for u in self.states} | {"gate": steps}
         with kernel.scratch(rows), kernel.tasks() as task:
             for total in self.wide.values():
                 total.set(0.0)
@@ -162,30 +166,28 @@ class _Backward:
                 with otherwise:
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
         begin, end = kernel.span(segment)
-        with code.range("t", begin, end - 1) as t:
-            self._replay(t, t - begin)
+        if self.states:
+            with code.range("t", begin, end if self.gate else end - 1) as t:
+                self._replay(t, t - begin)
         with code.range("t", end - 1, begin - 1, -1) as t:
             self._pull(t, t - begin)
 
-    def _known(self, t: Value, i: Value, j: Value, lanes: int, ahead: int) -> Values:
-        """What the `i`-th step of a segment is given."""
-        kernel = self.kernel
-        known = kernel.parameters(self.o, j, lanes)
-        known |= {u: kernel.kept(u, j, lanes, i) for u in self.states}
-        for x in self.trace.inputs:
-            known[x] = kernel.stream(str(x), self.o, t, j, lanes, ahead)
-        return known
-
     def _replay(self, t: Value, i: Value) -> None:
-        """The states after a step, from those before it."""
+        """The states after the `i`-th step of a segment, from those before it."""
         kernel = self.kernel
         after = self.trace.results[self.trace.n_outputs :]
 
         def body(j: Value, lanes: int) -> None:
-            known = self._known(t, i, j, lanes, 1)
+            known = kernel.parameters(self.o, j, lanes)
+            known |= {u: kernel.kept(str(u), j, lanes, i) for u in self.states}
+            for x in self.trace.inputs:
+                known[x] = kernel.stream(str(x), self.o, t, j, lanes, 1)
             results = kernel.evaluate(after, known, exact=True, lanes=lanes)
             for u, value in zip(self.states, results, strict=True):
-                kernel.store(value, kernel.memory[str(u)] + kernel.row_bytes * (i + 1), j, lanes)
+                kernel.keep(value, str(u), j, lanes, i + 1)
+            if self.gate:
+                (value,) = kernel.evaluate((self.gate,), known, exact=True, lanes=lanes)
+                kernel.keep(value, "gate", j, lanes, i)
 
         kernel.elements(body)
 
@@ -193,9 +195,17 @@ class _Backward:
         """The gradients of a step, from those after it."""
         kernel, trace, parts = self.kernel, self.trace, self.kernel.parts
         zero = self.code.constant(0.0, "real")
+        stop = frozenset((self.gate,) if self.gate else ())
+        needed = reachable((*parts.replay.results, *parts.pull.results), stop)
 
         def body(j: Value, lanes: int) -> None:
-            known = self._known(t, i, j, lanes, -1)
+            known = kernel.parameters(self.o, j, lanes)
+            known |= {u: kernel.kept(str(u), j, lanes, i) for u in self.states}
+            if self.gate:
+                known[self.gate] = kernel.kept("gate", j, lanes, i)
+            for x in self.trace.inputs:
+                if x in needed:
+                    known[x] = kernel.stream(str(x), self.o, t, j, lanes, -1)
             kernel.evaluate(parts.replay.results, known, exact=True, lanes=lanes)
             for g in trace.grads[: trace.n_outputs]:
                 known[g] = kernel.stream(str(g), self.o, t, j, lanes, -1)

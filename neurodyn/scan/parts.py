@@ -108,3 +108,16 @@ def _parameter_only(nodes: list[Node], parameters: frozenset[Node]) -> frozenset
 def _frontier(nodes: list[Node], inside: frozenset[Node], outputs: list[Node]) -> list[Node]:
     used = {arg for node in nodes if node not in inside for arg in node.args} | set(outputs)
     return [node for node in nodes if node in inside and node in used]
+
+
+def gate(parts: Parts) -> Node | None:
+    """The number through which all goes that the inputs do to a step's results, if there is one and
+    `replay` or `pull` needs it: the charged membrane, in most neurons."""
+    inputs, results = frozenset(parts.trace.inputs), parts.trace.results
+    back = reachable((*parts.replay.results, *parts.pull.results))
+    for node in reversed(reachable(results)):
+        through = inputs & frozenset(reachable((node,)))
+        beside = inputs & frozenset(reachable(results, frozenset((node,))))
+        if node.args and node.kind == "real" and through and not beside:
+            return node if node in back else None
+    return None
