@@ -58,8 +58,16 @@ def diverged_runs(folder: Path) -> Runs:
 
 
 def casualties(diverged: Runs) -> list[str]:
-    """A line for each of them."""
-    return [f"{run['neuron']}, seed {run['seed']}, diverged: {run['why']}" for run in diverged]
+    """A line for each neuron among them, with the reason of its first seed."""
+    return [
+        f"{neuron}, {_seeds([run['seed'] for run in lost])}, diverged: {lost[0]['why']}"
+        for neuron, lost in by_neuron(diverged, lambda run: run).items()
+    ]
+
+
+def _seeds(seeds: list[int]) -> str:
+    *others, last = map(str, seeds)
+    return f"seeds {', '.join(others)} and {last}" if others else f"seed {last}"
 
 
 def by_neuron(runs: Runs, value: Any) -> dict[str, list[Any]]:

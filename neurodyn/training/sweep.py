@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from neurodyn.training.report import aligned, finished_runs, mean_and_spread, number
 
@@ -56,6 +57,7 @@ def plot_sweep(grid: Grid, over: str, by: str) -> Figure:
         means, spreads = zip(*row.values(), strict=True)
         label = f"{by} {value}"
         axis.errorbar(list(map(float, row)), means, spreads, marker="o", capsize=3, label=label)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel(over)
     axis.set_ylabel("test accuracy [%]")
     axis.legend(frameon=False)

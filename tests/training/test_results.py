@@ -101,14 +101,18 @@ def test_a_page_has_what_was_run_and_names_what_was_not(folder, notes):
     assert (notes / "digits.png").is_file()
 
 
-def test_the_page_names_a_run_that_diverged(folder, notes):
-    home = folder / "qif" / "seed-1"
-    home.mkdir(parents=True)
-    lost = {"neuron": "qif", "seed": 1, "why": "the loss is nan.", "starts": []}
-    (home / "diverged.json").write_text(json.dumps(lost))
+@pytest.mark.parametrize(("lost", "named"), [([1], "seed 1"), ([0, 1, 2], "seeds 0, 1 and 2")])
+def test_the_page_names_runs_that_diverged(lost, named, folder, notes):
+    for seed in lost:
+        home = folder / "qif" / f"seed-{seed}"
+        home.mkdir(parents=True)
+        why = f"loss {seed} is nan."
+        (home / "diverged.json").write_text(
+            json.dumps({"neuron": "qif", "seed": seed, "why": why, "starts": []})
+        )
     collect(folder, notes)
     page = write_page(notes, notes.parent / "results.md")
-    assert "\n\nqif, seed 1, diverged: the loss is nan.\n\n" in page
+    assert f"\n\nqif, {named}, diverged: loss {lost[0]} is nan.\n\n" in page
 
 
 def test_nothing_is_left_off_the_page(folder, notes):
