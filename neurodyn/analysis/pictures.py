@@ -90,7 +90,8 @@ def plot_curves(
     axis.set_xlabel("epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(ylabel)
-    axis.legend(frameon=False)
+    columns = 4 if all(len(name) < 16 for name in curves) else 2
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
     return figure

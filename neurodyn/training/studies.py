@@ -13,13 +13,13 @@ STUDIES: dict[str, list[str]] = {
     "clip": ["lnm:clip=hard", "lnm:clip=smooth", "lnm:clip=none"],
     "granularity": ["lnm:per=layer", "lnm:per=channel", "lnm:per=neuron"],
     "window": [
-        "lnm",
-        "lnm:surrogate=Triangle:surrogate.learn=true",
-        "lnm:surrogate=Rectangle",
-        "lnm:surrogate=Rectangle:surrogate.width=derived",
-        "lnm:surrogate=Rectangle:surrogate.width=derived-reset",
+        "triangle@lnm:surrogate=Triangle",
+        "triangle-learned@lnm:surrogate=Triangle:surrogate.learn=true",
+        "rectangle@lnm:surrogate=Rectangle",
+        "rectangle-derived@lnm:surrogate=Rectangle:surrogate.width=derived",
+        "rectangle-derived-reset@lnm:surrogate=Rectangle:surrogate.width=derived-reset",
         "lif",
-        "lif:surrogate=Rectangle:surrogate.width=derived",
+        "lif-rectangle-derived@lif:surrogate=Rectangle:surrogate.width=derived",
     ],
     "start": ["lnm:start=lif", "lnm:start=qif", "lnm:form=absorbed", "lif"],
     "memory": ["lif:model.timesteps=1", "lif", "lnm:model.timesteps=1", "lnm"],
@@ -63,7 +63,7 @@ def entrants_of(name: str, source: Path | None = None) -> list[str]:
         return STUDIES[name]
     learned = learned_coefficients(source / "best.ckpt")
     start = f"lnm:degree={len(learned) - 1}:start=[{','.join(f'{c:.4f}' for c in learned)}]"
-    return ["lif", "lnm", start, f"{start}:learn=false"]
+    return ["lif", "lnm", f"transplanted@{start}", f"transplanted-fixed@{start}:learn=false"]
 
 
 def learned_coefficients(checkpoint: Path) -> list[float]:

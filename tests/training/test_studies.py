@@ -28,7 +28,8 @@ def test_a_transplant_starts_from_what_was_learned(tmp_path):
             weights[f"network.body.{layer}.c.{k}"] = torch.tensor(value)
     torch.save({"state_dict": weights}, source / "best.ckpt")
     start = "lnm:degree=2:start=[0.1000,-1.0000,0.3750]"
-    assert entrants_of("transplant", source) == ["lif", "lnm", start, f"{start}:learn=false"]
+    moved = [f"transplanted@{start}", f"transplanted-fixed@{start}:learn=false"]
+    assert entrants_of("transplant", source) == ["lif", "lnm", *moved]
     Run(Entrant.parse(start), 0, ["--config=digits"], tmp_path).check()
     torch.save({"state_dict": {"weight": torch.zeros(2)}}, source / "best.ckpt")
     with pytest.raises(ValueError, match="source: expected the coefficients of an LNM"):
