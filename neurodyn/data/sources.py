@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -117,7 +118,13 @@ class Source:
                 return [Path(packed.extract(name, folder)) for name in archive.members]
         inside = [f"{self.folder}/{name}" for name in archive.members]
         with tarfile.open(folder / archive.name) as tar:
-            tar.extractall(folder, [tar.getmember(name) for name in inside], filter="data")
+            for name in inside:
+                packed_file = tar.extractfile(name)
+                if packed_file is None:
+                    raise ValueError(f"{archive.name}: {name} is not a file")
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with packed_file, open(folder / name, "wb") as file:
+                    shutil.copyfileobj(packed_file, file)
         return [folder / name for name in inside]
 
     def _advice(self, path: Path) -> str:
