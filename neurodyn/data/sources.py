@@ -119,9 +119,9 @@ class Source:
         inside = [f"{self.folder}/{name}" for name in archive.members]
         with tarfile.open(folder / archive.name) as tar:
             for name in inside:
-                packed_file = tar.extractfile(name)
+                packed_file = tar.extractfile(name) if tar.getmember(name).isfile() else None
                 if packed_file is None:
-                    raise ValueError(f"{archive.name}: {name} is not a file")
+                    raise ValueError(f"{archive.name}: expected {name} to be a file in it")
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 with packed_file, open(folder / name, "wb") as file:
                     shutil.copyfileobj(packed_file, file)
