@@ -25,7 +25,11 @@ VECTOR = 64
 """Bytes of a row that a turn of the innermost loop takes: a line of the cache."""
 ARITHMETIC = ("add", "sub", "mul", "div", "neg")
 """What may be contracted and reordered in a derivative; functions may not."""
+TURN = 8
+"""Lines of a row after which the next of several bodies takes its turn: few enough for what the one
+computed to be close by for the other, and for the processor to foresee the end of the loop."""
 Values = dict[Node, Value]
+Body = Callable[[Value, int], None]
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Kernel:
         self.module = ir.Module(name)
         signature = ir.FunctionType(ir.VoidType(), [WHOLE] * 3)
         self.function = ir.Function(self.module, signature, name)
+        # What no register holds lies on the stack, where it must not lie across lines or pages.
+        self.function.attributes.add("nounwind")
+        self.function.attributes.alignstack = VECTOR
         for argument, called in zip(self.function.args, ("first", "last", "a"), strict=True):
             argument.name = called
         entry = self.function.append_basic_block("entry")
@@ -132,28 +139,39 @@ class Kernel:
         with self.code.range("block", start, stop) as o:
             yield o
 
-    def elements(self, body: Callable[[Value, int], None], *, writing: bool = False) -> None:
-        """Loops over a row: `body(j, lanes)`, line by line, and what is left one by one.
+    def elements(self, *bodies: Body, writing: bool = False) -> None:
+        """Loops over a row: `body(j, lanes)`, line by line, and what is left one by one. Several
+        bodies take turns, some lines at a time.
 
         Args:
-            writing: the body writes results, past the cache where the arguments say so.
+            writing: the bodies write results, past the cache where the arguments say so.
         """
         zero, whole = self.code.integer(0), self.n // self.lanes * self.lanes
 
         def loop(lanes: int, start: Value, stop: Value) -> None:
-            with self.code.range("j", start, stop, lanes) as j:
-                body(j, lanes)
+            for body in bodies:
+                with self.code.range("j", start, stop, lanes) as j:
+                    body(j, lanes)
+
+        def lines() -> None:
+            if len(bodies) == 1:
+                loop(self.lanes, zero, whole)
+                return
+            turn = TURN * self.lanes
+            with self.code.range("turn", zero, whole, turn) as start:
+                end = start + turn
+                loop(self.lanes, start, self.code.where(end < whole, end, whole))
 
         if writing:
             with self.code.builder.if_else((self.at["passing"] != 0).ir) as (then, otherwise):
                 with then:
                     self.passing = True
-                    loop(self.lanes, zero, whole)
+                    lines()
                     self.passing = False
                 with otherwise:
-                    loop(self.lanes, zero, whole)
+                    lines()
         else:
-            loop(self.lanes, zero, whole)
+            lines()
         loop(1, whole, self.n)
 
     def row(self, name: str, o: Value, t: Value | None = None) -> Value:
@@ -169,13 +187,14 @@ class Kernel:
         with self.code.named(name):
             return self.code.load(address, "real", lanes)
 
-    def stream(self, name: str, o: Value, t: Value, j: Value, lanes: int, ahead: int) -> Value:
-        """Some elements of a sequence; those `ahead` steps on are fetched, as they come next."""
-        row = self.row(name, o, t)
-        if lanes > 1:
-            next_row = row + self.tensors[name].time * (ahead * self.size)
-            self.code.prefetch(next_row + j * self.size)
-        return self.load(row, j, lanes, name)
+    def stream(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+        """Some elements of a sequence."""
+        return self.load(self.row(str(leaf), o, t), j, lanes, str(leaf))
+
+    def fetch(self, leaves: Sequence[Node], o: Value, t: Value, j: Value, lanes: int) -> None:
+        """Bring elements of sequences into the cache, for the turn of step `t`."""
+        for leaf in leaves if lanes > 1 else ():
+            self.code.prefetch(self.row(str(leaf), o, t) + j * self.size)
 
     def store(self, value: Value, row: Value, j: Value, lanes: int) -> None:
         self.code.store(self.code.repeated(value, lanes), row + j * self.size)
@@ -202,9 +221,10 @@ class Kernel:
         row = self.memory[name]
         return self.load(row if i is None else row + self.row_bytes * i, j, lanes, name)
 
-    def keep(self, value: Value, name: str, j: Value, lanes: int, i: Value) -> None:
+    def keep(self, value: Value, name: str, j: Value, lanes: int, i: Value | None = None) -> None:
         """Put something into memory, for `kept`."""
-        self.store(value, self.memory[name] + self.row_bytes * i, j, lanes)
+        row = self.memory[name]
+        self.store(value, row if i is None else row + self.row_bytes * i, j, lanes)
 
     def mark(self, u: Node, segment: Value, o: Value) -> Value:
         """The row of a state at the start of a segment of time."""

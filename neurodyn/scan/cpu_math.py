@@ -209,4 +209,4 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     **{f.__name__: f for f in (floor, ceil, trunc, sqrt, rsqrt, sign, where, minimum, maximum)},
     **{f.__name__: f for f in (exp, expm1, log, log1p, tanh, sigmoid, sin, cos, erf)},
 }
-"""The graph's operations; "cast" depends on the node's kind and stands in `cpu_source`."""
+"""The graph's operations; "cast" depends on the node's kind and stands in `cpu_kernel`."""

@@ -111,13 +111,31 @@ def _frontier(nodes: list[Node], inside: frozenset[Node], outputs: list[Node]) -
 
 
 def gate(parts: Parts) -> Node | None:
-    """The number through which all goes that the inputs do to a step's results, if there is one and
-    `replay` or `pull` needs it: the charged membrane, in most neurons."""
-    inputs, results = frozenset(parts.trace.inputs), parts.trace.results
-    back = reachable((*parts.replay.results, *parts.pull.results))
+    """The number through which all goes that the inputs do to a step's results, if there is one:
+    the charged membrane, in most neurons."""
+    return _neck(parts.trace.inputs, parts.trace.results)
+
+
+def pulled_gate(parts: Parts) -> Node | None:
+    """The number through which all goes that the outputs' gradients do to those of inputs and
+    states, if there is one: the gradient of the charged membrane, in most neurons."""
+    trace = parts.trace
+    grads = [g for leaf in trace.inputs + trace.states if (g := parts.gradient(leaf)) is not None]
+    return _neck(trace.grads[: trace.n_outputs], grads)
+
+
+def _neck(sources: Sequence[Node], results: Sequence[Node]) -> Node | None:
+    """The last node that is on every way from the sources to the results."""
+    start = frozenset(sources)
     for node in reversed(reachable(results)):
-        through = inputs & frozenset(reachable((node,)))
-        beside = inputs & frozenset(reachable(results, frozenset((node,))))
+        through = start & frozenset(reachable((node,)))
+        beside = start & frozenset(reachable(results, frozenset((node,))))
         if node.args and node.kind == "real" and through and not beside:
-            return node if node in back else None
+            return node
     return None
+
+
+def operations(results: Iterable[Node], known: Iterable[Node] = ()) -> int:
+    """How many operations the results take."""
+    stop = frozenset(known)
+    return sum(bool(node.args) and node not in stop for node in reachable(results, stop))

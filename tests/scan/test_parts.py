@@ -3,8 +3,9 @@
 import torch
 from torch import nn
 
-from neurodyn.neurons import ALIF, LIF
-from neurodyn.scan.parts import gate
+from neurodyn.neurons import ALIF, LIF, LNM
+from neurodyn.scan.graph import reachable
+from neurodyn.scan.parts import gate, operations, pulled_gate
 from neurodyn.scan.plan import plan_of
 
 
@@ -17,10 +18,13 @@ class Step(nn.Module):
         return self.function(x, u)
 
 
-def gate_of(cell, n_states=1):
+def parts_of(cell, n_states=1):
     plan, _ = plan_of(cell, 1, n_states, torch.float32)
-    parts, _ = plan.parts((True,) * len(plan.trace.vjp))
-    return gate(parts)
+    return plan.parts((True,) * len(plan.trace.vjp))[0]
+
+
+def gate_of(cell, n_states=1):
+    return gate(parts_of(cell, n_states))
 
 
 def test_the_gate_of_a_neuron_is_its_charged_membrane():
@@ -38,7 +42,28 @@ def test_the_gate_is_the_last():
     assert gate_of(Step(step)).op == "tanh"
 
 
-def test_no_gate_where_an_input_goes_two_ways_or_nowhere_or_only_forward():
+def test_no_gate_where_an_input_goes_two_ways_or_nowhere():
     assert gate_of(Step(lambda x, u: (torch.tanh(x) * u, torch.sigmoid(x) + u))) is None
     assert gate_of(Step(lambda x, u: (torch.tanh(u), 0.5 * u))) is None
-    assert gate_of(Step(lambda x, u: (u + x, u + x))) is None
+
+
+def test_the_gradient_of_the_gate_is_where_the_way_back_is_cut():
+    parts = parts_of(LNM())
+    cut = pulled_gate(parts)
+    assert cut is parts.gradient(parts.trace.inputs[0])  # the input is added to the membrane
+    after = reachable((parts.gradient(parts.trace.states[0]),))
+    assert cut in after
+
+    def step(x, u):
+        h = torch.tanh(u + x)
+        return h * h, 0.5 * u
+
+    # The state goes round the membrane, but no gradient of the output does.
+    assert pulled_gate(parts_of(Step(step))).op == "mul"
+
+
+def test_operations_are_counted_up_to_what_is_known():
+    parts = parts_of(LIF())
+    (charged, *_), results = (gate(parts),), parts.trace.results
+    assert operations((charged,)) > 0
+    assert operations(results, (charged,)) == operations(results) - operations((charged,))
