@@ -1,7 +1,7 @@
-"""A team of threads that runs ranges of tasks of a kernel which holds no lock.
+"""Threads that run ranges of a kernel's tasks: those of PyTorch, or else a team of our own.
 
-Callers from several threads share a queue of jobs, and a forked child starts a team of its own; the
-usual thread pools allow one or the other.
+Callers from several threads share the team's queue of jobs, and a forked child starts a team of its
+own; the usual thread pools allow one or the other.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+
+from neurodyn.scan import openmp
 
 SMALL = 1 << 15
 """Below this many element-steps, waking a thread costs more than it brings."""
@@ -70,7 +72,10 @@ def run(kernel: Kernel, tasks: int, argument: Any, work: int) -> None:
     if threads == 1 or work < SMALL:
         kernel(0, tasks, argument)
         return
-    job = _Job(kernel, tasks, argument, min(tasks, RANGES_PER_THREAD * threads))
+    ranges = min(tasks, RANGES_PER_THREAD * threads)
+    if openmp.parallel(kernel, tasks, argument, threads, ranges):
+        return
+    job = _Job(kernel, tasks, argument, ranges)
     _ensure(threads - 1)
     for _ in range(threads - 1):
         _jobs.put(job)
