@@ -19,9 +19,13 @@ from neurodyn.scan.gpu_source import print_backward, print_forward
 from neurodyn.scan.layout import Layout, Static, StaticKind, plan_layout
 from neurodyn.scan.plan import Plan
 
-BLOCK, WARPS = 512, 4
+WARPS = 4
+FORWARD = 1024
+"""Elements of a program in the forward pass: eight a thread, 16 bytes of half precision."""
 SHORT, LONG = 4, 8
 """Steps of a segment: kept in registers at once in the backward pass."""
+BACKWARD = 2048
+"""Elements times steps of a segment of a program in the backward pass: what registers hold."""
 STORED = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -70,8 +74,9 @@ def forward(
     parts, used = plan.parts(None)
     values = [*states, *(parameters[i] for i in used)]
     x, steps = inputs[0], inputs[0].shape[0]
-    launch = _Launch(x, values)
-    layout, length = launch.layout, segment(steps)
+    length = segment(steps)
+    launch = _Launch(x, values, FORWARD)
+    layout = launch.layout
     keep = keep and steps > length
     for sequence in inputs:
         launch.sequence(sequence)
@@ -100,8 +105,9 @@ def backward(
     parts, used = plan.parts(wanted)
     values = [*states, *(parameters[i] for i in used)]
     x, steps, n_outputs = inputs[0], inputs[0].shape[0], plan.trace.n_outputs
-    launch = _Launch(x, values)
-    layout, length = launch.layout, segment(steps)
+    length = segment(steps)
+    launch = _Launch(x, values, BACKWARD // length)
+    layout = launch.layout
     for sequence in inputs:
         launch.sequence(sequence)
     for grad in grads[:n_outputs]:
@@ -137,10 +143,10 @@ def backward(
 class _Launch:
     """Collects a kernel's arguments."""
 
-    def __init__(self, x: Tensor, values: Sequence[Tensor]) -> None:
+    def __init__(self, x: Tensor, values: Sequence[Tensor], block: int) -> None:
         shapes = tuple(tuple(value.shape) for value in values)
         self.layout: Layout = plan_layout(tuple(x.shape[1:]), x.stride()[1:], shapes)
-        self.blocks = -(-self.layout.elements // BLOCK)
+        self.block, self.blocks = block, -(-self.layout.elements // block)
         self.arguments: list[Any] = []
         self.dense = True
 
@@ -161,7 +167,7 @@ class _Launch:
         options = {} if interpreted() else {"num_warps": WARPS, "enable_fp_fusion": False}
         # No fused multiply-add: backward has to round as forward did, to see the same spikes.
         kernel[(self.blocks,)](
-            *self.arguments, *size, **constants, DENSE=self.dense, BLOCK=BLOCK, **options
+            *self.arguments, *size, **constants, DENSE=self.dense, BLOCK=self.block, **options
         )
 
 

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
 
 @triton.jit
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: tl.tensor, b: tl.tensor) -> tl.tensor:
     """The smaller; NaN if either is."""
     return tl.where((a < b) | (a != a), a, b)
 
 
 @triton.jit
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: tl.tensor, b: tl.tensor) -> tl.tensor:
     """The larger; NaN if either is."""
     return tl.where((a > b) | (a != a), a, b)
 
 
 @triton.jit
-def sign(x: Any) -> Any:
+def sign(x: tl.tensor) -> tl.tensor:
     """-1, 0 or 1."""
     return (x > 0).to(tl.float32) - (x < 0).to(tl.float32)
 
 
 @triton.jit
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: tl.tensor) -> tl.tensor:
     """`1 / (1 + e^-x)`."""
     e = tl.exp(-tl.abs(x))
     return tl.where(x < 0.0, e, 1.0) / (1.0 + e)
 
 
 @triton.jit
-def log1p(x: Any) -> Any:
+def log1p(x: tl.tensor) -> tl.tensor:
     """`log(1 + x)`, right for small `x` too."""
     u = 1.0 + x
     # What rounding lost in 1 + x comes back as a correction of first order.
@@ -43,7 +41,7 @@ def log1p(x: Any) -> Any:
 
 
 @triton.jit
-def expm1(x: Any) -> Any:
+def expm1(x: tl.tensor) -> tl.tensor:
     """`e^x - 1`, right for small `x` too."""
     p = x * (1 / 40320) + 1 / 5040
     p = p * x + 1 / 720
@@ -55,7 +53,7 @@ def expm1(x: Any) -> Any:
 
 
 @triton.jit
-def tanh(x: Any) -> Any:
+def tanh(x: tl.tensor) -> tl.tensor:
     """The hyperbolic tangent."""
     magnitude = tl.where(tl.abs(x) > 10.0, 10.0, tl.abs(x))
     t = expm1(magnitude + magnitude)
@@ -64,7 +62,7 @@ def tanh(x: Any) -> Any:
 
 
 @triton.jit
-def power(a: Any, b: Any) -> Any:
+def power(a: tl.tensor, b: tl.tensor) -> tl.tensor:
     """`a^b`; of a negative `a`, for whole `b` only."""
     zero = tl.zeros_like(a + b)  # One of them may be a number.
     a, b = a + zero, b + zero
@@ -77,7 +75,7 @@ def power(a: Any, b: Any) -> Any:
 
 
 @triton.jit
-def nearest(x: Any) -> Any:
+def nearest(x: tl.tensor) -> tl.tensor:
     """The nearest whole number; the even one of two."""
     r = tl.floor(x + 0.5)
     tie = (r - x == 0.5) & (r - 2.0 * tl.floor(r * 0.5) != 0.0)
@@ -85,6 +83,6 @@ def nearest(x: Any) -> Any:
 
 
 @triton.jit
-def trunc(x: Any) -> Any:
+def trunc(x: tl.tensor) -> tl.tensor:
     """The whole part."""
     return tl.where(x < 0.0, -tl.floor(-x), tl.floor(x))
