@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 LONG = 100
 """From this T on, loops are not unrolled into one kernel: that takes minutes."""
 
