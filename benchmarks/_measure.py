@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
+import importlib
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ def device_facts(device: torch.device) -> dict[str, str]:
     return {
         "gpu": f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB",
         "cuda": str(torch.version.cuda),
-        "triton": importlib.metadata.version("triton"),
+        "triton": importlib.import_module("triton").__version__,
     }
 
 

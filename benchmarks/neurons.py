@@ -110,7 +110,7 @@ def measure(
     torch.manual_seed(0)
     x = (torch.randn(shape, device=device, dtype=dtype) * 0.8).requires_grad_()
     weight = torch.randn(shape, device=device, dtype=dtype)
-    here, there = torch.empty_like(x), torch.empty_like(x)
+    here, there = x.detach().clone(), weight.clone()
     floor = Row("floor: two copies")
     running: list[tuple[Row, Contender, Any]] = []
     failed: list[str] = []
