@@ -1,28 +1,40 @@
-"""Where a benchmark runs: the allocator's settings, the processor and the versions."""
+"""Where a benchmark runs: the allocator's settings, empty caches, the processor, the versions."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
 PINNED = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TOP_PAD_": "1000000000",
 }
+CACHES = ("NEURODYN_CACHE", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+STARTED = "NEURODYN_BENCH_CACHES"
+"""In the environment of a process that has started itself again: where its own caches are."""
 
 
 def pin(module: str) -> None:
-    """Have the C library keep freed memory: the process starts itself again with that setting."""
-    if any(os.environ.get(k) != v for k, v in PINNED.items()):
-        os.environ.update(PINNED)
-        os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
+    """Have the C library keep freed memory, and compilers start with empty caches of their own.
+
+    Both are read when a process starts, so this one starts itself again.
+    """
+    if STARTED in os.environ:
+        atexit.register(shutil.rmtree, os.environ[STARTED], ignore_errors=True)
+        return
+    folder = tempfile.mkdtemp(prefix="neurodyn-bench-")
+    caches = {name: str(Path(folder, name.lower())) for name in CACHES}
+    os.environ.update({**PINNED, **caches, STARTED: folder})
+    os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
 
 
 def machine() -> dict[str, str]:

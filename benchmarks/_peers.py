@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+LONG = 100
+"""From this T on, loops are not unrolled into one kernel: that takes minutes."""
+
 
 @dataclass
 class Contender:
@@ -20,10 +23,12 @@ class Contender:
     make: Callable[[], Any]
     call: Callable[[Any, Tensor], Tensor] = lambda model, x: model(x)
     longest: int = 10**9
-    learned: bool = False
+    """The greatest T that it is run at."""
+    as_input: bool = False
+    """Its parameters have to be of the input's dtype."""
 
 
-def peers() -> tuple[list[Contender], list[str]]:
+def peers(device: torch.device, dtype: torch.dtype) -> tuple[list[Contender], list[str]]:
     """Contenders from other libraries, and the names of those that are absent."""
     found: list[Contender] = []
     absent: list[str] = []
@@ -34,13 +39,13 @@ def peers() -> tuple[list[Contender], list[str]]:
         ("sinabs", _sinabs),
     ):
         try:
-            found += add(importlib.import_module(module))
+            found += add(importlib.import_module(module), device, dtype)
         except Exception as error:
             absent.append(f"{module} ({type(error).__name__}: {error})")
     return found, absent
 
 
-def _spikingjelly(_: Any) -> list[Contender]:
+def _spikingjelly(_: Any, device: torch.device, dtype: torch.dtype) -> list[Contender]:
     from spikingjelly.activation_based import functional, neuron, surrogate
 
     def run(model: nn.Module, x: Tensor) -> Tensor:
@@ -58,6 +63,9 @@ def _spikingjelly(_: Any) -> list[Contender]:
         Contender("SpikingJelly LIF, multi-step", lif, run),
         Contender("SpikingJelly parametric LIF", plif, run),
     ]
+    if dtype != torch.float32:
+        # Its node keeps a half-precision membrane, which its kernels do not take.
+        found.append(Contender("SpikingJelly LIF, float32 membrane", lif, _with_wide_membrane))
     with contextlib.suppress(ImportError, AttributeError):
         flex = importlib.import_module("spikingjelly.activation_based.neuron").FlexSN
 
@@ -73,11 +81,44 @@ def _spikingjelly(_: Any) -> list[Contender]:
             c = tuple(nn.Parameter(torch.tensor(v)) for v in (0.0, -1.0, 0.0, 0.0))
             return flex(cubic, num_states=1, static_inputs=c, step_mode="m")
 
-        found.append(Contender("SpikingJelly FlexSN, cubic", make, run))
+        longest = LONG - 1 if device.type == "cuda" else 10**9
+        found.append(
+            Contender("SpikingJelly FlexSN, cubic", make, run, longest=longest, as_input=True)
+        )
     return found
 
 
-def _snntorch(module: Any) -> list[Contender]:
+def _with_wide_membrane(model: Any, x: Tensor) -> Tensor:
+    """SpikingJelly's LIF by its function, with the membrane in float32."""
+    functional = importlib.import_module("spikingjelly.activation_based.functional")
+    spikes: Tensor
+    spikes, *_ = functional.lif_multi_step(
+        x,
+        torch.zeros(x.shape[1:], device=x.device),
+        tau=model.tau,
+        decay_input=model.decay_input,
+        v_threshold=model.v_threshold,
+        v_reset=model.v_reset,
+        surrogate_function=model.surrogate_function,
+    )
+    return spikes
+
+
+def chosen_kernels() -> list[str]:
+    """What SpikingJelly says, from now on, about the implementations that it chooses."""
+    said: list[str] = []
+    with contextlib.suppress(ImportError):
+        logger = importlib.import_module("spikingjelly.logger").logger
+        logger.enable("spikingjelly")
+        logger.add(
+            lambda message: said.append(message.record["message"]),
+            filter=lambda record: "ops selection" in record["message"],
+            level="INFO",
+        )
+    return said
+
+
+def _snntorch(module: Any, *_where: Any) -> list[Contender]:
     def make() -> Any:
         grad = importlib.import_module("snntorch.surrogate").atan()
         return module.Leaky(beta=0.5, spike_grad=grad, reset_mechanism="zero")
@@ -92,7 +133,7 @@ def _snntorch(module: Any) -> list[Contender]:
     return [Contender("snnTorch Leaky, unbind", make, run)]
 
 
-def _norse(_: Any) -> list[Contender]:
+def _norse(_: Any, *_where: Any) -> list[Contender]:
     from norse.torch import LIFBoxCell
 
     def run(model: Any, x: Tensor) -> Tensor:
@@ -105,7 +146,7 @@ def _norse(_: Any) -> list[Contender]:
     return [Contender("Norse LIFBox, unbind", LIFBoxCell, run)]
 
 
-def _sinabs(module: Any) -> list[Contender]:
+def _sinabs(module: Any, *_where: Any) -> list[Contender]:
     layers = importlib.import_module("sinabs.layers")
 
     def run(model: Any, x: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ batches of an epoch.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks._machine import RESULTS, machine, pin
+from benchmarks._machine import machine, pin
 
 if __name__ == "__main__":
     pin("benchmarks.epochs")
@@ -30,11 +29,17 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks._peers import Contender, peers
+from benchmarks._results import Results, add_results
 from neurodyn.models import ConvNet, NeuronFactory, SequenceNet
 from neurodyn.neurons import LIF, LNM, SpikingLayer
 from neurodyn.surrogate import ArcTan
 
-PEERS = ("SpikingJelly LIF, multi-step", "SpikingJelly parametric LIF", "snnTorch Leaky, unbind")
+PEERS = (
+    "SpikingJelly LIF, multi-step",
+    "SpikingJelly LIF, float32 membrane",
+    "SpikingJelly parametric LIF",
+    "snnTorch Leaky, unbind",
+)
 
 
 @dataclass
@@ -93,13 +98,13 @@ class Foreign(SpikingLayer):
         return self.call(self.inner, x)
 
 
-def neurons() -> tuple[dict[str, NeuronFactory], list[str]]:
+def neurons(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, NeuronFactory], list[str]]:
     """Neurons by what the table calls them, and the libraries that are absent."""
     found: dict[str, NeuronFactory] = {}
     for name, kind in (("LNM", LNM), ("LIF", LIF)):
         for backend, how in (("auto", "neurodyn"), ("reference", "plain loop,")):
             found[f"{how} {name}"] = partial(kind, surrogate=ArcTan(), backend=backend)
-    contenders, absent = peers()
+    contenders, absent = peers(device, dtype)
     for contender in contenders:
         if contender.name in PEERS:
             found[contender.name] = lambda _, contender=contender: Foreign(contender)
@@ -136,40 +141,36 @@ def measure(case: Case, factories: dict[str, NeuronFactory], steps: int) -> dict
     return {name: batches * statistics.median(t.times[1:]) for name, t in running.items()}
 
 
-def table(case: Case, epochs: dict[str, float]) -> str:
+def table(title: str, epochs: dict[str, float]) -> str:
     ours = epochs["neurodyn LNM"]
-    lines = [f"### {case.name}", "", "| neurons | epoch s | x our LNM |", "|---|---|---|"]
+    lines = [f"### {title}", "", "| neurons | epoch s | x our LNM |", "|---|---|---|"]
     lines += [f"| {name} | {took:.2f} | {took / ours:.2f} |" for name, took in epochs.items()]
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="A training epoch of whole networks.")
+HEADING = [
+    "# Training epochs",
+    "",
+    "`neurodyn bench epochs`; medians of interleaved steps times the batches of an epoch.",
+]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="neurodyn bench epochs", description="A training epoch of whole networks."
+    )
     parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    options = parser.parse_args()
+    add_results(parser)
+    options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    factories, absent = neurons()
+    factories, absent = neurons(torch.device("cpu"), torch.float32)
     facts = {**machine(), "threads": str(options.threads), "steps": str(options.steps)}
-    parts = [
-        "# Training epochs",
-        "",
-        "`neurodyn bench epochs`; medians of interleaved steps times the batches of an epoch.",
-        "",
-        *(f"- {name}: {value}" for name, value in facts.items()),
-        *(f"- absent: {name}" for name in absent),
-    ]
-    data: dict[str, Any] = {"facts": facts, "absent": absent, "cases": {}}
+    results = Results("epochs", HEADING, facts, absent, table, options)
     for i in options.cases:
-        epochs = measure(CASES[i], factories, options.steps)
-        text = table(CASES[i], epochs)
-        print(text, flush=True)
-        parts += ["", text]
-        data["cases"][CASES[i].name] = epochs
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "epochs.md").write_text("\n".join(parts) + "\n")
-        (RESULTS / "epochs.json").write_text(json.dumps(data, indent=1) + "\n")
+        if CASES[i].name not in results:
+            results.add(CASES[i].name, measure(CASES[i], factories, options.steps))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Neurons over time: ours against other libraries, the plain loop and the memory's own speed.
 
     python -m benchmarks.neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile]
+    python -m benchmarks.neurons --device cuda [--dtype bfloat16] [--resume]
 
 Every contender runs forward and backward on the same input with a dense gradient. All of them take
 turns within a round, so that each finds the caches as the others left them, and the medians over
@@ -8,12 +9,15 @@ rounds are reported. The floor is one copy of the input for the forward pass and
 for the backward pass, taking its turn like the others. The C library is told to keep freed memory
 (the process starts itself again with that setting): otherwise page faults are measured, not code.
 Libraries that are not installed are left out and named.
+
+On a GPU the batch is larger, so that no sequence fits into the chip's cache, and time is taken
+between events in its stream.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import math
 import os
 import statistics
 import time
@@ -21,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks._machine import RESULTS, machine, pin
+from benchmarks._machine import machine, pin
 
 if __name__ == "__main__":
     pin("benchmarks.neurons")
@@ -29,13 +33,26 @@ if __name__ == "__main__":
 import torch
 from torch import Tensor
 
-from benchmarks._peers import Contender, peers
+from benchmarks._measure import (
+    DTYPES,
+    Clock,
+    add_device,
+    device_facts,
+    find_device,
+    kept_bytes,
+    wait,
+)
+from benchmarks._peers import LONG, Contender, chosen_kernels, peers
+from benchmarks._results import Results, add_results
 from neurodyn.neurons import ALIF, LIF, LNM, QIF, Neuron
 from neurodyn.surrogate import ArcTan
 
 CASES = [(4, 32, 64, 32, 32), (16, 32, 64, 16, 16), (100, 128, 512), (1000, 64, 512)]
-LONG = 100
-"""From this T on, loops are not handed to torch.compile: that takes minutes."""
+BATCHES = {"cpu": 1, "cuda": 8}
+"""Times the batch of a case, by device."""
+ROUNDS = {"cpu": 7, "cuda": 15}
+WARM_UP = {"cpu": 0, "cuda": 2}
+"""Rounds that are not counted, besides the first calls."""
 
 
 @dataclass
@@ -47,169 +64,218 @@ class Row:
     forward: list[float] = field(default_factory=list)
     backward: list[float] = field(default_factory=list)
     kept: float = 0.0
+    error: float | None = None
+    differing: float | None = None
 
     @property
     def total(self) -> float:
         return statistics.median(self.forward) + statistics.median(self.backward)
 
 
-def ours() -> list[Contender]:
-    kinds: dict[str, Callable[..., Neuron]] = {
-        "LIF": LIF,
-        "QIF": QIF,
-        "LNM, degree 3": LNM,
-        "ALIF, 2 states": ALIF,
-    }
+def neurons(kinds: dict[str, Callable[..., Neuron]], label: str, backend: str) -> list[Contender]:
     return [
-        Contender(f"neurodyn {name}", lambda make=make: make(surrogate=ArcTan()), learned=True)
+        Contender(f"{label}{name}", lambda make=make: make(surrogate=ArcTan(), backend=backend))
         for name, make in kinds.items()
     ]
 
 
-def loops(compiled: bool) -> list[Contender]:
-    found = [
-        Contender("plain loop, LIF", lambda: LIF(surrogate=ArcTan(), backend="reference")),
-        Contender("plain loop, LNM", lambda: LNM(surrogate=ArcTan(), backend="reference")),
+def ours() -> list[Contender]:
+    kinds = {"LIF": LIF, "QIF": QIF, "LNM, degree 3": LNM, "ALIF, 2 states": ALIF}
+    return neurons(kinds, "neurodyn ", "auto")
+
+
+def loops() -> list[Contender]:
+    return neurons({"LIF": LIF, "LNM": LNM}, "plain loop, ", "reference")
+
+
+def compiled_loops() -> list[Contender]:
+    return [
+        Contender(
+            loop.name.replace("plain loop", "torch.compile of the loop"),
+            lambda loop=loop: torch.compile(loop.make()),
+            longest=LONG - 1,
+        )
+        for loop in loops()
     ]
-    if compiled:
-        for name, make in (("LIF", LIF), ("LNM", LNM)):
-            found.append(
-                Contender(
-                    f"torch.compile of the loop, {name}",
-                    lambda make=make: torch.compile(make(surrogate=ArcTan(), backend="reference")),
-                    longest=LONG - 1,
-                )
-            )
-    return found
 
 
-def kept_bytes(call: Callable[[], Tensor], x: Tensor) -> float:
-    """Bytes an element that autograd keeps for the backward pass; the same storage counts once."""
-    storages: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        call()
-    return sum(storages.values()) / x.numel()
-
-
-def measure(shape: tuple[int, ...], contenders: list[Contender], rounds: int) -> list[Row]:
+def measure(
+    shape: tuple[int, ...],
+    contenders: list[Contender],
+    rounds: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[list[Row], list[str]]:
+    """The rows of a case, and what did not run, with its reason."""
     torch.manual_seed(0)
-    x = (torch.randn(shape) * 0.8).requires_grad_()
-    weight = torch.randn(shape)
-    here, there = torch.empty(shape), torch.empty(shape)
-    rows: list[Row] = [Row("floor: two copies")]
+    x = (torch.randn(shape, device=device, dtype=dtype) * 0.8).requires_grad_()
+    weight = torch.randn(shape, device=device, dtype=dtype)
+    here, there = x.detach().clone(), weight.clone()
+    floor = Row("floor: two copies")
     running: list[tuple[Row, Contender, Any]] = []
+    failed: list[str] = []
     for contender in contenders:
         if shape[0] > contender.longest:
+            failed.append(f"{contender.name}: would unroll {shape[0]} steps")
             continue
-        row = Row(contender.name)
         try:
-            start = time.perf_counter()
-            model = contender.make()
-            contender.call(model, x).backward(weight)
-            row.first = time.perf_counter() - start
-            row.kept = kept_bytes(lambda c=contender, m=model: c.call(m, x), x)
+            running.append((*first_call(contender, x, weight), contender))
         except Exception as error:
-            print(f"  {contender.name} does not run: {type(error).__name__}: {error}")
-            continue
-        rows.append(row)
-        running.append((row, contender, model))
-    # A peer that takes seconds a step is not asked as often.
-    for _ in range(rounds):
-        start = time.perf_counter()
+            failed.append(f"{contender.name}: {type(error).__name__}: {error}")
+        x.grad = None
+    clock, warm_up = Clock(device), WARM_UP[device.type]
+    for _ in range(warm_up + rounds):
+        clock.start()
         here.copy_(x.detach())
-        middle = time.perf_counter()
+        clock.mark()
         there.copy_(weight)
-        rows[0].forward.append(middle - start)
-        rows[0].backward.append(time.perf_counter() - middle)
-        for row, contender, model in running:
+        note(floor, clock)
+        for row, model, contender in running:
             x.grad = None
-            spikes = None
-            start = time.perf_counter()
+            clock.start()
             spikes = contender.call(model, x)
-            middle = time.perf_counter()
+            clock.mark()
             spikes.backward(weight)
-            row.forward.append(middle - start)
-            row.backward.append(time.perf_counter() - middle)
-            spikes = None
-    return rows
+            note(row, clock)
+            del spikes
+    rows = [floor, *(row for row, _, _ in running)]
+    for row in rows:
+        row.forward, row.backward = row.forward[warm_up:], row.backward[warm_up:]
+    return rows, failed
 
 
-def gradient_error(shape: tuple[int, ...]) -> dict[str, float]:
-    """Relative RMS error of our input gradient against the plain loop in the same dtype."""
-    errors = {}
-    small = (shape[0], 2, *shape[2:])
-    for contender in ours():
-        torch.manual_seed(0)
-        x = (torch.randn(small) * 0.8).requires_grad_()
-        weight = torch.randn(small)
-        model = contender.make()
-        grads = []
-        for backend in ("reference", "cpu"):
-            model.backend = backend
-            (grad,) = torch.autograd.grad(model(x), x, weight)
-            grads.append(grad)
-        errors[contender.name] = float((grads[1] - grads[0]).norm() / grads[0].norm())
-    return errors
+def first_call(contender: Contender, x: Tensor, weight: Tensor) -> tuple[Row, Any]:
+    """A contender's row with its first seconds and the bytes it keeps, and its model."""
+    row = Row(contender.name)
+    wait(x.device)
+    start = time.perf_counter()
+    model = contender.make().to(x.device, x.dtype if contender.as_input else None)
+    contender.call(model, x).backward(weight)
+    wait(x.device)
+    row.first = time.perf_counter() - start
+    row.kept = kept_bytes(lambda: contender.call(model, x)) / x.numel()
+    return row, model
 
 
-def table(shape: tuple[int, ...], rows: list[Row], errors: dict[str, float]) -> str:
+def note(row: Row, clock: Clock) -> None:
+    clock.mark()
+    forward, backward = clock.seconds()
+    row.forward.append(forward)
+    row.backward.append(backward)
+
+
+def against_float64(
+    make: Callable[[], Neuron], shape: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[float, float]:
+    """How far a neuron is from the plain loop in float64, on the same input.
+
+    Where rounding moves a membrane past its threshold, the neuron fires other spikes, and its
+    gradient is another one and not an error. So: the relative RMS error of the input's gradient
+    over all neurons of the layer whose spikes are the same, and the share of the others.
+    """
+    torch.manual_seed(0)
+    x = torch.randn(shape, device=device, dtype=dtype) * 0.8
+    weight = torch.randn(shape, device=device, dtype=dtype)
+    true = make().to(device).double()
+    true.backend = "reference"
+    ran = []
+    for neuron, wide in ((make().to(device), dtype), (true, torch.float64)):
+        leaf = x.to(wide).requires_grad_()
+        spikes = neuron(leaf)
+        (grad,) = torch.autograd.grad(spikes, leaf, weight.to(wide))
+        ran.append((spikes.detach().double(), grad.double()))
+    (spikes, grad), (true_spikes, true_grad) = ran
+    same = (spikes == true_spikes).all(0)
+    error = (grad - true_grad)[:, same].norm() / true_grad[:, same].norm()
+    return float(error), float(1 - same.double().mean())
+
+
+def table(title: str, case: dict[str, Any]) -> str:
+    rows = [Row(**row) for row in case["rows"]]
     floor = rows[0].total
     best = next((row.total for row in rows if row.name == "neurodyn LNM, degree 3"), floor)
     lines = [
-        f"### T={shape[0]}, step {' x '.join(map(str, shape[1:]))}",
+        f"### {title}",
         "",
         "| contender | forward ms | backward ms | x floor | x our LNM | kept B/element "
-        "| first call s | gradient error |",
-        "|---|---|---|---|---|---|---|---|",
+        "| first call s | gradient error | other spikes |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        error = f"{errors[row.name]:.0e}" if row.name in errors else ""
         lines.append(
             f"| {row.name} | {statistics.median(row.forward) * 1e3:.2f} "
             f"| {statistics.median(row.backward) * 1e3:.2f} | {row.total / floor:.2f} "
-            f"| {row.total / best:.2f} | {row.kept:.1f} | {row.first:.2f} | {error} |"
+            f"| {row.total / best:.2f} | {row.kept:.1f} | {row.first:.2f} "
+            f"| {scientific(row.error)} | {scientific(row.differing)} |"
         )
-    return "\n".join(lines)
+    lines += ["", f"Copies move {4 * case['bytes'] / floor / 1e9:.0f} GB/s, read and written."]
+    notes = ["", *(f"- {note}" for note in case["notes"])] if case["notes"] else []
+    return "\n".join([*lines, *notes])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--compile", action="store_true", help="torch.compile as well")
-    parser.add_argument("--no-peers", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    others, absent = ([], []) if options.no_peers else peers()
-    facts = {**machine(), "threads": str(options.threads), "rounds": str(options.rounds)}
-    parts = [
+def scientific(number: float | None) -> str:
+    return "" if number is None else f"{number:.0e}" if number else "0"
+
+
+def heading(device: torch.device, dtype: str) -> list[str]:
+    place = "events in the GPU's stream" if device.type == "cuda" else "wall, allocator pinned"
+    return [
         "# Neurons over time",
         "",
-        "`python -m benchmarks.neurons`; wall, medians of interleaved rounds, allocator pinned.",
-        "First calls are measured with whatever the kernel cache held. Load average before: "
-        f"{os.getloadavg()[0]:.2f}.",
-        "",
-        *(f"- {name}: {value}" for name, value in facts.items()),
-        *(f"- absent: {name}" for name in absent),
+        f"`neurodyn bench neurons --device {device.type} --dtype {dtype}`; {place}; medians of "
+        "interleaved rounds.",
+        "What has to move is five sequences, input and spikes, then input and gradient and "
+        "gradient, where two copies move four: 1.25 x floor is the least. Sequences are "
+        f"{dtype}, our states float32.",
+        "First calls are wall time and find empty caches of kernels; in later cases of a run a "
+        "contender has what it compiled for earlier ones, and the first one in the first case "
+        "bears what all share.",
+        "Gradient error: of the input's gradient, relative RMS, against the loop in float64 over "
+        "neurons whose spikes are the same; other spikes: the share of the others, whose membranes "
+        f"rounding moved past the threshold. Load average before: {os.getloadavg()[0]:.2f}.",
     ]
-    data: dict[str, Any] = {"facts": facts, "absent": absent, "cases": {}}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="neurodyn bench neurons", description="Neurons in time.")
+    parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
+    parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}")
+    parser.add_argument("--batches", type=int, help=f"times the cases' batch; default: {BATCHES}")
+    parser.add_argument("--compile", action="store_true", help="torch.compile as well")
+    parser.add_argument("--no-peers", action="store_true")
+    add_device(parser)
+    add_results(parser)
+    options = parser.parse_args(arguments)
+    device, dtype = find_device(options.device), DTYPES[options.dtype]
+    rounds, batches = options.rounds or ROUNDS[device.type], options.batches or BATCHES[device.type]
+    torch.set_num_threads(options.threads)
+    said = chosen_kernels() if device.type == "cuda" else []
+    others, absent = ([], []) if options.no_peers else peers(device, dtype)
+    facts = {**machine(), **device_facts(device)}
+    facts |= {"threads": str(options.threads), "rounds": str(rounds)}
+    usual = device.type == "cpu" and dtype == torch.float32
+    name = "neurons" if usual else f"neurons-{device.type}-{options.dtype}"
+    results = Results(name, heading(device, options.dtype), facts, absent, table, options)
+    exact = {c.name: c.make for c in (*ours(), *loops())}
+    contenders = [*ours(), *loops(), *(compiled_loops() if options.compile else []), *others]
     for i in options.cases:
-        shape = CASES[i]
-        contenders = [*ours(), *loops(options.compile), *others]
-        rows = measure(shape, contenders, options.rounds)
-        text = table(shape, rows, gradient_error(shape))
-        print(text, flush=True)
-        parts += ["", text]
-        data["cases"][str(shape)] = [vars(row) for row in rows]
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "neurons.md").write_text("\n".join(parts) + "\n")
-        (RESULTS / "neurons.json").write_text(json.dumps(data, indent=1) + "\n")
+        steps, batch, *features = CASES[i]
+        shape = (steps, batches * batch, *features)
+        title = f"T={steps}, step {' x '.join(map(str, shape[1:]))}"
+        if title in results:
+            continue
+        rows, notes = measure(shape, contenders, rounds, device, dtype)
+        for row in rows:
+            if row.name in exact:
+                small = (steps, 2, *features)
+                row.error, row.differing = against_float64(exact[row.name], small, device, dtype)
+        case = {
+            "rows": [vars(row) for row in rows],
+            "bytes": math.prod(shape) * dtype.itemsize,
+            "notes": [*notes, *dict.fromkeys(said)],
+        }
+        said.clear()
+        results.add(title, case)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import json
 import statistics
 import time
 
-from benchmarks._machine import RESULTS, machine, pin
+from benchmarks._machine import machine, pin
 
 if __name__ == "__main__":
     pin("benchmarks.norm")
@@ -21,7 +21,8 @@ if __name__ == "__main__":
 import torch
 from torch import Tensor, nn
 
-from benchmarks.neurons import kept_bytes
+from benchmarks._measure import kept_bytes
+from benchmarks._results import FOLDER
 from neurodyn.layers import Normed, TDBatchNorm2d, normed
 from neurodyn.neurons import LNM
 
@@ -50,7 +51,7 @@ def measure(shape: tuple[int, ...], rounds: int) -> dict[str, tuple[float, float
             spikes: Tensor = module(x)
             return spikes
 
-        return kept_bytes(call, x)
+        return kept_bytes(call) / x.numel()
 
     # The first round compiles.
     return {n: (1e3 * statistics.median(times[n][1:]), kept(m)) for n, m in runs.items()}
@@ -78,9 +79,9 @@ def main() -> None:
         for name, (took, kept) in found.items():
             lines.append(f"| {shape} | {name} | {took:.2f} | {took / base:.2f} | {kept:.1f} |")
     print("\n".join(lines))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "norm.md").write_text("\n".join(lines) + "\n")
-    (RESULTS / "norm.json").write_text(json.dumps({"facts": facts, "cases": data}, indent=1) + "\n")
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "norm.md").write_text("\n".join(lines) + "\n")
+    (FOLDER / "norm.json").write_text(json.dumps({"facts": facts, "cases": data}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

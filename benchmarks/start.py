@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks._machine import RESULTS, machine
+from benchmarks._machine import machine
+from benchmarks._results import FOLDER
 
 NEURONS = ("LIF", "LNM", "ALIF", "MultiTimescale")
 SCRIPT = """
@@ -80,9 +81,9 @@ def main() -> None:
         for name, t in data.items()
     ]
     print("\n".join(lines))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "start.md").write_text("\n".join(lines) + "\n")
-    (RESULTS / "start.json").write_text(json.dumps({"machine": facts, "seconds": data}, indent=1))
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "start.md").write_text("\n".join(lines) + "\n")
+    (FOLDER / "start.json").write_text(json.dumps({"machine": facts, "seconds": data}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,99 @@
+"""What is measured with: the device, its clock, the bytes that autograd keeps."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The options that say where, and in what, it is computed."""
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; leaves with a sentence where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        sys.exit(f"device: cuda needs an NVIDIA GPU, and torch {torch.__version__} sees none here")
+    return torch.device(name)
+
+
+def device_facts(device: torch.device) -> dict[str, str]:
+    """The GPU, and what drives it; nothing of a CPU."""
+    if device.type != "cuda":
+        return {}
+    gpu = torch.cuda.get_device_properties(device)
+    return {
+        "gpu": f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB",
+        "cuda": str(torch.version.cuda),
+        "triton": importlib.import_module("triton").__version__,
+    }
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class Clock:
+    """Seconds between moments: on the wall, or of a GPU between events in its stream, which is
+    empty at the start."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.marks: list[Any] = []
+
+    def start(self) -> None:
+        wait(self.device)
+        self.marks = []
+        self.mark()
+
+    def mark(self) -> None:
+        if self.device.type == "cuda":
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self.marks.append(event)
+        else:
+            self.marks.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        """From each mark to the next."""
+        wait(self.device)
+        if self.device.type == "cuda":
+            return [a.elapsed_time(b) / 1e3 for a, b in pairwise(self.marks)]
+        return [b - a for a, b in pairwise(self.marks)]
+
+
+def kept_bytes(call: Callable[[], Tensor], without: Iterable[Tensor] = ()) -> int:
+    """Bytes that autograd keeps for the backward pass; the same storage counts once.
+
+    Args:
+        call: the forward pass.
+        without: tensors that are there anyway, such as weights.
+    """
+    storages: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    # The result is held until the sum is made: no two storages then have one address.
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = call()
+    for tensor in without:
+        storages.pop(tensor.untyped_storage().data_ptr(), None)
+    del result
+    return sum(storages.values())

@@ -1,0 +1,167 @@
+"""The benchmarks run, on the smallest work there is, and measure what they say."""
+
+import argparse
+import json
+import os
+from functools import partial
+
+import pytest
+import torch
+
+from benchmarks import _machine, epochs, neurons, norm, resnet19
+from benchmarks._measure import Clock, kept_bytes
+from benchmarks._results import Results
+from neurodyn.neurons import LIF
+from neurodyn.neurons.base import Neuron
+from neurodyn.surrogate import ArcTan
+
+CPU = torch.device("cpu")
+FOLDER = epochs.__file__.rpartition("/")[0]
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    monkeypatch.setattr(neurons, "CASES", [(3, 2, 4), (4, 2, 4)])
+    return ["--rounds=1", "--no-peers", f"--out={tmp_path}"]
+
+
+def rows_of(path):
+    (case,) = json.loads(path.read_text())["cases"].values()
+    return {row["name"]: row for row in case["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "name", "kept", "bound"),
+    [("float32", "neurons", 4, 1e-6), ("bfloat16", "neurons-cpu-bfloat16", 4, 1e-2)],
+)
+def test_neurons(tiny, tmp_path, dtype, name, kept, bound):
+    neurons.main([*tiny, "--cases=0", f"--dtype={dtype}"])
+    found = rows_of(tmp_path / f"{name}.json")
+    assert found["neurodyn LIF"]["kept"] == pytest.approx(kept, rel=0.2)
+    assert 0 < found["neurodyn LNM, degree 3"]["error"] < bound
+    assert 0 < found["plain loop, LNM"]["error"] < bound
+    assert len(found["floor: two copies"]["forward"]) == 1
+    assert "| neurodyn LIF |" in (tmp_path / f"{name}.md").read_text()
+
+
+def test_resumed_results_keep_what_they_have(tiny, tmp_path):
+    neurons.main([*tiny, "--cases=0"])
+    before = json.loads((tmp_path / "neurons.json").read_text())["cases"]
+    neurons.main([*tiny, "--resume"])
+    after = json.loads((tmp_path / "neurons.json").read_text())["cases"]
+    assert list(after) == ["T=3, step 2 x 4", "T=4, step 2 x 4"]
+    assert after["T=3, step 2 x 4"] == before["T=3, step 2 x 4"]
+    with pytest.raises(SystemExit, match="of another machine or of other settings"):
+        neurons.main([*tiny, "--resume", "--rounds=2"])
+
+
+def test_results_that_are_not_resumed_start_anew(tmp_path):
+    for title in "ab":
+        options = argparse.Namespace(out=tmp_path, resume=False)
+        Results("x", [], {}, [], lambda title, case: title, options).add(title, 1)
+    assert list(json.loads((tmp_path / "x.json").read_text())["cases"]) == ["b"]
+
+
+class Otherwise(Neuron):
+    """Its kernel fires where the input is negative, and its loop does not."""
+
+    def step(self, x, u):
+        if self.backend == "auto":
+            x = torch.where(x < 0, x + 10, x)
+        return self.fire(u + x)
+
+
+def test_other_spikes_are_counted_and_their_gradients_left_out():
+    error, differing = neurons.against_float64(Otherwise, (4, 2, 300), CPU, torch.float32)
+    # One in 2**4 neurons has four inputs that are not negative.
+    assert differing == pytest.approx(15 / 16, abs=0.03)
+    assert error < 1e-6
+    lif = partial(LIF, surrogate=ArcTan())
+    error, differing = neurons.against_float64(lif, (4, 2, 300), CPU, torch.float32)
+    assert differing == 0
+    assert error < 1e-6
+
+
+def test_a_peer_that_fails_is_named():
+    def broken():
+        raise RuntimeError("no kernel")
+
+    contenders = [neurons.Contender("bad", broken), neurons.Contender("long", broken, longest=1)]
+    rows, failed = neurons.measure((2, 2, 3), contenders, 1, CPU, torch.float32)
+    assert [row.name for row in rows] == ["floor: two copies"]
+    assert failed == ["bad: RuntimeError: no kernel", "long: would unroll 2 steps"]
+
+
+def test_resnet19(monkeypatch, tmp_path):
+    small = {"neurodyn LIF": LIF, "neurodyn LNM": partial(LIF, backend="reference")}
+    monkeypatch.setattr(resnet19, "neurons", lambda *_: (small, []))
+    settings = ["--batch=2", "--width=0.02", "--steps=1", "--dtype=bfloat16"]
+    resnet19.main([*settings, f"--out={tmp_path}"])
+    found = rows_of(tmp_path / "resnet19-cpu.json")
+    # The loop keeps every membrane.
+    assert 0 < found["neurodyn LIF"]["kept"] < found["neurodyn LNM"]["kept"]
+    assert found["neurodyn LIF"]["peak"] is None
+    text = (tmp_path / "resnet19-cpu.md").read_text()
+    assert "### batch 2, bfloat16, width 0.02" in text
+
+
+def test_seconds_of_an_epoch():
+    row = {"name": "neurodyn LNM", "first": 0.0, "times": [0.5], "kept": 0, "peak": 2**30}
+    text = resnet19.table("title", {"batch": 7000, "rows": [row], "notes": []})
+    # 7 batches of half a second, 300 times.
+    assert "| 500.0 | 14000.0 | 1.00 | 1.00 | 0.00 | 0.0 | 3.5 | 0.3 |" in text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("benchmark_", [neurons, resnet19])
+def test_without_a_gpu_one_sentence_says_so(benchmark_):
+    with pytest.raises(SystemExit, match=r"needs an NVIDIA GPU, .* sees none here"):
+        benchmark_.main(["--device=cuda"])
+
+
+def test_a_process_starts_again_with_empty_caches_of_its_own(monkeypatch):
+    started, left = [], []
+    monkeypatch.setattr(os, "environ", {"NEURODYN_CACHE": "/warm"})
+    monkeypatch.setattr(os, "execv", lambda path, arguments: started.append(arguments))
+    monkeypatch.setattr(_machine.atexit, "register", lambda *call, **_: left.append(call))
+    _machine.pin("benchmarks.neurons")
+    assert started[0][1:3] == ["-m", "benchmarks.neurons"]
+    caches = [os.environ[name] for name in _machine.CACHES]
+    assert len({"/warm", *caches}) == 4
+    assert not any(os.path.exists(cache) for cache in caches)
+    _machine.pin("benchmarks.neurons")
+    assert len(started) == 1
+    ((remove, folder),) = left
+    assert all(cache.startswith(folder) for cache in caches)
+    remove(folder)
+    assert not os.path.exists(folder)
+
+
+def test_the_clock_tells_parts_apart():
+    clock = Clock(CPU)
+    clock.start()
+    clock.mark()
+    clock.mark()
+    assert len(clock.seconds()) == 2
+    clock.start()
+    clock.mark()
+    assert len(clock.seconds()) == 1
+
+
+def test_kept_bytes_count_a_storage_once_and_weights_not():
+    x, w = torch.ones(10, requires_grad=True), torch.ones(10, requires_grad=True)
+    assert kept_bytes(lambda: x * w) == 80
+    assert kept_bytes(lambda: x * x) == 40
+    assert kept_bytes(lambda: x * w, [w]) == 40
+
+
+def test_norm_runs():
+    found = norm.measure((2, 2, 3, 4, 4), 1)
+    assert found["in one kernel"][1] <= found["one after the other"][1]
+
+
+def test_every_benchmark_is_on_the_page():
+    with open(f"{FOLDER}/README.md") as file:
+        page = file.read()
+    names = [n[:-3] for n in os.listdir(FOLDER) if n.endswith(".py") and not n.startswith("_")]
+    assert all(f"neurodyn bench {name}" in page for name in names)
