@@ -104,12 +104,9 @@ class AutoAugment:
             "Invert": lambda images, _: 1 - images,
         }
         codes = {name: code for code, name in enumerate(self.operations)}
-        names, probabilities, magnitudes = (
-            [[operation[part] for operation in pair] for pair in policy] for part in range(3)
-        )
-        self.codes = torch.tensor([[codes[name] for name in pair] for pair in names])
-        self.probabilities = torch.tensor(probabilities)
-        self.magnitudes = torch.tensor(magnitudes) / LEVELS
+        self.codes = torch.tensor([[codes[name] for name, _, _ in pair] for pair in policy])
+        self.probabilities = torch.tensor([[p for _, p, _ in pair] for pair in policy])
+        self.magnitudes = torch.tensor([[m for _, _, m in pair] for pair in policy]) / LEVELS
 
     def __call__(self, images: Tensor) -> Tensor:
         """Images `(B, 3, H, W)` of values in [0, 1], varied."""
