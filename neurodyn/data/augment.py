@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from neurodyn.data.autoaugment import AutoAugment
 from neurodyn.errors import require
 
 Transform = Callable[[Tensor], Tensor]
@@ -39,17 +40,14 @@ class Augment:
         auto_augment: bool = False,
         fill: tuple[float, ...] = (0.0,),
     ) -> None:
-        kornia: Any = None
-        if crop or flip or auto_augment:
-            kornia = require("kornia.augmentation", "train")
+        kornia: Any = require("kornia.augmentation", "train") if crop or flip else None
         self.transforms: list[Transform] = []
         if crop:
             self.transforms.append(kornia.RandomCrop(shape[1:], padding=crop))
         if flip:
             self.transforms.append(kornia.RandomHorizontalFlip())
         if auto_augment:
-            policy = kornia.auto.AutoAugment("cifar10")
-            self.transforms.append(_OneOf([*policy.children()]))
+            self.transforms.append(AutoAugment())
         if cutout:
             self.transforms.append(_Cutout(cutout, torch.tensor(fill).reshape(-1, 1, 1)))
 
@@ -62,21 +60,6 @@ class Augment:
             for transform in self.transforms:
                 images = transform(images)
         return images
-
-
-class _OneOf:
-    """One of the transforms for each image; Kornia's policies draw one for the whole batch."""
-
-    def __init__(self, transforms: list[Transform]) -> None:
-        self.transforms = transforms
-
-    def __call__(self, images: Tensor) -> Tensor:
-        drawn = torch.randint(len(self.transforms), (len(images),))
-        result = torch.empty_like(images)
-        for index in sorted(set(drawn.tolist())):
-            rows = (drawn == index).nonzero()[:, 0].to(images.device)
-            result[rows] = self.transforms[index](images[rows])
-        return result
 
 
 class _Cutout:

@@ -30,7 +30,8 @@ class EventData(SequenceData):
     Args:
         root: folder that holds the data sets, each in Tonic's layout.
         steps: number of frames T.
-        by: "count" gives every frame as many of the recording's events, "time" as much time.
+        by: "count" gives every frame as many of the recording's events (up to T - 1 at its end are
+            left out), "time" as much time.
         size: side of the frames in pixels, averages of the sensor's; all of them unless given.
         flip: mirror training samples at random.
         roll: shift training samples by up to so many pixels; what leaves comes back opposite.
@@ -89,12 +90,13 @@ class EventData(SequenceData):
             frames = pooled.unflatten(0, frames.shape[:2])
         return (frames if seed is None else self.vary(frames, seed)), labels
 
-    def below(self, *folder: str) -> Path:
-        """A folder of the data set; an error if it is not there."""
-        path = folder_of(self.root).joinpath(self.source.folder, *folder)
-        if not path.is_dir():
-            raise self.source.missing(path)
-        return path
+    def below(self, folder: str, pattern: str) -> list[Path]:
+        """The recordings in a folder of the data set; an error if there are none."""
+        path = folder_of(self.root) / self.source.folder / folder
+        found = sorted(path.glob(pattern))
+        if not found:
+            raise self.source.missing(path / pattern if path.is_dir() else path)
+        return found
 
     def _frames(self, paths: list[Path]) -> Iterator[Array]:
         for path in paths:
@@ -115,8 +117,8 @@ class NMNIST(EventData):
     source = sources.NMNIST
 
     def files(self, train: bool) -> list[tuple[Path, int]]:
-        folder = self.below("Train" if train else "Test")
-        return [(path, int(path.parent.name)) for path in sorted(folder.glob("[0-9]/*.bin"))]
+        paths = self.below("Train" if train else "Test", "[0-9]/*.bin")
+        return [(path, int(path.parent.name)) for path in paths]
 
 
 class CIFAR10DVS(EventData):
@@ -152,7 +154,7 @@ class CIFAR10DVS(EventData):
     def files(self, train: bool) -> list[tuple[Path, int]]:
         files = []
         for label, name in enumerate(self.NAMES):
-            paths = sorted(self.below(name).glob("*.aedat*"), key=_number)
+            paths = sorted(self.below(name, "*.aedat*"), key=_number)
             first = round(self.train_share * len(paths))
             files += [(path, label) for path in (paths[:first] if train else paths[first:])]
         return files
@@ -168,8 +170,8 @@ class DVSGesture(EventData):
     source = sources.DVS_GESTURE
 
     def files(self, train: bool) -> list[tuple[Path, int]]:
-        folder = self.below(f"ibmGesture{'Train' if train else 'Test'}")
-        return [(path, int(path.stem)) for path in sorted(folder.glob("*/*.npy"))]
+        paths = self.below(f"ibmGesture{'Train' if train else 'Test'}", "*/*.npy")
+        return [(path, int(path.stem)) for path in paths]
 
 
 def _number(path: Path) -> tuple[int, str]:

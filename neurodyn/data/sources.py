@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurodyn.errors import require
+from neurodyn.scan.cache import cache_dir
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Source:
         mirrors: addresses to try in this order.
         archives: what to download.
         advice: how to get what cannot be downloaded here.
+        md5: of its files as they are read, and how many bytes all their samples have. A file that
+            large claims to be the published one and has to be; a smaller one is somebody's own.
     """
 
     title: str
@@ -46,16 +51,19 @@ class Source:
     mirrors: tuple[str, ...] = ()
     archives: tuple[Archive, ...] = ()
     advice: str = ""
+    md5: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def find(self, root: str | Path, name: str) -> Path:
         """The path of one of the data set's files below the root, plain or gzipped.
 
         Raises:
             FileNotFoundError: it is not there; says where to get it and where to put it.
+            ValueError: it is as large as the published one, and has another content.
         """
         path = folder_of(root) / self.folder / name
         for candidate in (path, path.with_name(f"{name}.gz")):
             if candidate.is_file():
+                self._verify(candidate)
                 return candidate
         raise self.missing(path)
 
@@ -84,6 +92,29 @@ class Source:
                     self._download(archive, Path(temporary))
                     for file in self._unpack(archive, Path(temporary)):
                         os.replace(file, place / file.name)
+
+    def _verify(self, path: Path) -> None:
+        expected, size = self.md5.get(path.name, ("", 0))
+        status = path.stat()
+        if not expected or status.st_size < size:
+            return
+        stamp = f"{path} {status.st_size} {status.st_mtime_ns} {expected}"
+        seen = cache_dir() / "verified" / hashlib.sha256(stamp.encode()).hexdigest()[:16]
+        if seen.is_file():
+            return
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if found != expected:
+            raise ValueError(
+                f"{path}: found md5 {found}, expected {expected}, that of {self.title}; the file "
+                f"is damaged or another one. Remove it. {self._advice(path)} If it is meant to be "
+                f"another one: a subclass of the data set with a `source` without `md5` reads it."
+            )
+        try:
+            seen.parent.mkdir(parents=True, exist_ok=True)
+            seen.touch()
+        except OSError:
+            pass  # Nothing can be written: it is verified again the next time.
 
     def _present(self, place: Path, name: str) -> bool:
         return (place / name).is_file() or (place / name.removesuffix(".gz")).is_file()
@@ -165,6 +196,12 @@ MNIST = Source(
         Archive("t10k-images-idx3-ubyte.gz", "md5:9fb629c4189551a2d022fa330f9573f3"),
         Archive("t10k-labels-idx1-ubyte.gz", "md5:ec29112dd5afa0611ce80d1b7f02629c"),
     ),
+    md5={
+        "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", 47_040_000),
+        "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", 60_000),
+        "t10k-images-idx3-ubyte": ("2646ac647ad5339dbf082846283269ea", 7_840_000),
+        "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c329615203637", 10_000),
+    },
 )
 
 FASHION_MNIST = Source(
@@ -180,6 +217,12 @@ FASHION_MNIST = Source(
         Archive("t10k-images-idx3-ubyte.gz", "md5:bef4ecab320f06d8554ea6380940ec79"),
         Archive("t10k-labels-idx1-ubyte.gz", "md5:bb300cfdad3c16e7a12a480ee83cd310"),
     ),
+    md5={
+        "train-images-idx3-ubyte": ("f4a8712d7a061bf5bd6d2ca38dc4d50a", 47_040_000),
+        "train-labels-idx1-ubyte": ("9018921c3c673c538a1fc5bad174d6f9", 60_000),
+        "t10k-images-idx3-ubyte": ("8181f5470baa50b63fa0f6fddb340f0a", 7_840_000),
+        "t10k-labels-idx1-ubyte": ("15d484375f8d13e6eb1aabb0c3f46965", 10_000),
+    },
 )
 
 CIFAR10 = Source(
@@ -193,6 +236,14 @@ CIFAR10 = Source(
             (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"),
         ),
     ),
+    md5={
+        "data_batch_1": ("c99cafc152244af753f735de768cd75f", 30_720_000),
+        "data_batch_2": ("d4bba439e000b95fd0a9bffe97cbabec", 30_720_000),
+        "data_batch_3": ("54ebc095f3ab1f0389bbae665268c751", 30_720_000),
+        "data_batch_4": ("634d18415352ddfa80567beed471001a", 30_720_000),
+        "data_batch_5": ("482c414d41f54cd18b22e5b47cb7c3cb", 30_720_000),
+        "test_batch": ("40351d587109b95175f43aff81a1287e", 30_720_000),
+    },
 )
 
 CIFAR100 = Source(
@@ -206,6 +257,10 @@ CIFAR100 = Source(
             ("train", "test"),
         ),
     ),
+    md5={
+        "train": ("16019d7e3df5f24257cddd939b257f8d", 153_600_000),
+        "test": ("f0ef6b0ae62326f3e7ffdfab6717acfc", 30_720_000),
+    },
 )
 
 SHD = Source(

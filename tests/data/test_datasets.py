@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tarfile
 import time
@@ -89,6 +90,10 @@ def test_real_idx(kind: type[MNIST]) -> None:
     for archive in source.archives:
         content = (root / source.folder / archive.name).read_bytes()
         assert archive.checksum == f"md5:{hashlib.md5(content).hexdigest()}"
+        unpacked = gzip.decompress(content)
+        digest, size = source.md5[archive.name.removesuffix(".gz")]
+        assert digest == hashlib.md5(unpacked).hexdigest()
+        assert size <= len(unpacked) < size + 20
     data = kind(root=str(root))
     images, labels = data.read(train=True)
     assert images.shape == (60_000, 1, 28, 28)
@@ -105,6 +110,18 @@ def test_real_cifar10() -> None:
     assert labels.bincount().tolist() == [5000] * 10
     assert data.read(train=False)[1].bincount().tolist() == [1000] * 10
     check_normalisation(data)
+
+
+def test_a_damaged_real_batch_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = find_real("cifar-10-batches-py/test_batch")
+    monkeypatch.setenv("NEURODYN_CACHE", str(tmp_path / "cache"))
+    content = bytearray((root / "cifar-10-batches-py" / "test_batch").read_bytes())
+    content[1_000_000] ^= 1
+    path = tmp_path / "cifar-10-batches-py" / "test_batch"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"test_batch: found md5 .* expected 40351d58"):
+        CIFAR10(str(tmp_path)).setup("test")
 
 
 def test_real_cifar10_batch_out_of_its_archive(tmp_path: Path) -> None:
@@ -131,6 +148,8 @@ def test_real_cifar10_batch_out_of_its_archive(tmp_path: Path) -> None:
 
 
 def test_sources_name_every_file_that_is_read() -> None:
+    for kind in (CIFAR10, CIFAR100):
+        assert set(kind.training_files + kind.test_files) == set(kind.source.md5)
     assert set(CIFAR10.training_files + CIFAR10.test_files) == set(
         sources.CIFAR10.archives[0].members
     )

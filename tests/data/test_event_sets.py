@@ -60,6 +60,22 @@ def test_missing_and_broken_recordings(tmp_path: Path) -> None:
         NMNIST(root).setup("fit")
 
 
+@pytest.mark.parametrize(
+    ("kind", "folder", "pattern"),
+    [
+        (NMNIST, "NMNIST/Train", r"\[0-9\]/\*\.bin"),
+        (CIFAR10DVS, "CIFAR10DVS/airplane", r"\*\.aedat\*"),
+        (DVSGesture, "DVSGesture/ibmGestureTrain", r"\*/\*\.npy"),
+    ],
+)
+def test_an_empty_folder_is_named(
+    tmp_path: Path, kind: type[EventData], folder: str, pattern: str
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=f"looked for {tmp_path}/{folder}/{pattern} and"):
+        kind(str(tmp_path)).setup("fit")
+
+
 def write_aedat(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     words = np.random.default_rng(0).integers(0, 2**15, (40, 2), dtype=np.uint32).astype(">u4")

@@ -37,10 +37,16 @@ def test_frames_by_time_last_as_long_each() -> None:
     events = made(1000)
     frames = event_frames(events, 4, 10, "time")
     since = events["t"] - events["t"][0]
-    width = since[-1] // 10
-    expected = [((since >= n * width) & (since < (n + 1) * width)).sum() for n in range(10)]
+    expected = np.histogram(since, 10, (0, since[-1]))[0].tolist()
     assert frames.sum((1, 2, 3)).tolist() == expected
+    assert sum(expected) == 1000, "the last event too"
     assert expected[0] > 2 * expected[-1]
+
+
+def test_frames_of_a_moment() -> None:
+    events = made(20)
+    events["t"] = 7
+    assert event_frames(events, 4, 3, "time").sum((1, 2, 3)).tolist() == [20, 0, 0]
 
 
 def test_a_hot_pixel_does_not_wrap_around() -> None:

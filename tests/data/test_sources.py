@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 import threading
 import zipfile
@@ -64,6 +65,21 @@ def md5(content: bytes) -> str:
 def source(*mirrors: str, checksum: str | None = None) -> Source:
     archive = Archive("train.gz", checksum or md5(CONTENT))
     return Source("Something", "some/raw", mirrors, (archive,))
+
+
+def checked(root: Path, content: bytes) -> Source:
+    path = root / "some" / "raw" / "train"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    archive = Archive("all.tar.gz", md5(b""), ("train",))
+    digest = md5(CONTENT).removeprefix("md5:")
+    return Source(
+        "Something",
+        "some/raw",
+        ("http://mirror/",),
+        (archive,),
+        md5={"train": (digest, len(CONTENT) - 100)},
+    )
 
 
 def files_below(root: Path) -> list[str]:
@@ -218,3 +234,45 @@ def test_what_cannot_be_downloaded_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"did not find it\. Ask around\. Or name") as error:
         Source("Rare", "rare", advice="Ask around.").find(tmp_path, "file")
     assert "--data.download" not in str(error.value)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEURODYN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1] + b"!", CONTENT + b"!", CONTENT[:-1]])
+def test_a_damaged_file_is_not_read(tmp_path: Path, cache: Path, content: bytes) -> None:
+    damaged = checked(tmp_path, content)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"damaged or another one\. Remove it\. Get") as error:
+            damaged.find(tmp_path, "train")
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path / 'some' / 'raw' / 'train'}: found md5 ")
+    for digest in (md5(content), md5(CONTENT)):
+        assert digest.removeprefix("md5:") in message
+    assert "http://mirror/all.tar.gz" in message
+
+
+def test_a_file_is_verified_once_and_again_when_it_changes(tmp_path: Path, cache: Path) -> None:
+    whole = checked(tmp_path, CONTENT)
+    path = whole.find(tmp_path, "train")
+    assert len(list((cache / "verified").iterdir())) == 1
+    stamp = path.stat().st_mtime_ns
+    path.write_bytes(CONTENT[:-1] + b"!")
+    os.utime(path, ns=(stamp, stamp))
+    assert whole.find(tmp_path, "train") == path, "not read again"
+    os.utime(path, ns=(stamp, stamp + 1))
+    with pytest.raises(ValueError, match="found md5"):
+        whole.find(tmp_path, "train")
+
+
+def test_a_smaller_file_is_somebodys_own(tmp_path: Path, cache: Path) -> None:
+    own = checked(tmp_path, CONTENT[:-101])
+    assert own.find(tmp_path, "train").read_bytes() == CONTENT[:-101]
+
+
+def test_files_are_verified_where_nothing_can_be_remembered(tmp_path: Path, cache: Path) -> None:
+    cache.touch()
+    checked(tmp_path, CONTENT).find(tmp_path, "train")

@@ -17,6 +17,7 @@ from neurodyn.models import (
     Spikformer,
     resnet19,
 )
+from neurodyn.models.blocks import scaled
 from neurodyn.neurons import LIF, LNM, Neuron, neurons_of
 
 SMALL = {
@@ -49,6 +50,13 @@ def test_any_neuron_drops_in_and_trains(make, neuron):
         assert not p.requires_grad or p.grad.isfinite().all(), name
     optimizer.step()
     assert net(repeat(torch.randn(3, *net.shape), 2)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("width", "channels"), [(1, [64, 512]), (0.125, [8, 64]), (0.1, [8, 48]), (0.01, [8, 8])]
+)
+def test_scaled_channels_are_multiples_of_eight(width, channels):
+    assert [scaled(published, width) for published in (64, 512)] == channels
 
 
 @pytest.mark.parametrize("make", SMALL.values(), ids=SMALL)

@@ -21,6 +21,17 @@ def test_every_recipe_builds(name, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "steps", "features"),
+    [("psmnist", 784, 1), ("scifar10", 1024, 3), ("scifar10-small", 64, 3)],
+)
+def test_sequences_of_pixels(name, steps, features, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = Recipe(["--config", name, "--trainer.accelerator=cpu"], run=False).datamodule
+    assert (data.steps, data.shape) == (steps, (features,))
+    assert (data.order is not None) == (name == "psmnist")
+
+
 CELLS = [name for name, kind in neuron_names().items() if issubclass(kind, GatedCell)]
 AROUND = ["delayed", "recurrent"]
 NEURONS = sorted(set(neuron_names()) - {*CELLS, *AROUND})
