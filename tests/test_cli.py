@@ -70,6 +70,10 @@ def test_help(capsys):
         (["fit", "--config", "digits", "--model.network.neuron", "QFI"], "Did you mean 'QIF'?"),
         (["fit", "--config", "digits", "--data.limit", "5"], "limit: expected"),
         (["fit", "--config", "mnist", "--data.root", "/nowhere"], "--data.download true"),
+        (["fit", "--config", "digits", "--model.timestep", "3"], "Did you mean 'model.timesteps'?"),
+        (["compare", "--seed", "1"], "--seed: options are written out. Did you mean '--seeds'?"),
+        (["results", "--note", "here"], "expected folders, --notes and --out, got --note"),
+        (["study", "transplant", "--source", "/nowhere"], "source: expected the folder of a fin"),
     ],
 )
 def test_mistakes_are_explained(capsys, arguments, message):
@@ -78,6 +82,34 @@ def test_mistakes_are_explained(capsys, arguments, message):
     assert error.startswith("neurodyn: ")
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["--data.limit=0"], ["neurodyn: limit: expected at least 10, got 0"]),
+        (
+            ["--data.crop=x"],
+            [
+                "neurodyn: recipe: data.crop: Expected a <class 'int'>. Got value: x",
+                "--print_config shows every setting, --help explains them.",
+            ],
+        ),
+    ],
+)
+def test_a_refused_value_is_one_line(capsys, arguments, lines):
+    status, error = run(capsys, "fit", "--config", "digits", *arguments)
+    assert status == 2
+    assert [line for line in error.splitlines() if not line.startswith("Seed set")] == lines
+
+
+def test_help_shows_no_default_that_is_nothing(capsys):
+    for command in ("compare", "study"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        help_text = capsys.readouterr().out
+        assert "None" not in help_text
+        assert "(default: 3)" in help_text
 
 
 @pytest.mark.parametrize(
