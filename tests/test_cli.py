@@ -144,6 +144,22 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     assert "refused to load what may run code" in error
 
 
+def test_a_checkpoint_of_another_network_says_which(capsys, tmp_path):
+    small = ["--model.network.widths=[4,6]", "--data.limit=100"]
+    lif = ["--config=digits", "--model.network.neuron=LIF"]
+    assert main(["fit", *lif, *small, *FAST[::2], "--last.folder=LIF"]) == 0
+    status, error = run(capsys, "test", "--config=digits", *small, "--ckpt_path=LIF/last.ckpt")
+    assert status == 2
+    assert error.splitlines()[-1] == (
+        "neurodyn: ckpt_path: the checkpoint is of a ConvNet of LIF, the recipe's network is a "
+        "ConvNet of LNM: give --model.network.neuron LIF"
+    )
+    lif.append("--ckpt_path=LIF/last.ckpt")
+    _, error = run(capsys, "test", *lif)
+    assert "'network.body.0.0.weight' is of shape (4, 1, 3, 3) there, of shape (24," in error
+    assert main(["test", *lif, *small]) == 0
+
+
 def test_a_fresh_process_can_test(tmp_path):
     """Nothing that another command has left in the process may be needed."""
     command = Path(sys.executable).with_name("neurodyn")

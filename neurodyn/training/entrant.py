@@ -39,7 +39,7 @@ def shared_options(
     for base in (Neuron, GatedCell):
         if issubclass(old, base) and issubclass(new, base):
             options = set(inspect.signature(base).parameters) - {"features", "reset"}
-            signatures = [inspect.signature(cls.__init__).parameters for cls in old.__mro__[::-1]]
+            signatures = [inspect.signature(cls).parameters for cls in old.__mro__[-2::-1]]
             given = {p.name: p.default for parameters in signatures for p in parameters.values()}
             return {name: given[name] for name in options}
     return {}

@@ -85,6 +85,12 @@ class Recipe(LightningCLI):
             raise ValueError(plain(str(error))) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--target",
+            type=float | None,
+            default=None,
+            help="validation accuracy in percent; a comparison's table says how soon it is reached",
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
             {
