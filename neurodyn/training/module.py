@@ -135,7 +135,8 @@ class Classifier(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         def sizes(state: dict[str, Any]) -> dict[str, str]:
-            return {k: f"of shape {tuple(v.shape)}" for k, v in state.items() if hasattr(v, "shape")}
+            tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+            return {k: f"of shape {tuple(v.shape)}" for k, v in tensors.items()}
 
         there, here = sizes(checkpoint["state_dict"]), sizes(self.state_dict())
         theirs, ours = checkpoint.get("made_of"), self._made_of()
