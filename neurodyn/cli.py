@@ -40,10 +40,18 @@ COMPARISONS = {
 }
 
 
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults that are something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the top level and of the commands that are not Lightning's."""
     parser = argparse.ArgumentParser(
         prog="neurodyn",
+        allow_abbrev=False,
         description="Deep spiking neural networks whose neuron dynamics are learned.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -55,6 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, purpose in COMPARISONS.items():
         comparison = commands.add_parser(
             name,
+            allow_abbrev=False,
             help=purpose,
             description=f"{purpose[0].upper()}{purpose[1:]}, over seeds. Finished runs are kept: "
             "start it again to go on. Options of the recipe pass through, such as "
@@ -62,7 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
             epilog="A neuron takes options behind colons, lnm:degree=5:per=channel; those of the "
             "recipe too, lif:model.timesteps=1. A name in front stands for all of it in tables and "
             "pictures, short@lif:model.timesteps=1.",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Defaults,
         )
         comparison.add_argument("--config", default="digits", help="recipe, by name or path")
         comparison.add_argument("--seeds", type=int, default=3, help="how many")
@@ -78,16 +87,18 @@ def make_parser() -> argparse.ArgumentParser:
             )
     results = commands.add_parser(
         "results",
+        allow_abbrev=False,
         help="write the page of results from run folders",
         description="Put the finished runs of run folders among the notes that the page of results "
         "is made of, and write the page.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Defaults,
     )
     results.add_argument("folders", nargs="*", type=Path, help="run folders to add")
     results.add_argument("--notes", type=Path, default=Path("docs/results"), help="their folder")
     results.add_argument("--out", type=Path, default=Path("docs/results.md"), help="the page")
     bench = commands.add_parser(
         "bench",
+        allow_abbrev=False,
         help="speed against peers and the memory floor (from a source checkout)",
         description="Run a benchmark of the source checkout; options pass through to it.",
     )
@@ -128,6 +139,10 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
     from neurodyn.training.recipe import find_recipe
     from neurodyn.training.sweep import write_sweep
 
+    for given in (argument.partition("=")[0] for argument in rest):
+        for whole in (f"--{name}" for name in vars(known)):
+            if len(given) > 2 and whole.startswith(given):
+                raise ValueError(f"{given}: options are written out. Did you mean {whole!r}?")
     recipe = find_recipe(known.config)
     if known.command == "study":
         names = entrants_of(known.name, known.source)

@@ -70,6 +70,10 @@ def test_help(capsys):
         (["fit", "--config", "digits", "--model.network.neuron", "QFI"], "Did you mean 'QIF'?"),
         (["fit", "--config", "digits", "--data.limit", "5"], "limit: expected"),
         (["fit", "--config", "mnist", "--data.root", "/nowhere"], "--data.download true"),
+        (["fit", "--config", "digits", "--model.timestep", "3"], "Did you mean 'model.timesteps'?"),
+        (["compare", "--seed", "1"], "--seed: options are written out. Did you mean '--seeds'?"),
+        (["results", "--note", "here"], "expected folders, --notes and --out, got --note"),
+        (["study", "transplant", "--source", "/nowhere"], "source: expected the folder of a fin"),
     ],
 )
 def test_mistakes_are_explained(capsys, arguments, message):
@@ -78,6 +82,34 @@ def test_mistakes_are_explained(capsys, arguments, message):
     assert error.startswith("neurodyn: ")
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["--data.limit=0"], ["neurodyn: limit: expected at least 10, got 0"]),
+        (
+            ["--data.crop=x"],
+            [
+                "neurodyn: recipe: data.crop: Expected a <class 'int'>. Got value: x",
+                "--print_config shows every setting, --help explains them.",
+            ],
+        ),
+    ],
+)
+def test_a_refused_value_is_one_line(capsys, arguments, lines):
+    status, error = run(capsys, "fit", "--config", "digits", *arguments)
+    assert status == 2
+    assert [line for line in error.splitlines() if not line.startswith("Seed set")] == lines
+
+
+def test_help_shows_no_default_that_is_nothing(capsys):
+    for command in ("compare", "study"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        help_text = capsys.readouterr().out
+        assert "None" not in help_text
+        assert "(default: 3)" in help_text
 
 
 @pytest.mark.parametrize(
@@ -110,6 +142,22 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     assert not (tmp_path / "pwned").exists()
     assert status == 2
     assert "refused to load what may run code" in error
+
+
+def test_a_checkpoint_of_another_network_says_which(capsys, tmp_path):
+    small = ["--model.network.widths=[4,6]", "--data.limit=100"]
+    lif = ["--config=digits", "--model.network.neuron=LIF"]
+    assert main(["fit", *lif, *small, *FAST[::2], "--last.folder=LIF"]) == 0
+    status, error = run(capsys, "test", "--config=digits", *small, "--ckpt_path=LIF/last.ckpt")
+    assert status == 2
+    assert error.splitlines()[-1] == (
+        "neurodyn: ckpt_path: the checkpoint is of a ConvNet of LIF, the recipe's network is a "
+        "ConvNet of LNM: give --model.network.neuron LIF"
+    )
+    lif.append("--ckpt_path=LIF/last.ckpt")
+    _, error = run(capsys, "test", *lif)
+    assert "'network.body.0.0.weight' is of shape (4, 1, 3, 3) there, of shape (24," in error
+    assert main(["test", *lif, *small]) == 0
 
 
 def test_a_fresh_process_can_test(tmp_path):

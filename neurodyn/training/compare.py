@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint, Timer
+import yaml
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
 from neurodyn.analysis.pictures import plot_dynamics
 from neurodyn.neurons import neurons_of
+from neurodyn.training.clock import Clock
 from neurodyn.training.entrant import Entrant
 from neurodyn.training.families import Families, History, plot_families
 from neurodyn.training.latest import Latest
@@ -28,8 +29,12 @@ from neurodyn.training.report import validation_curve, write_report
 from neurodyn.training.watch import NonFiniteError
 
 OURS = ("--seed_everything", "--checkpoint", "--last.folder", "--trainer.logger")
-PLACE = re.compile(r"\s+(root|download|devices|accelerator|folder|minutes): ")
-"""Settings that say where a run happens and not what it is."""
+PLACE = (
+    *(f"data.init_args.{name}" for name in ("root", "download", "workers", "on_device")),
+    *("checkpoint", "last", "trainer.accelerator", "trainer.default_root_dir", "trainer.logger"),
+    *("trainer.log_every_n_steps", "trainer.enable_progress_bar", "trainer.enable_model_summary"),
+)
+"""Settings that say where and how a run happens and not what it is, with all below them."""
 
 
 @dataclass
@@ -38,7 +43,9 @@ class Result:
 
     `seconds` is the wall time of training and validation over all starts, the compilation of
     kernels included; not the reading of the data, the test, or work that was lost to a kill.
-    `starts` has the `provenance` of every start.
+    `epoch_seconds` has those of each epoch, `[training, validation]`, beside the `curve` of
+    validation accuracies, and `target` is the one whose time is asked for. `starts` has the
+    `provenance` of every start, from the first that got as far as a checkpoint.
     """
 
     neuron: str
@@ -52,6 +59,9 @@ class Result:
     parameters: int
     epochs: int
     seconds: float
+    curve: list[float]
+    epoch_seconds: list[list[float]]
+    target: float | None
     fingerprint: str
     starts: list[dict[str, Any]]
 
@@ -80,9 +90,10 @@ def compare(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: P
     entrants = [Entrant.parse(text) for text in neurons]
     if len({entrant.folder for entrant in entrants}) < len(entrants):
         raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
-    for entrant in entrants:
-        # A mistake in the last one's options shows now, and not after the others' training.
-        Run(entrant, 0, recipe, folder).check()
+    with _quiet():
+        for entrant in entrants:
+            # A mistake in the last one's options shows now, and not after the others' training.
+            Run(entrant, 0, recipe, folder).check()
     with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
         for entrant in entrants:
             for seed in range(seeds):
@@ -105,8 +116,9 @@ class Run:
         quiet += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
         self.cli = Recipe([*arguments, *quiet], run=False)
         self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
-        lasting = [line for line in self.config.splitlines() if not PLACE.match(line)]
-        self.fingerprint = hashlib.sha256("\n".join(lasting).encode()).hexdigest()[:16]
+        self.settings = lasting_settings(self.config)
+        self.fingerprint = hashlib.sha256(repr(self.settings).encode()).hexdigest()[:16]
+        self.target: float | None = self.cli.config["target"]
         self.epochs = int(self.cli.trainer.max_epochs or 0)
 
     def check(self) -> None:
@@ -115,12 +127,27 @@ class Run:
             raise ValueError("data.validation: a comparison selects the epoch on validation images")
         if self.epochs < 1:
             raise ValueError(f"trainer.max_epochs: expected at least 1, got {self.epochs}")
-        marker = self.home / "fingerprint"
-        if marker.is_file() and marker.read_text() != self.fingerprint:
+        if self.target is not None and not 0 < self.target <= 100:
+            raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
+        if not self._begun:
+            return
+        there = lasting_settings((self.home / "config.yaml").read_text())
+        other = [
+            f"{key} is {there.get(key)} there, {self.settings.get(key)} here"
+            for key in sorted({*there, *self.settings})
+            if there.get(key) != self.settings.get(key)
+        ]
+        if other:
             raise ValueError(
-                f"out: {self.home} holds a run with other settings (its config.yaml has them); "
+                f"out: {self.home} holds a run with other settings: {'; '.join(other)}; "
                 "choose another folder, or delete that one"
             )
+
+    @property
+    def _begun(self) -> bool:
+        """Whether something was trained here: a start that failed before it leaves no trace."""
+        names = ("last.ckpt", "result.json", "diverged.json")
+        return any((self.home / name).is_file() for name in names)
 
     def finish(self, bar: tqdm[Any]) -> None:
         """Train from where the run stopped, test and write the result; nothing if it is there."""
@@ -130,24 +157,27 @@ class Run:
             return
         self.home.mkdir(parents=True, exist_ok=True)
         (self.home / "config.yaml").write_text(self.config)
-        (self.home / "fingerprint").write_text(self.fingerprint)
         starts = self.home / "starts.json"
-        write_json(starts, [*(read_json(starts) if starts.is_file() else []), provenance()])
+        write_json(starts, [*(read_json(starts) if self._begun else []), provenance()])
         try:
-            seconds, families = self._train(bar)
+            seconds, by_epoch, families = self._train(bar)
         except NonFiniteError as error:
             # The same seed would end in the same way.
             why = {"neuron": self.entrant.label, "seed": self.seed, "why": str(error)}
             write_json(self.home / "diverged.json", {**why, "starts": read_json(starts)})
             return
+        curve = validation_curve(self.home / "log")
         result = Result(
             neuron=self.entrant.label,
             seed=self.seed,
             **self._test(),
-            val_accuracy=max(validation_curve(self.home / "log")),
+            val_accuracy=max(curve),
             parameters=sum(p.numel() for p in self.cli.model.parameters()),
             epochs=self.epochs,
             seconds=seconds,
+            curve=curve,
+            epoch_seconds=by_epoch,
+            target=self.target,
             fingerprint=self.fingerprint,
             starts=read_json(starts),
         )
@@ -162,10 +192,10 @@ class Run:
             picture.savefig(self.home / name, dpi=150)
         write_json(self.home / "result.json", asdict(result))
 
-    def _train(self, bar: tqdm[Any]) -> tuple[float, History]:
-        """Train to the end; the seconds of all starts, and the families by epoch."""
+    def _train(self, bar: tqdm[Any]) -> tuple[float, list[list[float]], History]:
+        """Train to the end; the seconds of all starts, those of each epoch, and the families."""
         trainer, last = self.cli.trainer, self.home / "last.ckpt"
-        clock, families = Timer(), Families()
+        clock, families = Clock(), Families()
         best = ModelCheckpoint(
             self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
         )
@@ -182,7 +212,8 @@ class Run:
             ckpt_path=last if last.is_file() else None,
             weights_only=True,
         )
-        return clock.time_elapsed(), families.history
+        # Now: the test sets callbacks back to where they were in the best epoch.
+        return clock.time_elapsed(), clock.seconds, families.history
 
     def _test(self) -> dict[str, float]:
         """The scores of the best epoch on the test set."""
@@ -196,6 +227,28 @@ class Run:
         )
         activity = {key: score[key] for key in ("firing_rate", "spikes", "sops", "energy_nJ")}
         return {"accuracy": 100 * score["test_accuracy"], **activity}
+
+
+def lasting_settings(config: str) -> dict[str, Any]:
+    """The settings of a configuration that make a run what it is, by their full keys.
+
+    Those that are nothing are left out, so that an option which this version has and the one that
+    began a run had not is no difference.
+    """
+    settings = dict(_leaves("", yaml.safe_load(config)))
+    return {
+        key: value
+        for key, value in sorted(settings.items())
+        if value is not None and not any(f"{key}.".startswith(f"{place}.") for place in PLACE)
+    }
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for name, below in value.items():
+        yield from _leaves(f"{key}.{name}" if key else str(name), below)
 
 
 class _Bar(L.Callback):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from neurodyn import layers, neurons
 from neurodyn.errors import unknown
@@ -26,11 +28,29 @@ def neuron_names() -> dict[str, type[SpikingLayer | GatedCell]]:
     }
 
 
+def shared_options(
+    old: type[SpikingLayer | GatedCell], new: type[SpikingLayer | GatedCell]
+) -> dict[str, Any]:
+    """The options that hold for `new` as for `old`, and their defaults in `old`.
+
+    They are those of `Neuron`, or of `GatedCell`: granularity, threshold, surrogate, what is
+    learned. A reset is none of them: it is part of the dynamics, and some equations have their own.
+    """
+    for base in (Neuron, GatedCell):
+        if issubclass(old, base) and issubclass(new, base):
+            options = set(inspect.signature(base).parameters) - {"features", "reset"}
+            signatures = [inspect.signature(cls).parameters for cls in old.__mro__[-2::-1]]
+            given = {p.name: p.default for parameters in signatures for p in parameters.values()}
+            return {name: given[name] for name in options}
+    return {}
+
+
 @dataclass(frozen=True)
 class Entrant:
     """A neuron in a comparison, or a gated cell where the network is made of those.
 
-    Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`.
+    Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`. What
+    the recipe sets of the options that all neurons have holds unless the entrant says otherwise.
     Options that begin with `model.`, `data.` or `trainer.` are the recipe's, for this entrant
     alone: `lif:model.timesteps=1`. A name in front, `short@lif:model.timesteps=1`, stands for all
     of it in tables and pictures.
@@ -53,7 +73,8 @@ class Entrant:
         for option in options:
             if "=" not in option:
                 raise ValueError(f"neurons: expected name:option=value, got {option!r} in {text!r}")
-        return cls(label, known[name.lower()], tuple(options))
+        written = label if given else ":".join([name.lower(), *options])
+        return cls(written, known[name.lower()], tuple(options))
 
     @property
     def folder(self) -> str:

@@ -12,8 +12,9 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from neurodyn.analysis.energy import ActivityMeter
 from neurodyn.data.loader import global_seed, mix
-from neurodyn.layers import Readout, ReadoutLoss, TETLoss, make_readout, repeat
+from neurodyn.layers import GatedCell, Readout, ReadoutLoss, TETLoss, make_readout, repeat
 from neurodyn.layers.regularise import Regulariser
+from neurodyn.neurons import SpikingLayer
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -39,7 +40,10 @@ class Classifier(L.LightningModule):
         label_smoothing: of the cross-entropy.
         regularisers: terms that are added to the loss; each is logged as `penalty_<index>_<class>`.
         channels_last: lay images out channels last, which convolutions on some devices prefer.
-        compile: train through `torch.compile`, in this mode; "reduce-overhead" uses CUDA graphs.
+        compile: train through `torch.compile`, in this mode: one function from the batch, as it is
+            augmented, to its loss, network, read-out and loss in it. "reduce-overhead" makes CUDA
+            graphs of it and of its backward pass; that is untested on a GPU. Regularisers,
+            augmentation and optimiser stay outside, evaluation is not compiled.
         optim: optimiser and schedule.
     """
 
@@ -69,8 +73,6 @@ class Classifier(L.LightningModule):
         if channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
-        # Of the method, as a compiled module would double the names of the weights.
-        self.compiled = torch.compile(network.forward, mode=compile) if compile else None
         self.schedule, self.timesteps = schedule, [*schedule.values()][-1]
         self.optim = optim
         self.readout = make_readout(readout, classes) if isinstance(readout, str) else readout
@@ -85,6 +87,8 @@ class Classifier(L.LightningModule):
             )
         else:
             self.loss = ReadoutLoss(self.readout, label_smoothing=label_smoothing)
+        # Of the method, as a compiled module would double the names of the weights.
+        self.compiled = torch.compile(self._loss_over, mode=compile) if compile else None
         self.accuracy = nn.ModuleDict(
             {stage: MulticlassAccuracy(classes, average="micro") for stage in ("val", "test")}
         )
@@ -105,16 +109,60 @@ class Classifier(L.LightningModule):
 
         What is an image follows from the network's `shape`; without one, `(B, C, H, W)` is.
         """
-        frame = getattr(self.network, "shape", (0, 0, 0))
-        if x.ndim == len(frame) + 1:
-            x = repeat(x, self.steps_now() if self.training else self.timesteps)
-        run = self.compiled if self.compiled and self.training else self.network
-        out: Tensor = run(x)
+        steps = self.steps_now() if self.training else self.timesteps
+        out: Tensor = self.network(self._over_time(x, steps))
         return out
+
+    def objective(self, x: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a training batch but for its regularisers, compiled where that was asked."""
+        run = self.compiled or self._loss_over
+        return run(x, labels, self.steps_now())
+
+    def _loss_over(self, x: Tensor, labels: Tensor, steps: int) -> Tensor:
+        loss: Tensor = self.loss(self.network(self._over_time(x, steps)), labels)
+        return loss
+
+    def _over_time(self, x: Tensor, steps: int) -> Tensor:
+        frame = getattr(self.network, "shape", (0, 0, 0))
+        return repeat(x, steps) if x.ndim == len(frame) + 1 else x
 
     def steps_now(self) -> int:
         """How many steps an image is shown in this epoch of the training."""
         return self.schedule[max(e for e in self.schedule if e <= self.current_epoch)]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["made_of"] = self._made_of()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        def sizes(state: dict[str, Any]) -> dict[str, str]:
+            tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+            return {k: f"of shape {tuple(v.shape)}" for k, v in tensors.items()}
+
+        there, here = sizes(checkpoint["state_dict"]), sizes(self.state_dict())
+        theirs, ours = checkpoint.get("made_of"), self._made_of()
+        if there == here:
+            return
+        if theirs is None or theirs == ours:
+            name = min(n for n in {*there, *here} if there.get(n) != here.get(n))
+            raise ValueError(
+                f"ckpt_path: the checkpoint is of another network: {name!r} is "
+                f"{there.get(name, 'missing')} there, {here.get(name, 'missing')} here; give the "
+                "options that it was trained with, its config.yaml has them"
+            )
+        advice = [f"--model.{k} {v}" for k, v in theirs.items() if ours.get(k) != v]
+        raise ValueError(
+            f"ckpt_path: the checkpoint is of a {' of '.join(theirs.values())}, the recipe's "
+            f"network is a {' of '.join(ours.values())}: give {' '.join(advice)}"
+        )
+
+    def _made_of(self) -> dict[str, str]:
+        """The classes of the network and of its neurons, by the options that choose them."""
+        parts = [m for m in self.network.modules() if isinstance(m, SpikingLayer | GatedCell)]
+        kinds = {"network": type(self.network).__name__}
+        if parts:  # the first is the outermost
+            option = "cell" if isinstance(parts[0], GatedCell) else "neuron"
+            kinds[f"network.{option}"] = type(parts[0]).__name__
+        return kinds
 
     def on_train_start(self) -> None:
         # The schedule's length needs the loader, which Lightning then never tells where it stood.
@@ -131,7 +179,7 @@ class Classifier(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         x, labels = batch
-        loss: Tensor = self.loss(self(x), labels)
+        loss = self.objective(x, labels)
         penalties: list[Tensor] = [regulariser() for regulariser in self.regularisers]
         total = sum(penalties, loss)
         for (name, mean), value in zip(self.means.items(), (total, *penalties), strict=True):

@@ -12,7 +12,7 @@ from jsonargparse import Namespace, _typehints
 from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
-from neurodyn.training.entrant import neuron_names
+from neurodyn.training.entrant import neuron_names, shared_options
 
 HINT = "Did you mean"
 WRONG_NAME = re.compile(
@@ -20,6 +20,11 @@ WRONG_NAME = re.compile(
     r"|key '([\w.]+)'|arguments: --([\w.]+)",
     re.IGNORECASE,
 )
+NOISE = re.compile(
+    r"Does not validate against any of the Union|(Subtypes|Errors|Given value( type)?):"
+    r"|Expected a <class 'NoneType'>"
+)
+"""What jsonargparse puts around the one line that matters where several types were possible."""
 
 
 class RecipeError(ValueError):
@@ -30,8 +35,11 @@ class RecipeParser(LightningArgumentParser):
     """Raises `RecipeError` in place of printing pages of usage and exiting.
 
     jsonargparse makes one parser for every class in a recipe, and nests their messages; the
-    innermost knows the names that would have been right.
+    innermost knows the names that would have been right. An abbreviated option is an unknown one.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         message = message.strip()
@@ -51,23 +59,35 @@ class RecipeParser(LightningArgumentParser):
                 yield by_lower[near]
 
 
+def plain(message: str) -> str:
+    """The lines of jsonargparse's message that say what is wrong, and of which key."""
+    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    text = "\n".join(line for line in lines if line and not NOISE.match(line))
+    text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)
+    return re.sub(r'(?:Parser )?key "([\w.]+)":\n', r"\1: ", text)
+
+
 _keep_common = _typehints.discard_init_args_on_class_path_change
 
 
-def _keep_nothing_of_a_neuron(parser: Any, before: Any, after: Any) -> None:
-    """Forget a neuron's options where another neuron takes its place.
+def _keep_what_holds_for_all(parser: Any, before: Any, after: Any) -> None:
+    """Where a neuron takes another one's place, keep those options that are set for every neuron.
 
-    jsonargparse keeps those that both classes have, defaults included: `reset="hard"` of LIF would
+    jsonargparse keeps all that both classes have, defaults included: `reset="hard"` of LIF would
     stand in for the reset that MultiTimescale learns. There is no setting for it.
     """
-    if before and before["class_path"] != after["class_path"]:
-        name = after["class_path"].rpartition(".")[2].lower()
-        if name in neuron_names() and "init_args" in before:
-            before["init_args"] = Namespace()
+    if before and before["class_path"] != after["class_path"] and "init_args" in before:
+        known = neuron_names()
+        old, new = (known.get(c["class_path"].rpartition(".")[2].lower()) for c in (before, after))
+        if new:
+            shared = shared_options(old, new) if old else {}
+            given = vars(before["init_args"]).items()
+            kept = {key: value for key, value in given if value != shared.get(key, value)}
+            before["init_args"] = Namespace(kept)
     _keep_common(parser, before, after)
 
 
-_typehints.discard_init_args_on_class_path_change = _keep_nothing_of_a_neuron
+_typehints.discard_init_args_on_class_path_change = _keep_what_holds_for_all
 
 
 def _destinations(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -14,7 +14,7 @@ from neurodyn.data import SampleData
 from neurodyn.errors import unknown
 from neurodyn.training.latest import Latest
 from neurodyn.training.module import Classifier
-from neurodyn.training.parser import RecipeError, RecipeParser
+from neurodyn.training.parser import RecipeError, RecipeParser, plain
 from neurodyn.training.watch import Watch
 
 
@@ -76,9 +76,21 @@ class Recipe(LightningCLI):
             )
         except RecipeError as error:
             advice = "--print_config shows every setting, --help explains them."
-            raise RecipeError(f"recipe: {error}\n{advice}") from error
+            raise RecipeError(f"recipe: {plain(str(error))}\n{advice}") from error
+
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise ValueError(plain(str(error))) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument(
+            "--target",
+            type=float | None,
+            default=None,
+            help="validation accuracy in percent; a comparison's table says how soon it is reached",
+        )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
             {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodyn.analysis.pictures import plot_curves
+from neurodyn.training.clock import seconds_to
 from neurodyn.training.provenance import read_json, write_json
 
 COLUMNS = (
@@ -95,14 +96,26 @@ def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
 def markdown_table(runs: Runs) -> str:
     """A row a neuron, `mean ± std` over seeds; the spread is left out where it is nothing."""
     seeds = by_neuron(runs, lambda run: run["seed"])
-    rows = [["neuron", "seeds", *(heading for heading, *_ in COLUMNS)]]
+    targets = _distinct(run["target"] for run in runs if run.get("target"))
+    times = [f"time to {target:g} % [s]" for target in targets]
+    rows = [["neuron", "seeds", *(heading for heading, *_ in COLUMNS), *times]]
     for neuron, columns in summary(runs).items():
         cells = [neuron, str(len(seeds[neuron]))]
         for _, key, factor, digits in COLUMNS:
             mean, spread = (factor * value for value in columns[key])
             cells.append(number(mean, spread, digits))
-        rows.append(cells)
+        group = [run for run in runs if run["neuron"] == neuron]
+        rows.append([*cells, *(_time_to(group, target) for target in targets)])
     return aligned(rows)
+
+
+def _time_to(runs: Runs, accuracy: float) -> str:
+    """Mean and spread over the runs that got there, and how many of those asked did not."""
+    asked = [seconds_to(run, accuracy) for run in runs if run.get("target") == accuracy]
+    reached = [seconds for seconds in asked if seconds is not None]
+    time = [number(*mean_and_spread(reached), 1)] if reached else []
+    missed = len(asked) - len(reached)
+    return ", ".join([*time, *([f"{missed} of {len(asked)} not"] if missed else [])])
 
 
 def number(mean: float, spread: float, digits: int) -> str:
@@ -160,7 +173,7 @@ def _begun(run: dict[str, Any]) -> str:
     return date
 
 
-def _distinct(values: Iterable[str]) -> list[str]:
+def _distinct(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
 
 

@@ -70,6 +70,10 @@ def learned_coefficients(checkpoint: Path) -> list[float]:
     """The coefficients `c0, c1, ...` of the LNM in a checkpoint, their means over all layers."""
     import torch  # here, because the command's help needs this module and no more
 
+    if not checkpoint.is_file():
+        raise FileNotFoundError(
+            f"source: expected the folder of a finished LNM run, found no {checkpoint}"
+        )
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     layers: dict[int, list[float]] = {}
     for key, value in weights.items():

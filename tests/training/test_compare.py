@@ -1,12 +1,15 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
 import neurodyn
-from neurodyn.training.compare import compare
+from neurodyn.data import Digits
+from neurodyn.training.clock import epochs_to, seconds_to
+from neurodyn.training.compare import Run, compare, lasting_settings
 from neurodyn.training.entrant import Entrant
 from neurodyn.training.recipe import Recipe
 from neurodyn.training.report import markdown_table, validation_curve
@@ -155,6 +158,8 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     assert len(validation_curve(home / "log")) == 2
     one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
     assert (len(one["starts"]), len(two["starts"])) == (2, 1)
+    assert len(one["epoch_seconds"]) == 2
+    assert sum(map(sum, one["epoch_seconds"])) <= one["seconds"]
     assert one["accuracy"] == two["accuracy"]
     one, two = (json.loads((f / "families.json").read_text()) for f in (home, straight))
     assert one == two
@@ -216,3 +221,102 @@ def test_table_by_hand():
     )
     runs = [{"neuron": "lif", "seed": a, "accuracy": a, **base} for a in (90.0, 92.0, 94.0)]
     assert "| 92.00 ± 2.00 " in markdown_table(runs)
+
+
+def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
+    def fingerprint(*arguments):
+        return Run(Entrant.parse("lif"), 0, [*TINY, *arguments], Path()).fingerprint
+
+    places = ["--data.root=/elsewhere", "--data.on_device=true", "--data.download=true"]
+    places += ["--trainer.accelerator=cpu", "--last.minutes=1", "--trainer.logger=false"]
+    assert fingerprint(*places) == fingerprint()
+    # A device is no place: four of them have four times the batch.
+    for other in ("--trainer.devices=4", "--data.crop=1"):
+        assert fingerprint(other, "--trainer.accelerator=cpu") != fingerprint(), other
+
+
+def test_the_folder_of_a_data_set_is_no_place():
+    one, two, three = (
+        lasting_settings(f"data:\n  init_args: {{workers: {n}, folder: {folder}, limit: null}}")
+        for n, folder in ((1, "imagenet"), (2, "imagenet"), (1, "other"))
+    )
+    assert one == two == {"data.init_args.folder": "imagenet"}
+    assert three != one
+
+
+def test_only_an_error_is_said_of_a_comparison_that_cannot_start(capfd, caplog):
+    with pytest.raises(ValueError, match="Did you mean 'degree'"):
+        compare(TINY, ["lif", "lnm:degre=2"], 1, Path())
+    assert capfd.readouterr().err == "" == caplog.text
+
+
+def test_a_failed_start_leaves_the_folder_free(tmp_path, monkeypatch):
+    def fails(*_):
+        raise OSError("no such data")
+
+    monkeypatch.setattr(Digits, "read", fails)
+    with pytest.raises(OSError, match="no such data"):
+        compare([*TINY, "--model.optim.lr=0.5"], ["lif"], 1, tmp_path)
+    monkeypatch.undo()
+    compare(TINY, ["lif"], 1, tmp_path)
+    result = json.loads((tmp_path / "lif" / "seed-0" / "result.json").read_text())
+    assert len(result["starts"]) == 1, "the failed one is no part of it"
+
+
+def test_one_entrant_has_one_label():
+    assert Entrant.parse("LNM:degree=2").label == Entrant.parse("lnm:degree=2").label
+    assert Entrant.parse("My@LNM").label == "My"
+    with pytest.raises(ValueError, match="neurons: expected different ones"):
+        compare(TINY, ["LIF", "lif"], 1, Path())
+
+
+def test_seconds_of_epochs_are_those_of_the_run(finished):
+    for path in finished[0].rglob("result.json"):
+        result = json.loads(path.read_text())
+        assert result["curve"] == validation_curve(path.parent / "log")
+        assert len(result["epoch_seconds"]) == result["epochs"] == 2
+        assert all(part > 0 for epoch in result["epoch_seconds"] for part in epoch)
+        # What comes after the last validation is in no epoch.
+        assert 0.5 * result["seconds"] < seconds_to(result, min(result["curve"])) + sum(
+            result["epoch_seconds"][1]
+        )
+        assert sum(map(sum, result["epoch_seconds"])) <= result["seconds"]
+
+
+def test_time_to_an_accuracy():
+    curve = [50.0, 80.0, 75.0, 90.0]
+    run = {"curve": curve, "epoch_seconds": [[9.0, 1.0], [5.0, 1.0], [5.0, 1.0], [5.0, 1.0]]}
+    assert [epochs_to(curve, a) for a in (10, 80, 81, 91)] == [1, 2, 4, None]
+    assert [seconds_to(run, a) for a in (10, 80, 81, 91)] == [10, 16, 28, None]
+    with pytest.raises(ValueError, match="run: expected epoch_seconds"):
+        seconds_to({"curve": curve}, 80)
+
+
+def test_a_table_has_the_time_to_the_target():
+    keys = ("accuracy", "val_accuracy", "firing_rate", "spikes", "sops", "energy_nJ")
+    base = dict.fromkeys((*keys, "parameters", "seconds"), 1.0)
+    runs = [
+        {
+            **base,
+            "neuron": "lif",
+            "seed": seed,
+            "target": 80.0,
+            "curve": [50.0, best],
+            "epoch_seconds": [[9.0, 1.0], [seconds, 1.0]],
+        }
+        for seed, (best, seconds) in enumerate([(80.0, 9.0), (85.0, 11.0), (79.0, 9.0)])
+    ]
+    old = {**base, "neuron": "if", "seed": 0}
+    heading, _, *rows = markdown_table([*runs, old]).splitlines()
+    assert heading.endswith("| time to 80 % [s]       |")
+    assert rows[0].endswith("| 21.0 ± 1.4, 1 of 3 not |")
+    assert rows[1].endswith("|                        |")
+    assert "time to" not in markdown_table([old])
+    assert "| 1 of 1 not " in markdown_table(runs[2:])
+
+
+def test_a_target_is_an_accuracy(finished, tmp_path):
+    with pytest.raises(ValueError, match=r"target: expected an accuracy in percent, got 0\.0"):
+        compare([*TINY, "--target=0"], ["lif"], 1, tmp_path)
+    with pytest.raises(ValueError, match=r"target is None there, 50\.0 here"):
+        compare([*TINY, "--target=50"], ["lif"], 1, finished[0])

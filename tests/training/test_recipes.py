@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from neurodyn.layers import GatedCell
-from neurodyn.neurons import SoftReset
+from neurodyn.neurons import SoftReset, neurons_of
+from neurodyn.surrogate import Rectangle, Triangle
 from neurodyn.training.entrant import Entrant, neuron_names
 from neurodyn.training.recipe import Recipe, recipe_names
 
@@ -80,3 +81,36 @@ def test_a_neuron_in_another_ones_place_inherits_none_of_its_options():
     kept = ["--config", "spoken-digits", "--model.network.init_args.neuron.tau=3"]
     neuron = Recipe(kept, run=False).model.network.body[2]
     assert isinstance(neuron.reset, SoftReset)
+
+
+@pytest.mark.parametrize("name", ["lif", "plif", "qif", "lnm", "adlif"])
+@pytest.mark.parametrize("config", ["psmnist-small", "sequential-digits"])
+def test_a_granularity_of_the_recipe_holds_for_every_entrant(config, name):
+    recipe = Recipe(["--config", config, *Entrant.parse(name).arguments()], run=False)
+    assert {n.per for _, n in neurons_of(recipe.model.network)} == {"neuron"}
+
+
+def test_what_holds_for_every_neuron_and_what_belongs_to_one():
+    given = ["--config=digits", "--model.network.neuron.threshold=2"]
+    given += ["--model.network.neuron.surrogate=Rectangle", "--model.network.neuron.degree=2"]
+
+    def neuron(text):
+        recipe = Recipe([*given, *Entrant.parse(text).arguments()], run=False)
+        return next(neurons_of(recipe.model.network))[1]
+
+    for name in ("lif", "qif", "rational"):
+        assert neuron(name).threshold == 2
+        assert isinstance(neuron(name).spike, Rectangle)
+    assert len(neuron("rational").c) == 4, "the degree is LNM's"
+    assert neuron("lif:threshold=1").threshold == 1
+    assert isinstance(neuron("lif:surrogate=Triangle").spike, Triangle)
+    assert neuron("glif").threshold.requires_grad, "LNM's default is nothing that was set"
+
+
+def test_the_neuron_inside_a_layer_takes_another_ones_options_too():
+    entrant = Entrant.parse("delayed:neuron=LNM").arguments()
+    network = Recipe(["--config=lag-task", *entrant], run=False).model.network
+    inside = next(neurons_of(network))[1]
+    assert (inside.per, type(inside.spike)) == ("neuron", Rectangle)
+    plain = Recipe(["--config=lag-task", *Entrant.parse("lif").arguments()], run=False)
+    assert next(neurons_of(plain.model.network))[1].per == "layer", "options of the one inside"

@@ -132,11 +132,30 @@ def test_speed_options_train_the_same_network(options, monkeypatch):
     fast = small(**options).double()
     assert fast.load_state_dict(plain.state_dict()), "the names in a checkpoint"
     x, labels = 3 * torch.randn(5, 1, 8, 8, dtype=torch.float64), torch.arange(5)
-    for model in (plain, fast):
-        model.loss(model(x), labels).backward()
+    losses = [model.objective(x, labels) for model in (plain, fast)]
+    torch.testing.assert_close(*losses)
+    for loss in losses:
+        loss.backward()
     for (name, one), two in zip(plain.named_parameters(), fast.parameters(), strict=True):
         assert one.grad.abs().sum() > 0, name
         torch.testing.assert_close(one.grad, two.grad, msg=name)
+
+
+def test_what_is_compiled_goes_from_the_batch_to_the_loss(monkeypatch):
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=keep))
+    model = small(compile="default", timesteps=2)
+    run = trainer(limit_train_batches=1, limit_val_batches=0)
+    run.fit(model, Digits(limit=200))
+    (graph,) = graphs
+    called = [str(node.target) for node in graph.graph.nodes]
+    for part in ("conv2d", "linear", "cross_entropy"):
+        assert any(part in name for name in called), part
 
 
 def test_regularisers_are_terms_of_the_loss():
