@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from neurodyn.neurons import LIF, Neuron, neurons_of
 LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
 CURVES = 24
 COLUMNS = 4
+PLAIN = ("branch", "layer", "neuron")
+"""Parts of a place in a network that say nothing to a reader."""
 
 
 def plot_dynamics(
@@ -47,6 +49,31 @@ def plot_dynamics(
         handles, labels, loc="outside upper center", ncols=5, fontsize=8, frameon=False, title=title
     )
     return figure
+
+
+def layer_names(paths: Iterable[str]) -> list[str]:
+    """What a reader calls the layers of neurons at these places in a network, in their order.
+
+    `body.2` and `body.5` are layers 1 and 2; the neurons of a residual or attention block are named
+    by their block and their place or role in it: "block 2, conv 1", "block 3, query".
+    """
+    units: dict[str, list[str]] = {}
+    for path in paths:
+        unit, rest = path.split(".")[:2], path.split(".")[2:]
+        units.setdefault(".".join(unit), []).append(".".join(rest))
+    names, layers, blocks = [], 0, 0
+    for inside in units.values():
+        if len(inside) == 1:
+            layers += 1
+            names.append(f"layer {layers}")
+            continue
+        blocks += 1
+        kind, count = "conv" if any("branch" in rest for rest in inside) else "layer", 0
+        for rest in inside:
+            roles = [part for part in rest.split(".") if part.isalpha() and part not in PLAIN]
+            count += not roles
+            names.append(f"block {blocks}, {roles[-1] if roles else f'{kind} {count}'}")
+    return names
 
 
 def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
