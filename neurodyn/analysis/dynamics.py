@@ -15,7 +15,6 @@ from torch import Tensor
 
 from neurodyn.neurons import Neuron
 
-
 BY_STABILITY = {
     (True,): "non-linear leak",
     (True, False): "QIF-like",
