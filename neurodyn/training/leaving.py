@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -114,8 +113,8 @@ def factor_table(found: Sequence[Findings]) -> str:
 
 
 def lost_table(found: Sequence[Findings]) -> str:
-    """A row for each set of neurons: how many, on average over runs, and what their own dynamics are
-    worth, together and each."""
+    """A row for each set of neurons: how many they are, on average over runs, and what their own
+    dynamics are worth, together and each."""
     rows = [["LIF put back into", "neurons", LOST, "a neuron"]]
     for what in dict.fromkeys(what for run in found for what in run.lost):
         count = statistics.fmean(run.counts.get(what, 0) for run in found)
@@ -135,7 +134,8 @@ def rank_correlation(x: Tensor, y: Tensor) -> float:
 def plot_leaving(found: Sequence[Findings]) -> Figure:
     """Above, each neuron's distance against each factor; below, what is lost without it."""
     figure = Figure(figsize=(9.6, 6.8), layout="constrained")
-    above, below = np.ravel(figure.subfigures(2, 1))
+    halves: Any = figure.subfigures(2, 1)
+    above, below = halves
     axes = above.subplots(1, len(FACTORS), sharey=True)
     for axis, (factor, name) in zip(axes, FACTORS.items(), strict=True):
         for i, layer in enumerate(found[0].layers):

@@ -62,7 +62,7 @@ def plot_sweep(grid: Grid, over: str, by: str) -> Figure:
     for i, (value, row) in enumerate(grid.items()):
         means, spreads = zip(*row.values(), strict=True)
         # Side by side, or the bars of curves that meet would hide each other.
-        aside = 0.012 * i * (columns[-1] - columns[0])
+        aside = 0.006 * i * (columns[-1] - columns[0])
         label, style = f"{by} {value}", STYLES[i % len(STYLES)]
         places = [float(x) + aside for x in row]
         axis.errorbar(
