@@ -13,8 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from neurodyn.analysis.departure import Departure, Lives, put_back
 from neurodyn.analysis.dynamics import families
-from neurodyn.analysis.leaving import Departure, Lives, put_back
 from neurodyn.analysis.pictures import layer_names
 from neurodyn.neurons import neurons_of
 from neurodyn.neurons.basis import LearnedMembrane

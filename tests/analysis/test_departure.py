@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from neurodyn.analysis.leaving import Lives, put_back
+from neurodyn.analysis.departure import Lives, put_back
 from neurodyn.models import ConvNet, SequenceNet
 from neurodyn.neurons import LIF, LNM, AdLIF
 
