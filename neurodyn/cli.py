@@ -12,7 +12,7 @@ from pathlib import Path
 
 from neurodyn import __version__
 from neurodyn.errors import require, unknown
-from neurodyn.training.studies import STUDIES, SWEEPS, entrants_of
+from neurodyn.training.studies import STUDIES, conclude, entrants_of
 
 EXAMPLES = """\
 examples:
@@ -137,7 +137,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _compare(known: argparse.Namespace, rest: list[str]) -> int:
     from neurodyn.training.compare import compare
     from neurodyn.training.recipe import find_recipe
-    from neurodyn.training.sweep import write_sweep
 
     for given in (argument.partition("=")[0] for argument in rest):
         for whole in (f"--{name}" for name in vars(known)):
@@ -153,8 +152,8 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
         names = [name.strip() for name in parts if name.strip()]
         folder = known.out or Path("runs") / recipe.stem
     table = compare(["--config", str(recipe), *rest], names, known.seeds, folder)
-    if known.command == "study" and known.name in SWEEPS:
-        table += "\n\n" + write_sweep(folder, *SWEEPS[known.name])
+    if known.command == "study":
+        table = "\n\n".join([table, *conclude(known.name, folder)])
     print(f"\n{table}\n\nmean ± std over seeds; runs, pictures: {folder}")
     return 0
 

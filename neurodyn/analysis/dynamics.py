@@ -15,6 +15,15 @@ from torch import Tensor
 
 from neurodyn.neurons import Neuron
 
+BY_STABILITY = {
+    (True,): "non-linear leak",
+    (True, False): "QIF-like",
+    (False, True): "mirrored QIF",
+    (True, False, True): "bistable",
+    (False, True, False): "two critical",
+}
+"""Families of dynamics by the stability of their fixed points, from the lowest potential up."""
+
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -92,29 +101,54 @@ def fixed_points(
 
 
 def family(neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0)) -> str:
-    """A name for the dynamics without input, between the bounds, from `f(u) = F(u) - u`.
+    """The one of `families` of a neuron with one set of parameters (`per="layer"`)."""
+    return families(_in_double(neuron), bounds)[0]
+
+
+def families(
+    neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0), most: int = 1024
+) -> list[str]:
+    """Names for the dynamics without input, one a layer, channel or neuron, between the bounds,
+    from `f(u) = F(u) - u`:
 
     - `"LIF-like"`: falls along a straight line (within 5 % of its range);
     - `"self-exciting"`: rises everywhere;
     - `"non-linear leak"`: one fixed point, a stable rest, but not along a line;
     - `"bistable"`: three roots, the outer ones stable;
     - `"QIF-like"`: two roots, a stable rest below an unstable critical potential;
-    - `"other"`.
+    - `"mirrored QIF"`: two roots, the stable rest above the critical potential;
+    - `"two critical"`: three roots, a stable rest between two critical potentials;
+    - `"other"`: any other, such as no fixed point at all, or one that is not stable.
+
+    Args:
+        neuron: of any granularity.
+        bounds: where to look; two roots closer than an 800th of them are missed.
+        most: of more maps than this, as many are taken, evenly spaced.
     """
-    neuron = _in_double(neuron)
-    u = torch.linspace(*bounds, 401, dtype=torch.float64)
-    f = membrane_map(neuron, u) - u
-    slope, offset = torch.linalg.lstsq(torch.stack([u, torch.ones_like(u)], 1), f).solution
-    straight = slope * u + offset
-    range_ = (f.max() - f.min()).item()
-    change = f.diff()
-    if range_ > 0 and (f - straight).abs().max().item() < 0.05 * range_ and slope < 0:
-        return "LIF-like"
-    if bool((change > 0).all()):
-        return "self-exciting"
-    stable = tuple(point.stable for point in fixed_points(neuron, bounds=bounds))
-    names = {(True,): "non-linear leak", (True, False): "QIF-like", (True, False, True): "bistable"}
-    return names.get(stable, "other")
+    neuron = copy.deepcopy(neuron).double()
+    u = torch.linspace(*bounds, 801, dtype=torch.float64)
+    count = neuron.threshold.numel()
+    chosen = torch.linspace(0, count - 1, min(most, count)).long()
+    # A few potentials at a time: the maps of a large layer's neurons would not fit into memory.
+    maps = [membrane_map(neuron, part).reshape(len(part), -1)[:, chosen] for part in u.split(64)]
+    f = torch.cat(maps) - u[:, None]
+    line = torch.stack([u, torch.ones_like(u)], 1)
+    fit = torch.linalg.lstsq(line, f).solution
+    range_ = f.amax(0) - f.amin(0)
+    straight = (f - line @ fit).abs().amax(0) < 0.05 * range_
+    lif = straight & (fit[0] < 0)
+    exciting = (f.diff(dim=0) > 0).all(0)
+    crosses = (f >= 0).diff(dim=0)
+    stable = (1 + f.diff(dim=0) / u.diff()[:, None]).abs() < 1
+    found = [tuple(stable[crosses[:, i], i].tolist()) for i in range(len(chosen))]
+    return [
+        "LIF-like"
+        if lif[i]
+        else "self-exciting"
+        if exciting[i]
+        else BY_STABILITY.get(roots, "other")
+        for i, roots in enumerate(found)
+    ]
 
 
 def _in_double(neuron: Neuron) -> Neuron:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,21 @@ from neurodyn.neurons import LIF, Neuron, neurons_of
 LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
 CURVES = 24
 COLUMNS = 4
+COLOURS = {
+    "lif": "#5a5a5a",
+    "plif": "#ff7f0e",
+    "qif": "#2ca02c",
+    "lnm": "#1f77b4",
+    "alif": "#8c564b",
+    "adlif": "#d62728",
+    "cubalif": "#17becf",
+    "multitimescale": "#9467bd",
+    "delayed": "#bcbd22",
+}
+OTHERS = ["#e377c2", "#1b9e77", "#a6761d", "#66a61e", "#7570b3", "#e7298a", "#386cb0"]
+STYLES: list[Any] = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
+PLAIN = ("branch", "layer", "neuron")
+"""Parts of a place in a network that say nothing to a reader."""
 
 
 def plot_dynamics(
@@ -49,6 +65,32 @@ def plot_dynamics(
     return figure
 
 
+def layer_names(paths: Iterable[str]) -> list[str]:
+    """What a reader calls the layers of neurons at these places in a network, in their order.
+
+    `body.2` and `body.5` are layers 1 and 2; the neurons of a residual or attention block are named
+    by their block and their place or role in it: "block 2, conv 1", "block 3, query".
+    """
+    units: dict[str, list[str]] = {}
+    for path in paths:
+        parts = path.split(".")
+        units.setdefault(".".join(parts[:2]), []).append(".".join(parts[2:]))
+    names: list[str] = []
+    layers = blocks = 0
+    for inside in units.values():
+        if len(inside) == 1:
+            layers += 1
+            names.append(f"layer {layers}")
+            continue
+        blocks += 1
+        kind, count = "conv" if any("branch" in rest for rest in inside) else "layer", 0
+        for rest in inside:
+            roles = [part for part in rest.split(".") if part.isalpha() and part not in PLAIN]
+            count += not roles
+            names.append(f"block {blocks}, {roles[-1] if roles else f'{kind} {count}'}")
+    return names
+
+
 def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     u = torch.linspace(*bounds, 400)
     axis.plot(u, u, color=GUIDE, lw=1, zorder=1, label="F(u) = u")
@@ -76,22 +118,68 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
 def plot_curves(
     curves: Mapping[str, Sequence[Sequence[float]]], *, ylabel: str = "validation accuracy [%]"
 ) -> Figure:
-    """Learning curves: for each name the mean over runs and the band of their extremes."""
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    """Learning curves: for each name the mean over runs and the band of their extremes.
+
+    The axis begins where the lowest curve ends: of the climb from chance, all curves are alike.
+    """
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
-    for name, runs in curves.items():
+    draw_curves(axis, curves)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel(ylabel)
+    curve_legend(figure)
+    return figure
+
+
+def draw_curves(
+    axis: Any,
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    per_epoch: Mapping[str, float] | None = None,
+) -> None:
+    """Draw learning curves over epochs, or over time where an epoch's is given for each name."""
+    ends: list[float] = []
+    highest = 0.0
+    for (name, runs), (colour, style) in zip(curves.items(), styles(curves), strict=True):
         length = min(len(run) for run in runs)
         values = torch.tensor([list(run)[:length] for run in runs], dtype=torch.float64)
-        epochs = torch.arange(1, length + 1)
-        (line,) = axis.plot(epochs, values.mean(0), lw=1.8, label=name)
-        axis.fill_between(
-            epochs, values.amin(0), values.amax(0), color=line.get_color(), alpha=0.15, lw=0
-        )
-    axis.set_xlabel("epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_ylabel(ylabel)
-    columns = 4 if all(len(name) < 16 for name in curves) else 2
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    return figure
+        x = torch.arange(1, length + 1) * (per_epoch[name] if per_epoch else 1)
+        low, high = values.amin(0), values.amax(0)
+        axis.plot(x, values.mean(0), color=colour, ls=style, lw=1.8, label=name)
+        axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+        ends.append(low[-max(2, length // 4) :].min().item())
+        highest = max(highest, high.max().item())
+    room = max(highest - min(ends), 1.0)
+    axis.set_ylim(max(min(ends) - 0.3 * room, 0.0), highest + 0.05 * room)
+    if not per_epoch:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def styles(names: Iterable[str]) -> list[tuple[str, Any]]:
+    """A colour and a line style for each name: of a neuron the same colour in every picture, but
+    for a second one by the same neuron; neighbours differ in style, as curves may coincide."""
+    given: list[tuple[str, Any]] = []
+    others = iter(OTHERS * 9)
+    for i, name in enumerate(names):
+        colour = COLOURS.get(name.partition(":")[0])
+        if colour is None or any(colour == taken for taken, _ in given):
+            colour = next(others)
+        given.append((colour, STYLES[i % len(STYLES)]))
+    return given
+
+
+def curve_legend(figure: Figure) -> None:
+    """A legend under the panels, as wide as the figure has room for."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    labels = [short_name(label) for label in labels]
+    room = int(figure.get_figwidth() * 13)
+    columns = max(1, min(4, room // (max(map(len, labels)) + 8)))
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+    )
+
+
+def short_name(entrant: str) -> str:
+    """An entrant with the last names of its options: `widths=` for `model.network.widths=`."""
+    return re.sub(r"(?<=:)[\w.]*\.(?=\w+=)", "", entrant)

@@ -1,36 +1,43 @@
-"""How each layer's dynamics change over training."""
+"""How the dynamics of each layer's neurons change over training."""
 
 from __future__ import annotations
 
-import copy
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
-from matplotlib.colors import ListedColormap
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neurodyn.analysis.dynamics import family
+from neurodyn.analysis.dynamics import families
+from neurodyn.analysis.pictures import layer_names
 from neurodyn.neurons import neurons_of
 
 FAMILIES = {
-    "LIF-like": "#8a8a8a",
+    "LIF-like": "#b4b4b4",
     "non-linear leak": "#1f6fb4",
     "QIF-like": "#2a9d5c",
+    "mirrored QIF": "#9ad0a8",
     "bistable": "#e0a030",
+    "two critical": "#f2d8a0",
     "self-exciting": "#c0392b",
     "other": "#7d5ba6",
 }
 
+Shares = dict[str, float]
+"""For each family of dynamics, the share of a layer's neurons in it."""
+
 History = dict[str, list[dict[str, Any]]]
-"""For each layer, by epoch: `{"family": ..., "parameters": {name: mean}}`."""
+"""For each layer, by epoch: `{"families": Shares, "parameters": {name: mean}}`."""
 
 
 class Families(L.Callback):
-    """Keeps the dynamics' family and parameters of each layer, at the start and after every epoch.
+    """Keeps, for each layer, the share of its neurons in each family of dynamics and the mean of
+    each parameter, at the start and after every epoch.
 
-    Of layers with one set of parameters; those of channels and neurons have no single family. The
-    history goes into checkpoints.
+    A layer with one set of parameters is all in one family. The history goes into checkpoints.
     """
 
     def __init__(self) -> None:
@@ -51,29 +58,73 @@ class Families(L.Callback):
 
     def _note(self, module: L.LightningModule) -> None:
         for name, neuron in neurons_of(module):
-            if neuron.per == "layer":
-                at_hand = copy.deepcopy(neuron).cpu()
-                values = {n: p.mean().item() for n, p in at_hand.named_parameters()}
-                entry = {"family": family(at_hand), "parameters": values}
-                self.history.setdefault(name.removeprefix("network."), []).append(entry)
+            found = families(neuron)
+            entry = {
+                "families": {kind: n / len(found) for kind, n in Counter(found).items()},
+                "parameters": {n: p.mean().item() for n, p in neuron.named_parameters()},
+            }
+            self.history.setdefault(name.removeprefix("network."), []).append(entry)
+
+
+def mean_shares(histories: list[History]) -> dict[str, list[Shares]]:
+    """For each layer, by epoch, the shares of the families over several runs."""
+    return {
+        layer: [
+            {
+                kind: sum(entry["families"].get(kind, 0.0) for entry in epoch) / len(epoch)
+                for kind in FAMILIES
+                if any(kind in entry["families"] for entry in epoch)
+            }
+            for epoch in zip(*(history[layer] for history in histories), strict=False)
+        ]
+        for layer in histories[0]
+    }
+
+
+def changes(shares: Mapping[str, list[Shares]]) -> bool:
+    """Whether any layer's families are others after training than before."""
+    return any(rows[0] != row for rows in shares.values() for row in rows)
 
 
 def plot_families(history: History, *, title: str = "") -> Figure:
-    """A row a layer, a column an epoch, coloured by the dynamics' family."""
+    """The shares of the families in each layer over one run's epochs, as stacked areas."""
     if not history:
         raise ValueError("history: expected at least one layer, got none")
-    names = list(FAMILIES)
-    cells = [[names.index(entry["family"]) for entry in row] for row in history.values()]
-    figure = Figure(figsize=(6.4, 1.4 + 0.25 * len(cells)), layout="constrained")
-    axis = figure.subplots()
-    colours = ListedColormap(list(FAMILIES.values()))
-    axis.imshow(cells, cmap=colours, vmin=0, vmax=len(names) - 1, aspect="auto")
-    axis.set_yticks(range(len(history)), list(history), fontsize=7)
-    axis.set_xlabel("epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    seen = sorted({value for row in cells for value in row})
-    handles = [axis.scatter([], [], marker="s", color=colours(i), label=names[i]) for i in seen]
-    figure.legend(
-        handles=handles, loc="outside upper center", ncols=3, fontsize=8, frameon=False, title=title
+    return plot_shares({title: mean_shares([history])})
+
+
+def plot_shares(entrants: Mapping[str, Mapping[str, list[Shares]]]) -> Figure:
+    """A column an entrant, a panel a layer: stacked areas of the families' shares over epochs."""
+    layers = max(len(shares) for shares in entrants.values())
+    mixed = any(
+        max(row.values()) < 1 for s in entrants.values() for rows in s.values() for row in rows
     )
+    panel, width = 1.3 if mixed and layers < 9 else 0.35, max(3.2 * len(entrants), 6.4)
+    figure = Figure(figsize=(width, 1.4 + panel * layers), layout="constrained")
+    axes = figure.subplots(layers, len(entrants), squeeze=False, sharex=True, sharey=True)
+    seen: dict[str, Any] = {}
+    for column, (entrant, shares) in zip(axes.T, entrants.items(), strict=True):
+        column[0].set_title(entrant, fontsize=9)
+        column[len(shares) - 1].set_xlabel("epoch")
+        for axis in column[len(shares) :]:
+            axis.set_visible(False)
+        for axis, name, rows in zip(column, layer_names(shares), shares.values(), strict=False):
+            seen |= _draw_shares(axis, rows)
+            axis.set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
+    handles = [seen[kind] for kind in FAMILIES if kind in seen]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
+
+
+def _draw_shares(axis: Any, rows: list[Shares]) -> dict[str, Any]:
+    """Draw one layer; return a handle for each family that it was ever in."""
+    kinds = [kind for kind in FAMILIES if any(row.get(kind) for row in rows)]
+    values = torch.tensor([[row.get(kind, 0.0) for row in rows] for kind in kinds])
+    epochs = range(len(rows))
+    colours = [FAMILIES[kind] for kind in kinds]
+    # As steps: between two epochs nobody looked.
+    areas = axis.stackplot(epochs, values, labels=kinds, colors=colours, step="mid", lw=0)
+    axis.set(xlim=(0, len(rows) - 1), ylim=(0, 1))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_yticks([0, 1], ["0", "1"], fontsize=6)
+    return dict(zip(kinds, areas, strict=True))

@@ -138,7 +138,6 @@ def origin(runs: Runs) -> str:
     starts = [start for run in runs for start in run["starts"]]
     epochs = _distinct(str(run["epochs"]) for run in runs)
     days = sorted(start["date"][:10] for start in starts)
-    commits = _distinct(_commit(start) for start in starts)
     torch = _distinct(start["packages"]["torch"] for start in starts)
     machines = _distinct(_machine(start) for start in starts)
     commands = _distinct(shlex.join(start["command"]) for start in starts)
@@ -146,19 +145,41 @@ def origin(runs: Runs) -> str:
     return "\n".join(
         [
             *("```", *commands, "```"),
-            f"{' or '.join(epochs)} epochs; commit {', '.join(commits)}; "
+            f"{' or '.join(epochs)} epochs; {commits(runs)}; "
             f"PyTorch {', '.join(torch)}, on {' and '.join(machines)}; "
             f"{' to '.join(_distinct([days[0], days[-1]]))}; {hours:.2f} hours of training in all.",
         ]
     )
 
 
-def _commit(start: dict[str, Any]) -> str:
+def commits(runs: Runs) -> str:
+    """What code made the runs: one commit, or each with the neurons whose runs it began.
+
+    Of more than two commits of a neuron, the first and the last are named; `+` marks uncommitted
+    changes.
+    """
+    by_code: dict[str, list[str]] = {}
+    for neuron, starts in by_neuron(runs, lambda run: run["starts"]).items():
+        codes = _distinct(_code(start) for group in starts for start in group)
+        made = f"{codes[0]} to {codes[-1]}" if len(codes) > 2 else ", ".join(codes)
+        by_code.setdefault(made, []).append(neuron)
+    most = max(by_code, key=lambda made: len(by_code[made]))
+    if len(by_code) == 1:
+        text = f"commit {most}"
+    else:
+        others = {made: ", ".join(names) for made, names in by_code.items() if made != most}
+        rest = "the others" if len(by_code[most]) > 1 else by_code[most][0]
+        parts = [f"{names}: {made}" for made, names in others.items()]
+        text = f"commits: {'; '.join([*parts, f'{rest}: {most}'])}"
+    return f"{text} (+ with uncommitted changes)" if "+" in "".join(by_code) else text
+
+
+def _code(start: dict[str, Any]) -> str:
     git = start["git"]
     if not git:
         return f"of release {start['neurodyn']}"
     commit: str = git["commit"][:7]
-    return f"{commit} with uncommitted changes" if git["changed"] else commit
+    return f"{commit}+" if git["changed"] else commit
 
 
 def _machine(start: dict[str, Any]) -> str:

@@ -3,8 +3,8 @@
 A folder holds what the page is made of:
 
     page.md          prose, with a line {{ name: command }} for each table
-    <name>.json      the finished runs of a run folder, as `collect` writes it
-    <name>*.png      pictures: learning curves, or the curves of a sweep; families of the dynamics
+    <name>.json      a run folder's finished runs and its study's tables, from `collect`
+    <name>*.png      pictures: learning curves, or what a study drew; families of the dynamics
     published.json   figures of papers, by the name of the table that they belong beside
 """
 
@@ -13,8 +13,10 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from neurodyn.analysis.pictures import plot_curves
+from neurodyn.training.families import History, changes, mean_shares, plot_shares
 from neurodyn.training.provenance import read_json, write_json
 from neurodyn.training.report import (
     aligned,
@@ -30,6 +32,12 @@ from neurodyn.training.report import (
 
 TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
 
+STUDIED = ("convergence", "leaving", "sweep")
+"""What studies leave in their run folder besides the runs: a table and a picture of that name."""
+
+DPI = 150
+WIDEST = 3
+
 
 def collect(run_folder: Path, notes: Path) -> Path:
     """Put the finished runs of a run folder among the notes, under the folder's name.
@@ -44,19 +52,38 @@ def collect(run_folder: Path, notes: Path) -> Path:
     runs = finished_runs(run_folder)
     if not runs:
         raise FileNotFoundError(f"folders: expected finished runs in {run_folder}, found none")
-    for run in runs:
-        run["curve"] = validation_curve(run_folder / run.pop("folder") / "log")
     name = run_folder.resolve().name
-    diverged = diverged_runs(run_folder)
-    write_json(notes / f"{name}.json", {"runs": runs, "diverged": diverged})
-    if (sweep := run_folder / "sweep.png").is_file():
-        shutil.copy(sweep, notes / f"{name}.png")
-    else:
-        curves = plot_curves(by_neuron(runs, lambda run: run["curve"]))
-        curves.savefig(notes / f"{name}.png", dpi=100)
-    if (families := run_folder / "lnm" / "seed-0" / "families.png").is_file():
-        shutil.copy(families, notes / f"{name}-families.png")
+    held: dict[str, Any] = {"runs": runs, "diverged": diverged_runs(run_folder)}
+    held["tables"] = [
+        path.read_text().strip()
+        for kind in STUDIED
+        if (path := run_folder / f"{kind}.md").is_file()
+    ]
+    histories: dict[str, list[History]] = {}
+    for run in runs:
+        home = run_folder / run.pop("folder")
+        run["curve"] = validation_curve(home / "log")
+        if (home / "families.json").is_file():
+            histories.setdefault(run["neuron"], []).append(read_json(home / "families.json"))
+    shares = {neuron: mean_shares(group) for neuron, group in histories.items()}
+    held["families"] = {neuron: rows for neuron, rows in shares.items() if changes(rows)}
+    write_json(notes / f"{name}.json", held)
+    drawn = [path for kind in STUDIED if (path := run_folder / f"{kind}.png").is_file()]
+    if drawn:
+        shutil.copy(drawn[0], notes / f"{name}.png")
+    draw(notes / f"{name}.json", curves=not drawn)
     return notes / f"{name}.json"
+
+
+def draw(path: Path, *, curves: bool = True) -> None:
+    """Draw the pictures of a file of results beside it: learning curves, and the families of the
+    dynamics, of at most `WIDEST` entrants whose dynamics changed."""
+    held = read_json(path)
+    if curves:
+        figure = plot_curves(by_neuron(held["runs"], lambda run: run["curve"]))
+        figure.savefig(path.with_suffix(".png"), dpi=DPI)
+    if families := dict(list(held.get("families", {}).items())[-WIDEST:]):
+        plot_shares(families).savefig(path.with_name(f"{path.stem}-families.png"), dpi=DPI)
 
 
 def write_page(notes: Path, page: Path) -> str:
@@ -86,7 +113,8 @@ def _table(notes: Path, images: Path, name: str, command: str) -> str:
         runs = held["runs"]
         pictures = sorted(notes.glob(f"{name}.png")) + sorted(notes.glob(f"{name}-families.png"))
         shown = [f"![{picture.stem}]({images}/{picture.name})" for picture in pictures]
-        parts = [markdown_table(runs), *casualties(held["diverged"]), origin(runs), *shown]
+        table = [markdown_table(runs), *casualties(held["diverged"])]
+        parts = [*table, *held.get("tables", []), origin(runs), *shown]
     published = notes / "published.json"
     rows = [
         [

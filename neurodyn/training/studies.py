@@ -28,6 +28,8 @@ STUDIES: dict[str, list[str]] = {
         for h in (8, 32, 128)
         for n in (0, 1, 2, 5, 10, 20)
     ],
+    "convergence": ["lif", "plif:per=channel", "qif:per=channel", "lnm:per=channel"],
+    "leaving": ["lif", "plif:per=channel", "lnm:per=channel"],
     "transplant": [],
 }
 """The entrants of each study; those of "transplant" follow from the run to learn from."""
@@ -38,6 +40,29 @@ SWEEPS = {
     "delays": ("order", "model.network.widths"),
 }
 """Studies of two numbers: the option along a curve, and the one with a curve for each value."""
+
+
+def conclude(name: str, folder: Path) -> list[str]:
+    """Write what a study shows besides the table of its runs; return its further tables.
+
+    Args:
+        name: one of `STUDIES`.
+        folder: the run folder, its runs finished.
+    """
+    if name in SWEEPS:
+        from neurodyn.training.sweep import write_sweep
+
+        return [write_sweep(folder, *SWEEPS[name])]
+    if name == "convergence":
+        from neurodyn.training.convergence import write_convergence
+
+        return [write_convergence(folder)]
+    if name == "leaving":
+        from neurodyn.training.leaving import write_leaving
+
+        return [write_leaving(folder)]
+    return []
+
 
 COEFFICIENT = re.compile(r"\.c\.(\d+)$")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from neurodyn.training.report import aligned, finished_runs, mean_and_spread, number
+from neurodyn.analysis.pictures import STYLES
+from neurodyn.training.report import Runs, aligned, finished_runs, mean_and_spread, number
 
 Grid = dict[str, dict[str, tuple[float, float]]]
 """For each value of one option and of the other, mean and spread of the test accuracy."""
@@ -21,23 +21,28 @@ def write_sweep(folder: Path, over: str, by: str) -> str:
         over: the option, a number, along a curve.
         by: the option with a curve for each of its values.
     """
+    grid = sweep_grid(finished_runs(folder), over, by)
+    if not grid:
+        raise FileNotFoundError(f"folder: expected runs with {over!r} and {by!r} in {folder}")
+    table = sweep_table(grid, over, by.rpartition(".")[2])
+    (folder / "sweep.md").write_text(f"{table}\n")
+    plot_sweep(grid, over, by.rpartition(".")[2]).savefig(folder / "sweep.png", dpi=150)
+    return table
+
+
+def sweep_grid(runs: Runs, over: str, by: str) -> Grid:
+    """The accuracies of the runs that have both options."""
     accuracies: dict[str, dict[str, list[float]]] = {}
-    for run in finished_runs(folder):
+    for run in runs:
         # An entrant by a name of its own has no options there, and no place on a curve.
         options = dict(part.split("=", 1) for part in run["neuron"].split(":") if "=" in part)
         if over in options and by in options:
             row = accuracies.setdefault(options[by], {})
             row.setdefault(options[over], []).append(run["accuracy"])
-    if not accuracies:
-        raise FileNotFoundError(f"folder: expected runs with {over!r} and {by!r} in {folder}")
-    grid = {
+    return {
         value: {x: mean_and_spread(row[x]) for x in sorted(row, key=float)}
         for value, row in accuracies.items()
     }
-    table = sweep_table(grid, over, by.rpartition(".")[2])
-    (folder / "sweep.md").write_text(f"{table}\n")
-    plot_sweep(grid, over, by.rpartition(".")[2]).savefig(folder / "sweep.png", dpi=150)
-    return table
 
 
 def sweep_table(grid: Grid, over: str, by: str) -> str:
@@ -53,14 +58,19 @@ def plot_sweep(grid: Grid, over: str, by: str) -> Figure:
     """The curves, with the spread over seeds as bars."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.subplots()
-    for value, row in grid.items():
+    columns = sorted({float(x) for row in grid.values() for x in row})
+    for i, (value, row) in enumerate(grid.items()):
         means, spreads = zip(*row.values(), strict=True)
-        label = f"{by} {value}"
-        axis.errorbar(list(map(float, row)), means, spreads, marker="o", capsize=3, label=label)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        # Side by side, or the bars of curves that meet would hide each other.
+        aside = 0.006 * i * (columns[-1] - columns[0])
+        label, style = f"{by} {value}", STYLES[i % len(STYLES)]
+        places = [float(x) + aside for x in row]
+        axis.errorbar(
+            places, means, spreads, marker="os^D"[i % 4], ls=style, capsize=3, label=label
+        )
+    axis.set_xticks(columns, [f"{x:g}" for x in columns])
     axis.set_xlabel(over)
     axis.set_ylabel("test accuracy [%]")
     axis.legend(frameon=False)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.spines[["top", "right"]].set_visible(False)
     return figure

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from neurodyn.analysis import family, fixed_points, membrane_map
-from neurodyn.analysis.pictures import plot_curves, plot_dynamics
+from neurodyn.analysis import families, family, fixed_points, membrane_map
+from neurodyn.analysis.pictures import layer_names, plot_curves, plot_dynamics, styles
 from neurodyn.models import ConvNet
 from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF
 
@@ -62,10 +62,22 @@ def test_ringing():
         (LNM(start=(0.0, 0.8, 0.0, -0.8)), "bistable"),
         (LNM(start=(0.0, -0.2, 0.0, -0.3)), "non-linear leak"),
         (LNM(start=(0.0, 0.5, 0.0, 0.1)), "self-exciting"),
+        (LNM(start=(0.0, -0.5, -0.5, 0.0)), "mirrored QIF"),
+        (LNM(start=(0.0, -0.5, 0.0, 0.5)), "two critical"),
+        (LNM(start=(0.5, 0.0, 0.5, 0.0)), "other"),
     ],
 )
 def test_families(neuron, name):
     assert family(neuron) == name
+
+
+def test_a_layer_has_a_family_for_each_channel_or_neuron():
+    neuron = LNM((3, 2, 2), per="neuron")
+    with torch.no_grad():
+        neuron.c[2][1] = 2.0
+    expected = ["LIF-like"] * 4 + ["QIF-like"] * 4 + ["LIF-like"] * 4
+    assert families(neuron) == expected
+    assert families(neuron, most=3) == [expected[0], expected[5], expected[11]]
 
 
 @pytest.mark.parametrize("look", [fixed_points, family])
@@ -102,3 +114,52 @@ def test_learning_curves():
     lines = figure.axes[0].lines
     assert [line.get_label() for line in lines] == ["lif", "lnm"]
     assert lines[0].get_ydata().tolist() == [51, 63], "runs of unequal length end with the shortest"
+
+
+def test_the_axis_begins_where_curves_end():
+    climb = [[10.0] * 5 + [90.0, 91.0, 92.0]]
+    low, high = (
+        plot_curves({"lif": climb, "lnm": [[20.0] * 5 + [91.0, 94.0, 95.0]]}).axes[0].get_ylim()
+    )
+    assert 80 < low < 91
+    assert 95 < high < 100
+
+
+def test_a_neuron_has_its_colour_in_every_picture():
+    lif, lnm = styles(["lif", "lnm:per=neuron"])
+    first, second, again = styles(["lnm", "mine", "lnm:degree=5"])
+    assert first[0] == lnm[0] != lif[0]
+    assert len({first[0], second[0], again[0]}) == 3
+    assert len({first[1], second[1], again[1]}) == 3
+
+
+def test_a_legend_fits_its_figure():
+    name = "delayed:order={}:model.network.widths=[8,8]"
+    figure = plot_curves({name.format(i): [[1.0, 2.0, 3.0]] for i in (0, 20)})
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()][1] == "delayed:order=20:widths=[8,8]"
+    figure.canvas.draw()
+    assert figure.bbox.contains(*legend.get_window_extent().min)
+    assert figure.bbox.contains(*legend.get_window_extent().max)
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["body.1.neuron", "body.4.neuron"], ["layer 1", "layer 2"]),
+        (
+            ["body.1.neuron", "body.2.branch.1.neuron", "body.2.neuron", "body.12"],
+            ["layer 1", "block 1, conv 1", "block 1, conv 2", "layer 2"],
+        ),
+        (
+            ["body.6.shortcut.1.neuron", "body.6.branch.0.1.neuron", "body.6.branch.1.1.neuron"],
+            ["block 1, shortcut", "block 1, conv 1", "block 1, conv 2"],
+        ),
+        (
+            ["body.1.0.layer.query.1.neuron", "body.1.0.layer.neuron", "body.1.1.layer.0.1.neuron"],
+            ["block 1, query", "block 1, layer 1", "block 1, layer 2"],
+        ),
+    ],
+)
+def test_layers_are_named_as_a_reader_would(paths, names):
+    assert layer_names(paths) == names

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from neurodyn.cli import main
-from neurodyn.training.report import finished_runs, markdown_table, origin
+from neurodyn.training.report import commits, finished_runs, markdown_table, origin
 from neurodyn.training.results import collect, write_page
 
 ROOT = Path(__file__).parent.parent.parent
@@ -70,11 +70,43 @@ def test_a_table_is_of_everything_in_the_folder_in_the_order_it_was_begun(folder
 def test_a_table_says_where_it_comes_from(folder):
     text = origin(finished_runs(folder))
     assert "neurodyn compare --neurons plif\nneurodyn compare --neurons alif\n" in text
-    assert "commit abc1234, fff1234 with uncommitted changes; PyTorch 2.13, " in text
+    code = "commits: alif: abc1234; plif: abc1234, fff1234+ (+ with uncommitted changes)"
+    assert f"{code}; PyTorch 2.13, " in text
     assert "on 2 threads of Some CPU and H200" in text
     assert "2026-05-01 to 2026-05-03" in text
     assert "2 epochs" in text
     assert "1.50 hours" in text
+
+
+def test_a_row_says_by_which_commit_it_was_run():
+    def run(neuron, *codes):
+        made = [start("2026-05-01", "x", code.rstrip("+"), "+" in code) for code in codes]
+        return {"neuron": neuron, "starts": made}
+
+    a, b, c = "aaaaaaaa", "bbbbbbbb", "cccccccc"
+    assert commits([run("lif", a), run("lif", a), run("plif", a)]) == "commit aaaaaaa"
+    assert commits([run("lif", a), run("plif", a), run("qif", b)]) == (
+        "commits: qif: bbbbbbb; the others: aaaaaaa"
+    )
+    text = commits([run("lif", a), run("plif", b, a), run("plif", f"{c}+")])
+    assert text == ("commits: plif: bbbbbbb to ccccccc+; lif: aaaaaaa (+ with uncommitted changes)")
+
+
+def test_a_study_and_families_that_change_are_on_the_page(folder, notes):
+    before = {"families": {"LIF-like": 1.0}}
+    after = {"families": {"bistable": 1.0}}
+    for neuron, last in (("plif", before), ("alif", after)):
+        history = {"body.1": [before, last]}
+        (folder / neuron / "seed-0" / "families.json").write_text(json.dumps(history))
+    (folder / "convergence.md").write_text("| a table |\n")
+    (folder / "convergence.png").write_bytes(b"a picture")
+    held = json.loads(collect(folder, notes).read_text())
+    assert list(held["families"]) == ["alif"]
+    assert (notes / "digits.png").read_bytes() == b"a picture"
+    assert (notes / "digits-families.png").is_file()
+    page = write_page(notes, notes.parent / "results.md")
+    assert "\n\n| a table |\n\n" in page
+    assert "(results/digits-families.png)" in page
 
 
 def test_a_page_has_what_was_run_and_names_what_was_not(folder, notes):

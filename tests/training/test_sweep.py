@@ -33,6 +33,8 @@ def test_a_curve_for_each_value():
     axis = plot_sweep(grid, "order", "width").axes[0]
     assert [text.get_text() for text in axis.get_legend().get_texts()] == ["width 8", "width 32"]
     assert axis.lines[0].get_xdata().tolist() == [0.0, 10.0]
+    assert 0 < axis.lines[-1].get_xdata()[0] < 0.5, "bars side by side"
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "10"]
     assert axis.lines[0].get_ydata().tolist() == [20.0, 99.0]
 
 
