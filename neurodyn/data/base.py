@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
 from neurodyn.data.samples import Batch, Samples, stratified, whole
-from neurodyn.data.sources import Source, folder_of
+from neurodyn.data.source import Source, folder_of
 
 
 class SampleData(lightning.LightningDataModule):

@@ -12,6 +12,7 @@ from neurodyn.data.cifar import read_batch
 from neurodyn.data.idx import read_idx
 from neurodyn.data.images import ImageData
 from neurodyn.data.samples import Batch, stratified
+from neurodyn.data.source import Source
 from neurodyn.errors import require
 
 
@@ -41,7 +42,7 @@ class Digits(ImageData):
 
 
 class _Published(ImageData):
-    source: ClassVar[sources.Source]
+    source: ClassVar[Source]
 
     def find(self, name: str) -> Path:
         """The path of one of the data set's files."""

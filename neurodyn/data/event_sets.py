@@ -18,7 +18,7 @@ from neurodyn.data.cache import cached
 from neurodyn.data.events import Array, By, event_frames, read_events
 from neurodyn.data.samples import Batch
 from neurodyn.data.sequences import SequenceData
-from neurodyn.data.sources import Source, folder_of
+from neurodyn.data.source import Source, folder_of
 from neurodyn.errors import unknown
 
 

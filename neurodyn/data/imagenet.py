@@ -13,7 +13,7 @@ from neurodyn.data.base import check
 from neurodyn.data.images import ImageData
 from neurodyn.data.jpegs import Photographs
 from neurodyn.data.samples import Samples
-from neurodyn.data.sources import folder_of
+from neurodyn.data.source import folder_of
 
 
 class ImageNet(ImageData):

@@ -11,7 +11,7 @@ from neurodyn.data.augment_spikes import SpikeAugment
 from neurodyn.data.base import check
 from neurodyn.data.samples import Batch, Samples
 from neurodyn.data.sequences import SequenceData
-from neurodyn.data.sources import Source
+from neurodyn.data.source import Source
 from neurodyn.data.spikes import Bins, read_spikes
 
 

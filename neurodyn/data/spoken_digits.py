@@ -15,7 +15,7 @@ from neurodyn.data import sources
 from neurodyn.data.cache import cached
 from neurodyn.data.cochlea import Cochlea, read_wav
 from neurodyn.data.samples import Batch, Samples
-from neurodyn.data.sources import folder_of
+from neurodyn.data.source import folder_of
 from neurodyn.data.spikes import read_speakers
 from neurodyn.data.spoken import SpikeData
 from neurodyn.errors import unknown

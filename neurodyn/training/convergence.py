@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from neurodyn.analysis.pictures import curve_legend, draw_curves
+from neurodyn.training.clock import epochs_to
 from neurodyn.training.report import (
     Runs,
     aligned,
@@ -28,11 +28,6 @@ def write_convergence(folder: Path) -> str:
     (folder / "convergence.md").write_text(f"{table}\n")
     plot_convergence(runs).savefig(folder / "convergence.png", dpi=150)
     return table
-
-
-def epochs_to(curve: Sequence[float], target: float) -> int | None:
-    """The number of epochs after which a curve first reached the target; None if it never did."""
-    return next((epoch for epoch, value in enumerate(curve, 1) if value >= target), None)
 
 
 def convergence_table(runs: Runs) -> str:

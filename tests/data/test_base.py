@@ -287,7 +287,7 @@ def test_missing_data_through_the_trainer(tmp_path: Path) -> None:
 
 def test_download_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("neurodyn.data.sources.Source.fetch", lambda _, root: asked.append(root))
+    monkeypatch.setattr("neurodyn.data.source.Source.fetch", lambda _, root: asked.append(root))
     MNIST(root=str(tmp_path)).prepare_data()
     assert asked == []
     MNIST(root=str(tmp_path), download=True).prepare_data()

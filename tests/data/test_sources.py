@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from neurodyn.data import sources
-from neurodyn.data.sources import Archive, Source, folder_of
+from neurodyn.data.source import Archive, Source, folder_of
 
 CONTENT = bytes(range(256)) * 200
 

@@ -1,17 +1,12 @@
 import pytest
 
-from neurodyn.training.convergence import convergence_table, epochs_to, plot_convergence
+from neurodyn.training.convergence import convergence_table, plot_convergence
 
 RUNS = [
     {"neuron": "lif", "curve": [50.0, 60.0, 58.0], "seconds": 3.0, "epochs": 3},
     {"neuron": "lif", "curve": [50.0, 70.0, 80.0], "seconds": 9.0, "epochs": 3},
     {"neuron": "lnm", "curve": [70.0, 75.0, 90.0], "seconds": 12.0, "epochs": 3},
 ]
-
-
-def test_epochs_to():
-    assert epochs_to([50, 60, 70, 65], 60) == 2
-    assert epochs_to([50, 60], 61) is None
 
 
 def test_a_row_a_neuron_in_measures_of_the_first():
