@@ -9,6 +9,8 @@ from typing import Any
 from neurodyn.scan.graph import Builder, Kind, Node
 
 Rule = Callable[..., Node]
+OF_TRUTHS = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
+"""What arithmetic on truth values comes to."""
 
 
 class Lowering:
@@ -28,8 +30,10 @@ class Lowering:
             self.rules[op] = self._promoted(op)
         for op in ("lt", "le", "gt", "ge", "eq", "ne"):
             self.rules[op] = self._promoted(op)
-        for op in ("neg", "abs", "sign", "floor", "ceil", "trunc"):
+        for op in ("neg", "abs", "sign"):
             self.rules[op] = lambda a, op=op: self.b.make(op, a)
+        for op in ("floor", "ceil", "trunc", "round"):
+            self.rules[op] = self._whole(op)
         for op in (
             "exp",
             "expm1",
@@ -77,17 +81,21 @@ class Lowering:
         )
 
     def _promoted(self, op: str) -> Rule:
-        return lambda a, b: self.b.make(op, *self.promote(a, b))
+        def rule(a: Any, b: Any) -> Node:
+            a, b = self.promote(a, b)
+            return self.b.make(OF_TRUTHS.get(op, op) if a.kind == "bool" else op, a, b)
+
+        return rule
 
     def _sum(self, name: str) -> Rule:
+        combine = self._promoted("add" if name == "add" else "sub")
+
         def rule(a: Any, b: Any, alpha: float = 1) -> Node:
             if name == "rsub":
                 a, b = b, a
-                if alpha != 1:
-                    a = self.b.make("mul", *self.promote(a, alpha))
-            elif alpha != 1:
-                b = self.b.make("mul", *self.promote(b, alpha))
-            return self.b.make("add" if name == "add" else "sub", *self.promote(a, b))
+            if alpha != 1:
+                b = self.rules["mul"](b, alpha)
+            return combine(a, b)
 
         return rule
 
@@ -101,11 +109,20 @@ class Lowering:
 
         return rule
 
+    def _whole(self, op: str) -> Rule:
+        def rule(a: Node, decimals: int = 0) -> Node:
+            if decimals:
+                raise NotImplementedError("round to decimals")
+            return self.b.make(op, a) if a.kind == "real" else a
+
+        return rule
+
     def op_div(self, a: Any, b: Any, rounding_mode: str | None = None) -> Node:
+        if rounding_mode == "floor" and "real" in (_kind(a), _kind(b)):
+            # PyTorch floors the exact quotient: 1 / 0.1 is 9 there and 10 here.
+            raise NotImplementedError("rounding_mode='floor'; torch.floor(a / b) can be done")
         quotient = self.b.make("div", self.real(a), self.real(b))
-        if rounding_mode is None:
-            return quotient
-        return self.b.make({"floor": "floor", "trunc": "trunc"}[rounding_mode], quotient)
+        return quotient if rounding_mode is None else self.b.make(rounding_mode, quotient)
 
     def op_reciprocal(self, a: Node) -> Node:
         return self.op_div(1.0, a)
@@ -132,11 +149,6 @@ class Lowering:
         if square is None:
             return a
         return self.b.make("mul", square, a) if n % 2 else square
-
-    def op_round(self, a: Node, decimals: int = 0) -> Node:
-        if decimals:
-            raise NotImplementedError("round to decimals")
-        return self.b.make("round", a)
 
     def op_where(self, condition: Node, a: Any, b: Any) -> Node:
         return self.b.make("where", self.truth(condition), *self.promote(a, b))
