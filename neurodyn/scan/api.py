@@ -152,7 +152,9 @@ def _choose(
     plan, tensors = plan_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(plan, UnsupportedStepError):
         return str(plan)
-    reason = _misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
+    # Symbolic sizes cannot be looked up.
+    misfit = _misfit if isinstance(x.numel(), int) else _misfit.__wrapped__
+    reason = misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
     if reason is None and any(t.device != x.device for t in (*inputs, *state, *tensors)):
         reason = f"not all tensors of the cell are on {x.device}, as x is"
     name = _kernels_of(backend, x.device.type)

@@ -114,8 +114,8 @@ def backward(
             sums.append((index, value, tensors.sum(static, inputs[0]), static))
     team.run(kernel, layout.tasks, tensors.pack(steps, segment(steps)), steps * layout.elements)
     for i, x in enumerate(inputs):
-        if (grad_x := result[i]) is not None:
-            result[i] = _as(grad_x, x.dtype)
+        if (given := result[i]) is not None:
+            result[i] = _as(given, x.dtype)
     for index, value, partial, static in sums:
         if wanted[index]:
             grad = layout.collect(partial, static)

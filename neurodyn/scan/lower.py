@@ -236,8 +236,67 @@ class Lowering:
         slope = self.b.make("add", cdf, self.b.make("mul", a, density))
         return self.b.make("mul", grad, slope)
 
+    def op_elu(self, a: Node, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Node:
+        curve = self.rules["expm1"](self.rules["mul"](a, input_scale))
+        low = self.rules["mul"](curve, alpha * scale)
+        return self.op_where(self.rules["gt"](a, 0.0), self.rules["mul"](a, scale), low)
+
+    def op_celu(self, a: Node, alpha: float = 1) -> Node:
+        return self.op_elu(a, alpha, 1, 1 / alpha)
+
+    def op_elu_backward(
+        self, grad: Node, alpha: float, scale: float, input_scale: float, is_y: bool, a: Node
+    ) -> Node:
+        if is_y:
+            raise NotImplementedError("elu in place")
+        curve = self.rules["exp"](self.rules["mul"](a, input_scale))
+        slope = self.rules["mul"](curve, alpha * scale * input_scale)
+        slope = self.op_where(self.rules["gt"](a, 0.0), scale, slope)
+        return self.rules["mul"](grad, slope)
+
+    def op_hardsigmoid(self, a: Node) -> Node:
+        return self.op_div(self.op_clamp(self.rules["add"](a, 3.0), 0.0, 6.0), 6.0)
+
+    def op_hardsigmoid_backward(self, grad: Node, a: Node) -> Node:
+        inside = self.b.make("and", self.rules["gt"](a, -3.0), self.rules["lt"](a, 3.0))
+        return self.op_where(inside, self.rules["mul"](grad, 1 / 6), 0.0)
+
+    def op_log_sigmoid_forward(self, a: Node) -> Node:
+        return self.b.make("neg", self.op_softplus(self.b.make("neg", a), threshold=math.inf))
+
+    def op_log_sigmoid_backward(self, grad: Node, a: Node, _: Any) -> Node:
+        return self.b.make("mul", grad, self.b.make("sigmoid", self.b.make("neg", a)))
+
+    def op_exp2(self, a: Any) -> Node:
+        return self.rules["exp"](self.rules["mul"](self.real(a), math.log(2)))
+
+    def op_log2(self, a: Any) -> Node:
+        return self.rules["mul"](self.rules["log"](a), 1 / math.log(2))
+
+    def op_log10(self, a: Any) -> Node:
+        return self.rules["mul"](self.rules["log"](a), 1 / math.log(10))
+
+    def op_atan(self, a: Any) -> Node:
+        # atan(a) = pi / 2 - atan(1 / a), and atan(t) = 2 atan(t / (1 + sqrt(1 + t^2))), thrice:
+        # what is left is below tan(pi / 32), and its series short.
+        mul, add, real = self.rules["mul"], self.rules["add"], self.real(a)
+        size = self.b.make("abs", real)
+        steep = self.rules["gt"](size, 1.0)
+        t = self.op_where(steep, self.op_reciprocal(size), size)
+        for _ in range(3):
+            t = self.op_div(t, add(self.rules["sqrt"](add(mul(t, t), 1.0)), 1.0))
+        square, series = mul(t, t), self.real(1 / 13)
+        for n in (11, 9, 7, 5, 3, 1):
+            series = self.rules["rsub"](mul(series, square), 1 / n)
+        angle = mul(mul(series, t), 8.0)
+        angle = self.op_where(steep, self.rules["rsub"](angle, math.pi / 2), angle)
+        return self.op_where(self.rules["lt"](real, 0.0), self.b.make("neg", angle), angle)
+
     def op_isnan(self, a: Node) -> Node:
         return self.b.make("ne", a, a)
+
+    def op_isinf(self, a: Node) -> Node:
+        return self.rules["eq"](self.b.make("abs", self.real(a)), math.inf)
 
     def op_lerp(self, a: Any, b: Any, weight: Any) -> Node:
         step = self.rules["mul"](self.rules["sub"](b, a), weight)
@@ -245,6 +304,9 @@ class Lowering:
 
     def op_addcmul(self, a: Any, b: Any, c: Any, value: float = 1) -> Node:
         return self.rules["add"](a, self.rules["mul"](b, c), alpha=value)
+
+    def op_addcdiv(self, a: Any, b: Any, c: Any, value: float = 1) -> Node:
+        return self.rules["add"](a, self.op_div(b, c), alpha=value)
 
 
 def _kind(value: Any) -> Kind:

@@ -79,15 +79,19 @@ class Recorder(TorchDispatchMode):
                 name, "Python needs the value of a tensor here (an `if`, `float()` or `.item()`)"
             )
         out = func(*args, **kwargs)
-        if isinstance(out, Tensor):
-            if out.ndim:
-                raise self._refusal(name, f"makes a tensor of shape {tuple(out.shape)}")
-            self._remember(out, self._node(name, out, args, kwargs))
+        # Of several results, the first is the function; the others are for its derivative.
+        made = out[0] if isinstance(out, tuple) and out else out
+        if isinstance(made, Tensor):
+            if made.ndim:
+                raise self._refusal(name, f"makes a tensor of shape {tuple(made.shape)}")
+            self._remember(made, self._node(name, made, args, kwargs))
         return out
 
     def _node(self, name: str, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
         if name in FILLED:
             return self.builder.const(FILLED[name], self._kind(out))
+        if name == "empty_like" and self.in_derivative:  # PyTorch's own, filled before it is read.
+            return self.builder.const(0.0, self._kind(out))
         if name in ("full_like", "new_full", "fill"):
             value = args[-1] if name != "full_like" else args[1]
             return self._as_node(value, out)

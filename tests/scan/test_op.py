@@ -3,12 +3,12 @@
 import pytest
 import torch
 from contract import error
+from test_scan import Step
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 from neurodyn.neurons import LIF, LNM
 from neurodyn.scan import cpu, scan, why_not
-from test_scan import Step
 
 
 def slope(neuron, x, run):
@@ -52,7 +52,11 @@ def test_lazy_negatives_keep_their_sign():
 
 
 def test_tangents_go_through_the_loop():
-    cell, x, u = Step(lambda x, u: (torch.tanh(x + u), 0.5 * u + x)), torch.randn(3, 4), torch.ones(4)
+    cell, x, u = (
+        Step(lambda x, u: (torch.tanh(x + u), 0.5 * u + x)),
+        torch.randn(3, 4),
+        torch.ones(4),
+    )
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(x, torch.ones_like(x))
         assert "tangents" in why_not(cell, (dual,), (u,))
@@ -91,10 +95,10 @@ def test_a_kernel_that_cannot_be_made_is_a_reason_not_to(monkeypatch):
     monkeypatch.setattr(cpu, "_compile", fail)
     x, u = torch.randn(3, 4), torch.zeros(4)
     cell = Step(lambda x, u: (x + 0.321 * u, u + x))
-    with pytest.warns(RuntimeWarning, match="a kernel of Step failed .*no such instruction"):
+    with pytest.warns(RuntimeWarning, match=r"a kernel of Step failed .*no such instruction"):
         (output,), _, _ = scan(cell, (x,), (u,))
     assert error(output, scan(cell, (x,), (u,), backend="reference")[0][0]) == 0
-    with pytest.raises(ValueError, match="backend: 'cpu' cannot run this: .*no such instruction"):
+    with pytest.raises(ValueError, match=r"backend: 'cpu' cannot run this: .*no such instruction"):
         scan(cell, (x,), (u,), backend="cpu")
 
 
@@ -103,6 +107,6 @@ def test_a_gradient_s_kernel_that_cannot_be_made_is_one_too(monkeypatch):
     cell = Step(lambda x, u: (x + 0.654 * u, u + x))
     (output,), _, _ = scan(cell, (x,), (u,))
     monkeypatch.setattr(cpu, "_compile", fail)
-    with pytest.raises(RuntimeError, match="no such instruction.*backend='reference' needs none"):
+    with pytest.raises(RuntimeError, match=r"no such instruction.*backend='reference' needs none"):
         output.sum().backward()
     assert "no such instruction" in why_not(cell, (x,), (u,))
