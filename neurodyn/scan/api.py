@@ -109,9 +109,30 @@ def _reference(
 ) -> tuple[Sequences, Sequences, Sequences]:
     dtype = _arithmetic(inputs, state)
     wide = tuple(sequence.to(dtype) for sequence in inputs)
-    full = tuple(value.expand(inputs[0].shape[1:]) for value in state)
-    outputs, final, history = scan_reference(cell.step, wide, full, record)
+    shape = inputs[0].shape[1:]
+    full = tuple(value.expand(shape) for value in state)
+
+    def step(*arguments: Tensor) -> tuple[Tensor, ...]:
+        # A result of parameters alone is as large as they are.
+        results = cell.step(*arguments)
+        if not isinstance(results, tuple):
+            return results
+        return tuple(_expanded(value, shape) for value in results)
+
+    outputs, final, history = scan_reference(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
+
+
+def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
+    if value.shape == shape:
+        return value
+    try:
+        return value.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"step: expected what it returns to have the shape of a step, {tuple(shape)}, got "
+            f"{tuple(value.shape)}"
+        ) from None
 
 
 def _arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:

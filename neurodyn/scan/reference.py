@@ -29,8 +29,6 @@ def scan_reference(
             raise ValueError(
                 f"step: expected a tuple of outputs and {n_states} new states, got {got}"
             )
-        # A result of parameters alone is as large as they are.
-        result = tuple(_expanded(value, now[0].shape) for value in result)
         n_outputs = len(result) - n_states
         outputs.append(result[:n_outputs])
         current = result[n_outputs:]
@@ -39,15 +37,3 @@ def scan_reference(
     stacked = tuple(torch.stack(column) for column in zip(*outputs, strict=True))
     recorded = tuple(torch.stack(column) for column in zip(*history, strict=True))
     return stacked, current, recorded
-
-
-def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
-    if value.shape == shape:
-        return value
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise ValueError(
-            f"step: expected what it returns to have the shape of a step, {tuple(shape)}, got "
-            f"{tuple(value.shape)}"
-        ) from None

@@ -316,7 +316,7 @@ def test_a_fork_waits_for_what_is_in_the_making():
 
     neuron, x = LIF(backend="cpu", reset="soft"), torch.randn(4, 2, 9)
     expected = int(neuron(x).detach().numpy().sum())
-    neuron.threshold_of_another_plan = 1
+    neuron.spike.scale = 1.25  # A plan that the child has to make.
     thread = threading.Thread(target=make)
     thread.start()
     making.wait()
