@@ -29,21 +29,21 @@ class _Spike(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        v: Tensor, width: Tensor, scale: float, density: Callable[[Tensor], Tensor]
+        v: Tensor, width: Tensor, height: Tensor, density: Callable[[Tensor], Tensor]
     ) -> Tensor:
         # NaN in, NaN out: a comparison alone would turn a broken membrane into a silent neuron.
         return torch.where(v == v, (v >= 0).to(v.dtype), v)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        v, width, ctx.scale, ctx.density = inputs
-        ctx.save_for_backward(v, width)
+        v, width, height, ctx.density = inputs
+        ctx.save_for_backward(v, width, height)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-        v, width = ctx.saved_tensors
+        v, width, height = ctx.saved_tensors
         z = v / width
-        grad_v = grads[0] * ctx.density(z) * (ctx.scale / width)
+        grad_v = grads[0] * ctx.density(z) * height
         grad_width = None
         if ctx.needs_input_grad[1]:
             grad_width = (-(grad_v * z)).sum_to_size(width.shape)
@@ -103,7 +103,9 @@ class Surrogate(nn.Module):
         if self.silent:
             return torch.zeros_like(v)
         width: Tensor = self.width.to(v.dtype)
-        return _Spike.apply(v, width, self.scale, self.density)  # type: ignore[no-any-return]
+        # The height as a tensor: a number that changes would be symbolic to `torch.compile`.
+        height = self.scale / width
+        return _Spike.apply(v, width, height, self.density)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         width = self.derived or ("learned" if self.log_width is not None else None)

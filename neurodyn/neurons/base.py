@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from neurodyn.surrogate import Surrogate, Triangle
 Per = Literal["layer", "channel", "neuron"]
 Features = int | tuple[int, ...] | None
 State = tuple[Tensor, ...]
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Neuron(SpikingLayer):
@@ -86,7 +87,7 @@ class Neuron(SpikingLayer):
         backend: str = "auto",
     ) -> None:
         super().__init__()
-        self._drive: Tensor | None = None
+        self._drive: list[Tensor] = []
         self.features = (features,) if isinstance(features, int) else features
         self.per = per
         self.backend = backend
@@ -121,18 +122,14 @@ class Neuron(SpikingLayer):
 
     def driven(self, h: Tensor) -> Tensor:
         """The charged membrane with its drive; a step that does not `fire` calls this."""
-        if self._drive is None:
-            return h
-        drive, self._drive = self._drive, None
-        return h + drive
+        return h + self._drive.pop() if self._drive else h
 
     def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """The new states if no spike were fired: the step's dynamics alone."""
-        self.spike.silent = True
-        try:
-            return self.step(x, *state)[1:]
-        finally:
-            self.spike.silent = False
+        twin = _shallow(self)
+        twin.spike = _shallow(self.spike)
+        twin.spike.silent = True
+        return twin.step(x, *state)[1:]
 
     def parameter(self, value: float | Tensor, *, learn: bool = True) -> Tensor:
         """A parameter of this neuron's granularity (a buffer if it is not learned).
@@ -202,17 +199,15 @@ class Neuron(SpikingLayer):
 
     def driven_step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """`step` with a second input, which is added to the charged membrane."""
-        self._drive = drive
-        try:
-            result = self.step(x, *state)
-            if self._drive is not None:
-                raise TypeError(
-                    f"drive: the step of {type(self).__name__} has no place for it; it has "
-                    "to pass its charged membrane through `fire` or `driven`"
-                )
-            return result
-        finally:
-            self._drive = None
+        twin = _shallow(self)
+        twin._drive = [drive]
+        result = twin.step(x, *state)
+        if twin._drive:
+            raise TypeError(
+                f"drive: the step of {type(self).__name__} has no place for it; it has "
+                "to pass its charged membrane through `fire` or `driven`"
+            )
+        return result
 
     def _run(
         self,
@@ -276,6 +271,15 @@ class Neuron(SpikingLayer):
                 f"x: expected (T, B, {', '.join(map(str, self.features))}) for per={self.per!r} "
                 f"parameters, got {tuple(x.shape)}"
             )
+
+
+def _shallow(module: Module) -> Module:
+    """The module again, to be changed for one call: other threads go on with the one they have.
+    (`copy.copy` would do, but `torch.compile` does not see through it.)"""
+    twin: Module = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    twin.__dict__["_modules"] = dict(module._modules)
+    return twin
 
 
 def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:

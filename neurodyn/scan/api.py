@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from neurodyn.errors import unknown
-from neurodyn.scan.graph import UnsupportedStepError
+from neurodyn.scan.graph import KernelError, UnsupportedStepError
 from neurodyn.scan.op import backend_module, scan_op
 from neurodyn.scan.plan import Plan, plan_of
 from neurodyn.scan.reference import Sequences, scan_reference
@@ -69,7 +70,7 @@ def scan(
         raise ValueError("inputs: expected at least one timestep, got T=0")
     if backend != "reference" and not record and inputs[0].numel() > 0:
         if torch.compiler.is_compiling():
-            result = _captured(cell, inputs, state, final)
+            result = _captured(cell, inputs, state, backend, final)
         else:
             result = _compiled(cell, inputs, state, backend, final)
         if result is not None:
@@ -108,9 +109,30 @@ def _reference(
 ) -> tuple[Sequences, Sequences, Sequences]:
     dtype = _arithmetic(inputs, state)
     wide = tuple(sequence.to(dtype) for sequence in inputs)
-    full = tuple(value.expand(inputs[0].shape[1:]) for value in state)
-    outputs, final, history = scan_reference(cell.step, wide, full, record)
+    shape = inputs[0].shape[1:]
+    full = tuple(value.expand(shape) for value in state)
+
+    def step(*arguments: Tensor) -> tuple[Tensor, ...]:
+        # A result of parameters alone is as large as they are.
+        results = cell.step(*arguments)
+        if not isinstance(results, tuple):
+            return results
+        return tuple(_expanded(value, shape) for value in results)
+
+    outputs, final, history = scan_reference(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
+
+
+def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
+    if value.shape == shape:
+        return value
+    try:
+        return value.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"step: expected what it returns to have the shape of a step, {tuple(shape)}, got "
+            f"{tuple(value.shape)}"
+        ) from None
 
 
 def _arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
@@ -142,21 +164,34 @@ def _choose(
 ) -> Choice | str:
     """The backend, the plan and the cell's tensors; or why there is none."""
     x = inputs[0]
-    name = {"cpu": "cpu", "cuda": "gpu"}.get(x.device.type) if backend == "auto" else backend
-    if name is None:
-        return f"there are no kernels for {x.device.type!r} devices"
     if not isinstance(cell, nn.Module):
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
     if torch._C._are_functorch_transforms_active():
         return "kernels do not run inside transforms of torch.func"
+    if forward_ad._current_level >= 0:
+        return "kernels carry no tangents of forward-mode differentiation"
     plan, tensors = plan_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(plan, UnsupportedStepError):
         return str(plan)
-    reason = _misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
+    # Symbolic sizes cannot be looked up.
+    misfit = _misfit if isinstance(x.numel(), int) else _misfit.__wrapped__
+    reason = misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
     if reason is None and any(t.device != x.device for t in (*inputs, *state, *tensors)):
         reason = f"not all tensors of the cell are on {x.device}, as x is"
-    reason = reason or backend_module(name).why_not(plan, inputs)
+    name = _kernels_of(backend, x.device.type)
+    reason = reason or _unfit(name, plan, x.device.type, tuple(x.dtype for x in inputs))
     return reason or (name, plan, tensors)
+
+
+def _kernels_of(backend: str, device: str) -> str:
+    return {"cpu": "cpu", "cuda": "gpu"}.get(device, "") if backend == "auto" else backend
+
+
+def _unfit(name: str, plan: Plan, device: str, stored: tuple[torch.dtype, ...]) -> str | None:
+    if not name:
+        return f"there are no kernels for {device!r} devices"
+    reason: str | None = backend_module(name).why_not(plan, device, stored)
+    return reason or plan.failures.get(name)
 
 
 @lru_cache(maxsize=1024)
@@ -173,13 +208,20 @@ def _compiled(
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan by a kernel; None if the reference has to do it."""
     choice = _choose(cell, inputs, state, backend)
-    if isinstance(choice, str):
-        if backend != "auto":
-            raise ValueError(f"backend: {backend!r} cannot run this: {choice}")
-        _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
-        return None
-    name, plan, tensors = choice
-    return _run(name, plan.key, plan.trace.n_outputs, inputs, state, tensors, final)
+    if not isinstance(choice, str):
+        name, plan, tensors = choice
+        try:
+            return _run(name, plan.key, plan.trace.n_outputs, inputs, state, tensors, final)
+        except KernelError:
+            choice = plan.failures[name]
+    if backend != "auto":
+        raise _cannot(backend, choice)
+    _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
+    return None
+
+
+def _cannot(backend: str, reason: str) -> ValueError:
+    return ValueError(f"backend: {backend!r} cannot run this: {reason}")
 
 
 def _run(
@@ -191,13 +233,9 @@ def _run(
     tensors: Sequence[Tensor],
     final: bool,
 ) -> tuple[Sequences, Sequences, Sequences]:
-    dtype, stored = _arithmetic(inputs, state), inputs[0].dtype
-    if backend == "cpu":
-        inputs = [sequence.to(dtype) for sequence in inputs]
     results = scan_op(backend, key, inputs, state, tensors, final)
-    outputs = (y.to(stored) for y in results[:n_outputs])
     count = len(state) if final else 0
-    return tuple(outputs), tuple(results[n_outputs : n_outputs + count]), ()
+    return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + count]), ()
 
 
 def _warn_once(message: str) -> None:
@@ -207,27 +245,30 @@ def _warn_once(message: str) -> None:
 
 
 def _captured(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], final: bool
+    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan as `torch.compile` sees it.
 
     A short loop is left to Inductor, which fuses it with its neighbours; unrolled, a long one would
-    take minutes to compile, so it goes into the graph as one operator.
+    take minutes to compile, so it goes into the graph as one operator. So does a short one for
+    which a backend is named.
     """
     x = inputs[0]
-    if x.shape[0] <= INLINE_STEPS or x.device.type not in ("cpu", "cuda"):
+    if backend == "auto" and x.shape[0] <= INLINE_STEPS:
         return None
-    dtype = _arithmetic(inputs, state)
     assert isinstance(cell, nn.Module)
-    found = _constant_plan(cell, len(inputs), len(state), dtype)
-    if found is None or dtype not in (torch.float32, torch.float64):
+    numbers = len(inputs), len(state), _arithmetic(inputs, state)
+    dtypes = tuple(sequence.dtype for sequence in inputs)
+    found = _constant_choice(cell, *numbers, backend, x.device.type, dtypes)
+    if isinstance(found, str):
+        if backend != "auto":
+            raise _cannot(backend, found)
         return None
     # One step is traced for nothing but its guards: whatever it reads of the cell, a change of that
     # has to lead here again. Its result is unused and drops out of the graph.
     cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
-    key, names, n_outputs = found
+    name, key, names, n_outputs = found
     tensors = [_tensor(cell, name) for name in names]
-    name = "cpu" if x.device.type == "cpu" else "gpu"
     return _run(name, key, n_outputs, inputs, state, tensors, final)
 
 
@@ -239,12 +280,23 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
     return value
 
 
-def _constant_plan(
-    cell: nn.Module, n_inputs: int, n_states: int, dtype: torch.dtype
-) -> tuple[str, tuple[str, ...], int] | None:
+def _constant_choice(
+    cell: nn.Module,
+    n_inputs: int,
+    n_states: int,
+    dtype: torch.dtype,
+    backend: str,
+    device: str,
+    stored: tuple[torch.dtype, ...],
+) -> tuple[str, str, tuple[str, ...], int] | str:
+    """Backend, key, names of tensors and number of outputs; or why there is none."""
     plan, _ = plan_of(cell, n_inputs, n_states, dtype)
-    return (plan.key, plan.names, plan.trace.n_outputs) if isinstance(plan, Plan) else None
+    if isinstance(plan, UnsupportedStepError):
+        return str(plan)
+    name = _kernels_of(backend, device)
+    reason = _unfit(name, plan, device, stored)
+    return reason or (name, plan.key, plan.names, plan.trace.n_outputs)
 
 
 # What `torch.compiler.assume_constant_result` does, without importing the compiler stack here.
-_constant_plan._dynamo_marked_constant = True  # type: ignore[attr-defined]
+_constant_choice._dynamo_marked_constant = True  # type: ignore[attr-defined]

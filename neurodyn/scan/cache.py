@@ -13,7 +13,6 @@ import importlib.util
 import os
 import sys
 import tempfile
-import threading
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -21,18 +20,21 @@ from types import ModuleType
 import torch
 
 from neurodyn import __version__
+from neurodyn.scan.lock import MAKING
 
-_lock = threading.Lock()
+_modules: dict[str, ModuleType] = {}
 DIGEST = hashlib.sha256().digest_size
 
 
 def cache_dir() -> Path:
-    """`$NEURODYN_CACHE`, else `neurodyn` in the user's cache folder."""
+    """`$NEURODYN_CACHE`, else `neurodyn` in the user's cache folder; for a user without a home, a
+    temporary folder of this process."""
     given = os.environ.get("NEURODYN_CACHE")
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "neurodyn"
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return (Path(given) if given else Path(base) / "neurodyn").expanduser()
+    except RuntimeError:
+        return _own_folder()
 
 
 def read(name: str) -> bytes | None:
@@ -67,8 +69,8 @@ def load_kernel(name: str, source: str) -> ModuleType:
     """
     digest = hashlib.sha256(f"{__version__} {_toolchain()}\n{source}".encode()).hexdigest()[:16]
     module = f"neurodyn_kernel_{name}_{digest}"
-    with _lock:
-        if module not in sys.modules:
+    with MAKING:
+        if module not in _modules:
             path = _stored(f"{module}.py", source)
             spec = importlib.util.spec_from_file_location(module, path)
             assert spec is not None
@@ -80,7 +82,8 @@ def load_kernel(name: str, source: str) -> ModuleType:
             except BaseException:
                 del sys.modules[module]
                 raise
-        return sys.modules[module]
+            _modules[module] = loaded
+        return _modules[module]
 
 
 def _stored(name: str, source: str) -> Path:

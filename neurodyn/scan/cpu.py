@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +12,9 @@ from torch import Tensor
 
 from neurodyn.scan import cpu_compile, cpu_source, team
 from neurodyn.scan.layout import LINE, Layout, Static, StaticKind, plan_layout
+from neurodyn.scan.lock import MAKING
 from neurodyn.scan.parts import Parts
-from neurodyn.scan.plan import Plan
+from neurodyn.scan.plan import Plan, making
 
 SEGMENT = 16
 """Steps whose states and inputs a thread has in its cache at once in the backward pass; of longer
@@ -22,13 +22,12 @@ sequences, forward keeps the state at the start of every so many steps."""
 PASSING = 1 << 23
 """Bytes from which an output is written past the cache, which could not hold it for its reader."""
 NOTHING = (0, 0, 0)
-_lock = threading.Lock()
 
 
-def why_not(plan: Plan, inputs: Sequence[Tensor]) -> str | None:
-    """Why these kernels cannot run here, or None."""
-    if inputs[0].device.type != "cpu":
-        return f"x is on {inputs[0].device}, not on the CPU"
+def why_not(plan: Plan, device: str, stored: Sequence[torch.dtype]) -> str | None:
+    """Why these kernels cannot run on inputs of that device and of those dtypes, or None."""
+    if device != "cpu":
+        return f"x is on {device!r}, not on the CPU"
     if plan.dtype not in (torch.float32, torch.float64):
         return f"it computes in float32 or float64, not in {plan.dtype}"
     return None
@@ -78,7 +77,7 @@ def forward(
     tensors.fresh(finals, len(states))
     tensors.fresh(marks, len(states))
     team.run(kernel, layout.tasks, tensors.pack(steps, length), steps * layout.elements)
-    return [*outputs, *finals, *marks]
+    return [*(_as(y, inputs[0].dtype) for y in outputs), *finals, *marks]
 
 
 def backward(
@@ -106,7 +105,7 @@ def backward(
     result: list[Tensor | None] = [None] * len(parts.leaves)
     for i, leaf in enumerate(plan.trace.inputs):
         if parts.gradient(leaf) is not None:
-            result[i] = grad_x = layout.empty(inputs[0], steps, plan.dtype)
+            grad_x = result[i] = layout.empty(inputs[0], steps, plan.dtype)
             tensors.fresh([grad_x])
     sums: list[tuple[int, Tensor, Tensor, Static]] = []
     for i, (value, static) in enumerate(zip(values, layout.statics, strict=True)):
@@ -114,6 +113,9 @@ def backward(
         if i < len(states) or parts.gradient(parts.leaves[index]) is not None:
             sums.append((index, value, tensors.sum(static, inputs[0]), static))
     team.run(kernel, layout.tasks, tensors.pack(steps, segment(steps)), steps * layout.elements)
+    for i, x in enumerate(inputs):
+        if (given := result[i]) is not None:
+            result[i] = _as(given, x.dtype)
     for index, value, partial, static in sums:
         if wanted[index]:
             grad = layout.collect(partial, static)
@@ -200,7 +202,7 @@ def _kernel(
     kinds = tuple(static.kind for static in layout.statics)
     key = ("cpu", wanted, kinds)
     if key not in plan.kernels:
-        with _lock:
+        with MAKING, making(plan, "cpu"):
             if key not in plan.kernels:
                 plan.kernels[key] = _compile(plan, parts, kinds, wanted)
     kernel: team.Kernel = plan.kernels[key]

@@ -17,7 +17,7 @@ from torch import Tensor
 from neurodyn.scan.cache import load_kernel
 from neurodyn.scan.gpu_source import print_backward, print_forward
 from neurodyn.scan.layout import Layout, Static, StaticKind, plan_layout
-from neurodyn.scan.plan import Plan
+from neurodyn.scan.plan import Plan, making
 
 WARPS = 4
 FORWARD = 1024
@@ -34,16 +34,16 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def why_not(plan: Plan, inputs: Sequence[Tensor]) -> str | None:
-    """Why these kernels cannot run here, or None."""
+def why_not(plan: Plan, device: str, stored: Sequence[torch.dtype]) -> str | None:
+    """Why these kernels cannot run on inputs of that device and of those dtypes, or None."""
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
-    if inputs[0].device.type != "cuda" and not interpreted():
-        return f"x is on {inputs[0].device}, not on a GPU (TRITON_INTERPRET=1 would run it, slowly)"
+    if device != "cuda" and not interpreted():
+        return f"x is on {device!r}, not on a GPU (TRITON_INTERPRET=1 would run it, slowly)"
     if plan.dtype != torch.float32:
         return f"its states and arithmetic are float32, not {plan.dtype}"
-    if any(x.dtype not in STORED for x in inputs):
-        return f"it stores float32, bfloat16 or float16, not {inputs[0].dtype}"
+    if any(dtype not in STORED for dtype in stored):
+        return f"it stores float32, bfloat16 or float16, not {stored[0]}"
     return None
 
 
@@ -75,7 +75,7 @@ def forward(
     values = [*states, *(parameters[i] for i in used)]
     x, steps = inputs[0], inputs[0].shape[0]
     length = segment(steps)
-    launch = _Launch(x, values, FORWARD)
+    launch = _Launch(plan, x, values, FORWARD)
     layout = launch.layout
     keep = keep and steps > length
     for sequence in inputs:
@@ -106,7 +106,7 @@ def backward(
     values = [*states, *(parameters[i] for i in used)]
     x, steps, n_outputs = inputs[0], inputs[0].shape[0], plan.trace.n_outputs
     length = segment(steps)
-    launch = _Launch(x, values, BACKWARD // length)
+    launch = _Launch(plan, x, values, BACKWARD // length)
     layout = launch.layout
     for sequence in inputs:
         launch.sequence(sequence)
@@ -143,7 +143,8 @@ def backward(
 class _Launch:
     """Collects a kernel's arguments."""
 
-    def __init__(self, x: Tensor, values: Sequence[Tensor], block: int) -> None:
+    def __init__(self, plan: Plan, x: Tensor, values: Sequence[Tensor], block: int) -> None:
+        self.plan = plan
         shapes = tuple(tuple(value.shape) for value in values)
         self.layout: Layout = plan_layout(tuple(x.shape[1:]), x.stride()[1:], shapes)
         self.block, self.blocks = block, -(-self.layout.elements // block)
@@ -166,9 +167,13 @@ class _Launch:
         size = (steps, self.layout.elements, self.layout.period)
         options = {} if interpreted() else {"num_warps": WARPS, "enable_fp_fusion": False}
         # No fused multiply-add: backward has to round as forward did, to see the same spikes.
-        kernel[(self.blocks,)](
-            *self.arguments, *size, **constants, DENSE=self.dense, BLOCK=self.block, **options
-        )
+        from triton.errors import TritonError
+
+        # Triton compiles when a kernel is first launched.
+        with making(self.plan, "gpu", TritonError):
+            kernel[(self.blocks,)](
+                *self.arguments, *size, **constants, DENSE=self.dense, BLOCK=self.block, **options
+            )
 
 
 def _single(static: Static) -> bool:
@@ -187,5 +192,6 @@ def _collect(layout: Layout, partial: Tensor, static: Static) -> Tensor:
 def _kernel(plan: Plan, layout: Layout, key: tuple[Any, ...], write: Any) -> Any:
     kinds = tuple(static.kind for static in layout.statics)
     if (*key, kinds) not in plan.kernels:
-        plan.kernels[(*key, kinds)] = load_kernel(plan.name, write(kinds))
+        with making(plan, "gpu"):
+            plan.kernels[(*key, kinds)] = load_kernel(plan.name, write(kinds))
     return plan.kernels[(*key, kinds)]

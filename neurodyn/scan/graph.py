@@ -31,6 +31,10 @@ class UnsupportedStepError(NotImplementedError):
     """The step cannot become a kernel; the message says what stands in the way, and where."""
 
 
+class KernelError(RuntimeError):
+    """A backend could not make a kernel of a step that it said it could."""
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """One operation; `leaf` nodes are the step's arguments, `const` nodes numbers."""

@@ -9,6 +9,8 @@ from typing import Any
 from neurodyn.scan.graph import Builder, Kind, Node
 
 Rule = Callable[..., Node]
+OF_TRUTHS = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
+"""What arithmetic on truth values comes to."""
 
 
 class Lowering:
@@ -28,8 +30,10 @@ class Lowering:
             self.rules[op] = self._promoted(op)
         for op in ("lt", "le", "gt", "ge", "eq", "ne"):
             self.rules[op] = self._promoted(op)
-        for op in ("neg", "abs", "sign", "floor", "ceil", "trunc"):
+        for op in ("neg", "abs", "sign"):
             self.rules[op] = lambda a, op=op: self.b.make(op, a)
+        for op in ("floor", "ceil", "trunc", "round"):
+            self.rules[op] = self._whole(op)
         for op in (
             "exp",
             "expm1",
@@ -77,17 +81,21 @@ class Lowering:
         )
 
     def _promoted(self, op: str) -> Rule:
-        return lambda a, b: self.b.make(op, *self.promote(a, b))
+        def rule(a: Any, b: Any) -> Node:
+            a, b = self.promote(a, b)
+            return self.b.make(OF_TRUTHS.get(op, op) if a.kind == "bool" else op, a, b)
+
+        return rule
 
     def _sum(self, name: str) -> Rule:
+        combine = self._promoted("add" if name == "add" else "sub")
+
         def rule(a: Any, b: Any, alpha: float = 1) -> Node:
             if name == "rsub":
                 a, b = b, a
-                if alpha != 1:
-                    a = self.b.make("mul", *self.promote(a, alpha))
-            elif alpha != 1:
-                b = self.b.make("mul", *self.promote(b, alpha))
-            return self.b.make("add" if name == "add" else "sub", *self.promote(a, b))
+            if alpha != 1:
+                b = self.rules["mul"](b, alpha)
+            return combine(a, b)
 
         return rule
 
@@ -101,11 +109,20 @@ class Lowering:
 
         return rule
 
+    def _whole(self, op: str) -> Rule:
+        def rule(a: Node, decimals: int = 0) -> Node:
+            if decimals:
+                raise NotImplementedError("round to decimals")
+            return self.b.make(op, a) if a.kind == "real" else a
+
+        return rule
+
     def op_div(self, a: Any, b: Any, rounding_mode: str | None = None) -> Node:
+        if rounding_mode == "floor" and "real" in (_kind(a), _kind(b)):
+            # PyTorch floors the exact quotient: 1 / 0.1 is 9 there and 10 here.
+            raise NotImplementedError("rounding_mode='floor'; torch.floor(a / b) can be done")
         quotient = self.b.make("div", self.real(a), self.real(b))
-        if rounding_mode is None:
-            return quotient
-        return self.b.make({"floor": "floor", "trunc": "trunc"}[rounding_mode], quotient)
+        return quotient if rounding_mode is None else self.b.make(rounding_mode, quotient)
 
     def op_reciprocal(self, a: Node) -> Node:
         return self.op_div(1.0, a)
@@ -132,11 +149,6 @@ class Lowering:
         if square is None:
             return a
         return self.b.make("mul", square, a) if n % 2 else square
-
-    def op_round(self, a: Node, decimals: int = 0) -> Node:
-        if decimals:
-            raise NotImplementedError("round to decimals")
-        return self.b.make("round", a)
 
     def op_where(self, condition: Node, a: Any, b: Any) -> Node:
         return self.b.make("where", self.truth(condition), *self.promote(a, b))
@@ -224,8 +236,67 @@ class Lowering:
         slope = self.b.make("add", cdf, self.b.make("mul", a, density))
         return self.b.make("mul", grad, slope)
 
+    def op_elu(self, a: Node, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Node:
+        curve = self.rules["expm1"](self.rules["mul"](a, input_scale))
+        low = self.rules["mul"](curve, alpha * scale)
+        return self.op_where(self.rules["gt"](a, 0.0), self.rules["mul"](a, scale), low)
+
+    def op_celu(self, a: Node, alpha: float = 1) -> Node:
+        return self.op_elu(a, alpha, 1, 1 / alpha)
+
+    def op_elu_backward(
+        self, grad: Node, alpha: float, scale: float, input_scale: float, is_y: bool, a: Node
+    ) -> Node:
+        if is_y:
+            raise NotImplementedError("elu in place")
+        curve = self.rules["exp"](self.rules["mul"](a, input_scale))
+        slope = self.rules["mul"](curve, alpha * scale * input_scale)
+        slope = self.op_where(self.rules["gt"](a, 0.0), scale, slope)
+        return self.rules["mul"](grad, slope)
+
+    def op_hardsigmoid(self, a: Node) -> Node:
+        return self.op_div(self.op_clamp(self.rules["add"](a, 3.0), 0.0, 6.0), 6.0)
+
+    def op_hardsigmoid_backward(self, grad: Node, a: Node) -> Node:
+        inside = self.b.make("and", self.rules["gt"](a, -3.0), self.rules["lt"](a, 3.0))
+        return self.op_where(inside, self.rules["mul"](grad, 1 / 6), 0.0)
+
+    def op_log_sigmoid_forward(self, a: Node) -> Node:
+        return self.b.make("neg", self.op_softplus(self.b.make("neg", a), threshold=math.inf))
+
+    def op_log_sigmoid_backward(self, grad: Node, a: Node, _: Any) -> Node:
+        return self.b.make("mul", grad, self.b.make("sigmoid", self.b.make("neg", a)))
+
+    def op_exp2(self, a: Any) -> Node:
+        return self.rules["exp"](self.rules["mul"](self.real(a), math.log(2)))
+
+    def op_log2(self, a: Any) -> Node:
+        return self.rules["mul"](self.rules["log"](a), 1 / math.log(2))
+
+    def op_log10(self, a: Any) -> Node:
+        return self.rules["mul"](self.rules["log"](a), 1 / math.log(10))
+
+    def op_atan(self, a: Any) -> Node:
+        # atan(a) = pi / 2 - atan(1 / a), and atan(t) = 2 atan(t / (1 + sqrt(1 + t^2))), thrice:
+        # what is left is below tan(pi / 32), and its series short.
+        mul, add, real = self.rules["mul"], self.rules["add"], self.real(a)
+        size = self.b.make("abs", real)
+        steep = self.rules["gt"](size, 1.0)
+        t = self.op_where(steep, self.op_reciprocal(size), size)
+        for _ in range(3):
+            t = self.op_div(t, add(self.rules["sqrt"](add(mul(t, t), 1.0)), 1.0))
+        square, series = mul(t, t), self.real(1 / 13)
+        for n in (11, 9, 7, 5, 3, 1):
+            series = self.rules["rsub"](mul(series, square), 1 / n)
+        angle = mul(mul(series, t), 8.0)
+        angle = self.op_where(steep, self.rules["rsub"](angle, math.pi / 2), angle)
+        return self.op_where(self.rules["lt"](real, 0.0), self.b.make("neg", angle), angle)
+
     def op_isnan(self, a: Node) -> Node:
         return self.b.make("ne", a, a)
+
+    def op_isinf(self, a: Node) -> Node:
+        return self.rules["eq"](self.b.make("abs", self.real(a)), math.inf)
 
     def op_lerp(self, a: Any, b: Any, weight: Any) -> Node:
         step = self.rules["mul"](self.rules["sub"](b, a), weight)
@@ -233,6 +304,9 @@ class Lowering:
 
     def op_addcmul(self, a: Any, b: Any, c: Any, value: float = 1) -> Node:
         return self.rules["add"](a, self.rules["mul"](b, c), alpha=value)
+
+    def op_addcdiv(self, a: Any, b: Any, c: Any, value: float = 1) -> Node:
+        return self.rules["add"](a, self.op_div(b, c), alpha=value)
 
 
 def _kind(value: Any) -> Kind:

@@ -48,7 +48,8 @@ def _scan(
     final: bool,
 ) -> Tensors:
     forward = backend_module(backend).forward
-    result: Tensors = forward(plan_by_key(key), inputs, states, parameters, keep, final)
+    groups = map(_written_out, (inputs, states, parameters))
+    result: Tensors = forward(plan_by_key(key), *groups, keep, final)
     return result
 
 
@@ -64,7 +65,9 @@ def _scan_backward(
 ) -> Tensors:
     plan = plan_by_key(key)
     module = backend_module(backend)
-    given = module.backward(plan, inputs, states, parameters, grads, tuple(wanted), marks)
+    groups = map(_written_out, (inputs, states, parameters))
+    grads = [None if g is None or g._is_zerotensor() else g.resolve_neg() for g in grads]
+    given = module.backward(plan, *groups, grads, tuple(wanted), marks)
     leaves = (*inputs, *states, *parameters)
     # What the step does not depend on has a gradient of zero, which an operator has to write out.
     return [
@@ -142,10 +145,11 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         n, m = ctx.n, ctx.m
-        leaves, marks = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        saved = ctx.saved_tensors  # Once: whoever reads it again unpacks again.
+        leaves, marks = saved[: ctx.count], saved[ctx.count :]
         groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
         wanted = list(ctx.needs_input_grad[6:])
-        given = [*grads[: ctx.visible], *(None for _ in range(ctx.unasked))]
+        given = [*map(_single, grads[: ctx.visible]), *(None for _ in range(ctx.unasked))]
         once = _plain(leaves[0]) and not torch.is_grad_enabled()
         run = _scan_backward if once else torch.ops.neurodyn.scan_backward.default
         pulled = iter(run(ctx.backend, ctx.key, *groups, given, wanted, marks))
@@ -209,6 +213,21 @@ def scan_op(
         run = torch.ops.neurodyn.scan.default
     results: Tensors = run(backend, key, list(inputs), list(states), list(parameters), keep, final)
     return results
+
+
+def _written_out(tensors: Tensors) -> Tensors:
+    """The tensors with their numbers in memory as they are: not the negatives of what lies there,
+    nor zeros that lie nowhere."""
+    return [torch.zeros_like(x) if x._is_zerotensor() else x.resolve_neg() for x in tensors]
+
+
+def _single(grad: Tensor | None) -> Tensor | None:
+    if grad is not None and torch._C._functorch.is_legacy_batchedtensor(grad):
+        raise RuntimeError(
+            "scan: the compiled kernels take one gradient at a time, not a batch of them "
+            "(is_grads_batched=True, vectorize=True); use backend='reference'"
+        )
+    return grad
 
 
 def _plain(x: Tensor) -> bool:

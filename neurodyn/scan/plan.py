@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from neurodyn.scan.graph import UnsupportedStepError, reachable
+from neurodyn.scan.graph import KernelError, UnsupportedStepError, reachable
+from neurodyn.scan.lock import MAKING
 from neurodyn.scan.parts import Parts, split
 from neurodyn.scan.trace import Trace, trace
 
@@ -19,7 +20,6 @@ from neurodyn.scan.trace import Trace, trace
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
 _plans: dict[Any, Plan | UnsupportedStepError] = {}
 _by_key: dict[str, Plan] = {}
-_lock = threading.Lock()
 
 
 class Plan:
@@ -29,12 +29,14 @@ class Plan:
         used: which of the cell's tensors the step depends on; kernels get those alone.
         names: those tensors' names in the cell.
         kernels: compiled kernels by backend and variant.
+        failures: why a backend could not make one, once it could not.
     """
 
     def __init__(self, name: str, traced: Trace, names: Sequence[str], dtype: torch.dtype) -> None:
         self.used, self.trace, self.dtype = *_without_unused(traced), dtype
         traced = self.trace
         self.kernels: dict[Any, Any] = {}
+        self.failures: dict[str, str] = {}
         self._parts: dict[tuple[bool, ...] | None, tuple[Parts, tuple[int, ...]]] = {}
         self.name = name
         self.names = tuple(names[i] for i in self.used)
@@ -71,6 +73,17 @@ class Plan:
         return self._parts[wanted]
 
 
+@contextlib.contextmanager
+def making(plan: Plan, backend: str, failure: type[Exception] = Exception) -> Iterator[None]:
+    """Around what makes a kernel: its failure is remembered, as a reason not to try again."""
+    try:
+        yield
+    except failure as error:
+        reason = f"making a kernel of {plan.name} failed ({type(error).__name__}: {error})"
+        plan.failures[backend] = reason
+        raise KernelError(f"scan: {reason}; backend='reference' needs none") from error
+
+
 def _without_unused(traced: Trace) -> tuple[tuple[int, ...], Trace]:
     nodes = set(reachable([*traced.results, *(g for g in traced.vjp if g is not None)]))
     used = tuple(i for i, p in enumerate(traced.parameters) if p in nodes)
@@ -92,37 +105,41 @@ def plan_of(
     The plan is looked up by what the trace depends on: the types of the cell's modules and all
     their attributes that are no tensors. It is made anew when one of them has changed.
     """
-    structure, tensors = _structure(cell)
+    structure, names, tensors = _structure(cell)
     key = (n_inputs, n_states, dtype, structure)
     plan = _plans.get(key)
     if plan is None:
-        with _lock:
+        with MAKING:
             plan = _plans.get(key)
             if plan is None:
-                plan = _plans[key] = _make(cell, tensors, n_inputs, n_states, dtype)
+                named = dict(zip(names, tensors, strict=True))
+                plan = _plans[key] = _make(cell, named, n_inputs, n_states, dtype)
     return plan, [tensors[i] for i in plan.used] if isinstance(plan, Plan) else []
 
 
 def _make(
-    cell: nn.Module, tensors: list[Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
+    cell: nn.Module, tensors: dict[str, Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
 ) -> Plan | UnsupportedStepError:
     try:
         traced = trace(cell, tensors, n_inputs, n_states, dtype)
     except UnsupportedStepError as error:
         return error
-    known = {id(t): name for name, t in (*cell.named_buffers(), *cell.named_parameters())}
-    plan = Plan(type(cell).__name__, traced, [known[id(t)] for t in tensors], dtype)
+    plan = Plan(type(cell).__name__, traced, list(tensors), dtype)
     return _by_key.setdefault(plan.key, plan)
 
 
-def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[Tensor]]:
-    """What a trace depends on, hashable; and the tensors, each once."""
+def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor]]:
+    """What a trace depends on, hashable; and the tensors, each once, with their names.
+
+    Names are taken here, as another thread may put a tensor in the place of one meanwhile.
+    """
     parts: list[Any] = []
+    names: list[str] = []
     tensors: list[Tensor] = []
     seen: dict[int, int] = {}
-    todo: list[nn.Module] = [cell]
+    todo: list[tuple[str, nn.Module]] = [("", cell)]
     while todo:
-        module = todo.pop()
+        prefix, module = todo.pop()
         kind = type(module)
         parts.append(kind)
         for name, value in module.__dict__.items():
@@ -131,33 +148,38 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[Tensor]]:
                 parts.append(_frozen(value))
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
-                if tensor is None or not tensor.is_floating_point():
+                if tensor is None or not (tensor.is_floating_point() or tensor.dtype == torch.bool):
                     parts.append((name, None))
                     continue
                 at = seen.setdefault(id(tensor), len(seen))
                 if at == len(tensors):
                     tensors.append(tensor)
-                parts.append((name, at))
+                    names.append(prefix + name)
+                parts.append((name, at, tensor.dtype == torch.bool))
         for name, child in module._modules.items():
             parts.append(name)
             if child is not None:
-                todo.append(child)
-    return tuple(parts), tensors
+                todo.append((f"{prefix}{name}.", child))
+    return tuple(parts), names, tensors
 
 
 _PLAIN = (bool, int, float, str, type(None), type, torch.dtype)
 
 
-def _frozen(value: Any) -> Any:
-    """A hashable stand-in that differs whenever the value does."""
+def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
+    """A hashable stand-in that differs whenever the value does; `around` are the ids of what holds
+    it, for what holds itself."""
     if isinstance(value, _PLAIN):
         return (type(value), value)
+    if id(value) in around:
+        return ("held", around.index(id(value)))
+    around = (*around, id(value))
     if isinstance(value, (tuple, list)):
-        return (type(value), *map(_frozen, value))
+        return (type(value), *(_frozen(v, around) for v in value))
     if isinstance(value, dict):
-        return (dict, *((_frozen(k), _frozen(v)) for k, v in value.items()))
+        return (dict, *((_frozen(k), _frozen(v, around)) for k, v in value.items()))
     if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, Tensor):
-        return (_Same(value), _frozen(value.__dict__))
+        return (_Same(value), _frozen(value.__dict__, around))
     return _Same(value)
 
 

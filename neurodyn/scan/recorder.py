@@ -18,12 +18,13 @@ from neurodyn.scan.lower import Lowering
 IDENTITIES = frozenset(
     {"alias", "detach", "clone", "view", "_unsafe_view", "reshape", "_reshape_alias", "expand"}
     | {"lift_fresh", "lift_fresh_copy", "contiguous", "positive", "squeeze", "unsqueeze"}
-    | {"t", "permute", "real"}
+    | {"real"}
 )
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
 # Whose lines are not the user's.
 OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 SHAPES = frozenset({"shape", "ndim", "size", "stride", "numel", "nelement", "dim", "ndimension"})
+NUMBERS = frozenset({"numpy", "__array__", "tolist", "__dlpack__", "data_ptr"})
 PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "equal"})
 
 
@@ -43,8 +44,10 @@ class Recorder(TorchDispatchMode):
         self._alive: list[Tensor] = []
 
     def name(self, leaf: Tensor, name: str) -> Node:
-        """Take a tensor for an argument of the graph."""
-        return self._remember(leaf, self.builder.leaf(name))
+        """Take a tensor for an argument of the graph; kernels get masks as numbers, 0 or 1."""
+        node = self.builder.leaf(name)
+        self._remember(leaf, self.builder.cast(node, self._kind(leaf)))
+        return node
 
     def result(self, value: Any) -> Node:
         """The node of a tensor that the step returned."""
@@ -76,15 +79,19 @@ class Recorder(TorchDispatchMode):
                 name, "Python needs the value of a tensor here (an `if`, `float()` or `.item()`)"
             )
         out = func(*args, **kwargs)
-        if isinstance(out, Tensor):
-            if out.ndim:
-                raise self._refusal(name, f"makes a tensor of shape {tuple(out.shape)}")
-            self._remember(out, self._node(name, out, args, kwargs))
+        # Of several results, the first is the function; the others are for its derivative.
+        made = out[0] if isinstance(out, tuple) and out else out
+        if isinstance(made, Tensor):
+            if made.ndim:
+                raise self._refusal(name, f"makes a tensor of shape {tuple(made.shape)}")
+            self._remember(made, self._node(name, made, args, kwargs))
         return out
 
     def _node(self, name: str, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
         if name in FILLED:
             return self.builder.const(FILLED[name], self._kind(out))
+        if name == "empty_like" and self.in_derivative:  # PyTorch's own, filled before it is read.
+            return self.builder.const(0.0, self._kind(out))
         if name in ("full_like", "new_full", "fill"):
             value = args[-1] if name != "full_like" else args[1]
             return self._as_node(value, out)
@@ -127,9 +134,10 @@ class Recorder(TorchDispatchMode):
         if node is None:
             if self.in_derivative:
                 return self._remember(tensor, self._constant(tensor))
-            raise self._refusal(
-                name, "uses a tensor that is no parameter or buffer of the cell; register it as one"
-            )
+            why = "uses a tensor that is no parameter or buffer of the cell; register it as one"
+            if not (tensor.is_floating_point() or tensor.dtype == torch.bool):
+                why = f"uses a tensor of {tensor.dtype}; a kernel's arguments are real or masks"
+            raise self._refusal(name, why)
         return node
 
     def _remember(self, tensor: Tensor, node: Node) -> Node:
@@ -138,19 +146,18 @@ class Recorder(TorchDispatchMode):
         return node
 
     def _constant(self, tensor: Tensor) -> Node:
-        with torch.utils._python_dispatch._disable_current_modes():
-            return self.builder.const(tensor.detach().item(), self._kind(tensor))
+        return self.builder.const(tensor.detach().item(), self._kind(tensor))
 
     def _kind(self, tensor: Tensor) -> Kind:
         if tensor.is_complex():
             raise self._refusal("complex", "complex numbers are not supported")
-        return (
-            "bool"
-            if tensor.dtype == torch.bool
-            else "real"
-            if tensor.is_floating_point()
-            else "int"
-        )
+        if tensor.is_floating_point():
+            return "real"
+        if tensor.dtype in (torch.int32, torch.int64):
+            return "int"
+        if tensor.dtype != torch.bool:
+            raise self._refusal("to", f"makes {tensor.dtype}, which would not wrap in a kernel")
+        return "bool"
 
     def _check_cast(self, dtype: torch.dtype) -> None:
         if dtype.is_floating_point and dtype != self.dtype:
@@ -161,8 +168,9 @@ class Recorder(TorchDispatchMode):
         return UnsupportedStepError(f"step: operation {name!r} {why}{where}")
 
 
-class NoShapes(TorchFunctionMode):
-    """Refuses what reads a shape: here it is a scalar's, and would stay one in the kernel."""
+class NoPeeking(TorchFunctionMode):
+    """Refuses what looks at a shape or at numbers in a way that no dispatch shows: here they are a
+    scalar's and stand-ins, and would stay so in the kernel."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -174,6 +182,11 @@ class NoShapes(TorchFunctionMode):
             raise UnsupportedStepError(
                 f"step: {name!r} reads a tensor's shape, but a kernel computes single "
                 f"numbers{_user_line()}"
+            )
+        if name in NUMBERS:
+            raise UnsupportedStepError(
+                f"step: {name!r} takes a tensor's numbers out of PyTorch, where nothing can follow "
+                f"them{_user_line()}"
             )
         return func(*args, **(kwargs or {}))
 

@@ -104,4 +104,5 @@ def _after_fork() -> None:
     _workers.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows does not fork.
+    os.register_at_fork(after_in_child=_after_fork)

@@ -11,20 +11,22 @@ it imports the compiler stack, which takes seconds.)
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import keyword
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 
 from neurodyn.scan.graph import Builder, Node, UnsupportedStepError
-from neurodyn.scan.recorder import OWN, NoShapes, Recorder
+from neurodyn.scan.recorder import OWN, NoPeeking, Recorder
 
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
@@ -59,37 +61,36 @@ class Trace:
 
 
 def trace(
-    cell: nn.Module, tensors: Sequence[Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
+    cell: nn.Module, tensors: Mapping[str, Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
 ) -> Trace:
     """Trace `cell.step` and its vector-Jacobian product.
 
     Args:
         cell: the module with the step.
-        tensors: its parameters and buffers, which become arguments in this order.
+        tensors: its parameters and buffers by name, which become arguments in this order.
         n_inputs, n_states: how many arguments of the step are inputs and states.
         dtype: of the arithmetic.
 
     Raises:
         UnsupportedStepError: the step does something that a kernel cannot; says what, and where.
     """
-    known = {id(tensor): name for name, tensor in (*cell.named_buffers(), *cell.named_parameters())}
     names = _argument_names(cell, n_inputs, n_states)
-    names = _distinct([*names, *(_identifier(known[id(tensor)]) for tensor in tensors)])
-
-    def scalar() -> Tensor:
-        with torch.inference_mode(False):
-            return torch.full((), 0.5, dtype=dtype, requires_grad=True)
-
-    leaves = [scalar() for _ in names]
-    twin = _twin(cell, dict(zip(map(id, tensors), leaves[n_inputs + n_states :], strict=True)))
+    names = _distinct([*names, *map(_identifier, tensors)])
     builder = Builder()
     recorder = Recorder(builder, dtype)
-    nodes = tuple(recorder.name(leaf, name) for leaf, name in zip(leaves, names, strict=True))
-
-    # The step runs as it would in a user's loop, whatever mode the caller is in.
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+    with _usual_modes():
+        leaves = [torch.full((), 0.5, dtype=dtype) for _ in names[: n_inputs + n_states]]
+        leaves += [
+            torch.full((), True) if t.dtype == torch.bool else torch.full((), 0.5, dtype=dtype)
+            for t in tensors.values()
+        ]
+        for leaf in leaves:
+            leaf.requires_grad_(leaf.is_floating_point())
+        scalars = dict(zip(map(id, tensors.values()), leaves[n_inputs + n_states :], strict=True))
+        twin = _twin(cell, scalars)
+        nodes = tuple(recorder.name(leaf, name) for leaf, name in zip(leaves, names, strict=True))
         try:
-            with recorder, NoShapes():
+            with recorder, NoPeeking():
                 outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
         except (RuntimeError, TypeError, IndexError, AttributeError) as error:
             if isinstance(error, UnsupportedStepError):
@@ -115,6 +116,22 @@ def trace(
     )
 
 
+@contextlib.contextmanager
+def _usual_modes() -> Iterator[None]:
+    """The step runs as it would in a user's loop, whatever mode the caller is in."""
+    with contextlib.ExitStack() as stack:
+        if torch._C._len_torch_dispatch_stack() or _len_torch_dispatch_stack_pre_dispatch():
+            # Entered only where there are modes: it imports the compiler stack.
+            stack.enter_context(torch.utils._python_dispatch._disable_current_modes())
+        if torch.is_anomaly_enabled():
+            stack.enter_context(torch.autograd.set_detect_anomaly(False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        stack.enter_context(torch.device("cpu"))
+        yield
+
+
 def _pull_back(
     recorder: Recorder, leaves: list[Tensor], outputs: tuple[Tensor, ...], n_states: int
 ) -> tuple[tuple[Node, ...], tuple[Node | None, ...]]:
@@ -129,8 +146,10 @@ def _pull_back(
         return tuple(grads), tuple(None for _ in leaves)
     root = _Root.apply([g for _, g in smooth], *(y for y, _ in smooth))  # type: ignore[no-untyped-call]
     recorder.in_derivative = True
+    real = [leaf for leaf in leaves if leaf.requires_grad]
     with recorder:
-        pulled = torch.autograd.grad(root, leaves, allow_unused=True)
+        found = iter(torch.autograd.grad(root, real, allow_unused=True))
+    pulled = [next(found) if leaf.requires_grad else None for leaf in leaves]
     vjp = tuple(None if g is None else recorder.result(g) for g in pulled)
     zero = recorder.builder.const(0.0, "real")
     return tuple(grads), tuple(None if node is zero else node for node in vjp)
@@ -162,7 +181,7 @@ def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
     """A copy of the cell with scalars for its parameters and buffers."""
     memo: dict[int, Any] = dict(scalars)
     for tensor in (*cell.parameters(), *cell.buffers()):
-        if id(tensor) not in memo:  # integers and booleans, such as counters
+        if id(tensor) not in memo:  # integers, such as counters
             memo[id(tensor)] = torch.zeros((), dtype=tensor.dtype)
         if tensor.is_leaf and tensor.grad is not None:
             memo.setdefault(id(tensor.grad), None)

@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+from neurodyn.scan import cache, cache_dir
 
 SCRIPT = """
 import time, torch
@@ -46,3 +49,22 @@ def test_a_broken_file_of_the_cache_is_made_anew(tmp_path):
     assert _script(tmp_path).communicate()[0].strip() == b"done"
     assert all(path.stat().st_size > 1000 for path in codes)
     assert len(list(tmp_path.iterdir())) == 2 * len(codes)
+
+
+def test_a_user_without_a_home(monkeypatch):
+    def nowhere(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("NEURODYN_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", nowhere)
+    assert cache_dir().is_dir()
+    cache.keep("kernel.o", b"code")
+    assert cache.read("kernel.o") == b"code"
+    (cache_dir() / "kernel.o").unlink()
+
+
+def test_a_tilde_in_the_environment(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("NEURODYN_CACHE", "~/kernels")
+    assert cache_dir() == Path("/somewhere/kernels")

@@ -8,7 +8,7 @@ import os
 
 import pytest
 import torch
-from contract import Adaptive, check
+from contract import TOLERANCE, Adaptive, check, error, run
 
 from neurodyn import surrogate as windows
 from neurodyn.neurons import (
@@ -147,6 +147,25 @@ def test_cpu(name, j, dtype):
 def test_gpu_interpreted(name, j):
     neuron, x, state = build(name, j)
     check(neuron, x[:33], "gpu", torch.float32, state)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "f16"])
+@pytest.mark.parametrize("name", ["LIF", "LNM", "MultiTimescale", "ALIF"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_narrow_storage(backend, name, dtype):
+    """The arithmetic is float32; an input's gradient is as exact as its dtype can say."""
+    if backend == "gpu" and os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("needs TRITON_INTERPRET=1")
+    neuron = (NEURONS | FEWER)[name](
+        (5, 3, 3), per="channel", learn_threshold=True, surrogate=windows.Triangle(learn=True)
+    )
+    x = laid_out(torch.randn(17, 2, 5, 3, 3).to(dtype), "channels last")
+    weight, final = torch.randn(x.shape).to(dtype), torch.randn(x.shape[1:])
+    truth = run(neuron, x, weight, final, "reference")
+    for key, value in run(neuron, x, weight, final, backend).items():
+        assert value is None or value.dtype == truth[key].dtype
+        bound = torch.finfo(dtype).eps if key == "x" else TOLERANCE[torch.float32]
+        assert error(value, truth[key]) <= bound, key
 
 
 @pytest.mark.parametrize("per", ["channel", "neuron"])

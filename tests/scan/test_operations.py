@@ -40,7 +40,29 @@ def steps(x, y, u, p):
     return whole * u + p * x, 0.5 * u + y.detach() * x + counted * p
 
 
-CELLS = {f.__name__: f for f in (arithmetic, choices, powers, smooth, steps)}
+def composed(x, y, u, p):
+    v = torch.atan(3 * x) + torch.atan(0.1 * p * u) + torch.exp2(y) + torch.log2(1.5 + x * x)
+    v = v + torch.log10(p + u * u) * F.logsigmoid(4 * y) + F.elu(2 * x, 0.7) * F.selu(u)
+    w = torch.addcdiv(u, x, 1 + y * y, value=0.3) + torch.lerp(x, y, torch.sigmoid(p * u))
+    return v, 0.3 * w + F.hardsigmoid(4 * x) * F.celu(y, 0.5)
+
+
+def truths(x, y, u, p):
+    # Sums of truth values are "or", products "and".
+    a, b = x > 0, y > 0
+    count = (a + b).to(x.dtype) + 2 * (a * b).to(x.dtype) + 4 * torch.maximum(a, b)
+    finite = torch.isfinite(u) & ~torch.isinf(torch.where(a, torch.inf, x))
+    whole = torch.floor(3 * x.int()) + torch.round((4 * y).long()) + torch.trunc(b.int())
+    return count * u + p * x, torch.where(finite, u, y) * 0.5 + whole * p
+
+
+def scaled(x, y, u, p):
+    return torch.rsub(x, u, alpha=2) + torch.sub(p * y, u, alpha=3), torch.add(u, x, alpha=0.5) * p
+
+
+CELLS = {
+    f.__name__: f for f in (arithmetic, choices, powers, smooth, steps, composed, truths, scaled)
+}
 
 
 class Cell(nn.Module):

@@ -14,7 +14,8 @@ from torch import nn
 from neurodyn.scan import scan
 
 EXAMPLES = int(os.environ.get("NEURODYN_EXAMPLES", "500"))
-T, N = 3, 4
+SHAPES = [(3, 4)] * 5 + [(19, 37)]
+"""Steps and neurons: few mostly; sometimes more than a segment of time and a vector hold."""
 
 UNARY = {
     "neg": lambda a: -a,
@@ -65,8 +66,9 @@ def own_cache(tmp_path_factory):
 class Random(nn.Module):
     """A step made of instructions, each on values that are there already."""
 
-    def __init__(self, n_inputs, n_states, n_parameters, program, results):
+    def __init__(self, n_inputs, n_states, n_parameters, program, results, shape):
         super().__init__()
+        self.shape = shape
         self.n_inputs, self.n_states = n_inputs, n_states
         self.p = nn.ParameterList(torch.tensor(0.4 + 0.3 * i) for i in range(n_parameters))
         self.program, self.results = program, results
@@ -93,13 +95,14 @@ def cells(draw):
     places = st.tuples(*[st.integers(0, 30)] * 4)
     program = draw(st.lists(st.tuples(names, places), min_size=1, max_size=10))
     results = draw(st.lists(st.integers(0, 15), min_size=n_states + 1, max_size=n_states + 2))
-    return Random(n_inputs, n_states, draw(st.integers(0, 3)), tuple(program), tuple(results))
+    n_parameters, shape = draw(st.integers(0, 3)), draw(st.sampled_from(SHAPES))
+    return Random(n_inputs, n_states, n_parameters, tuple(program), tuple(results), shape)
 
 
 def sequences(cell, dtype):
     generator = torch.Generator().manual_seed(len(cell.program))
-    x = torch.randn(cell.n_inputs, T, N, generator=generator, dtype=torch.float64)
-    u = torch.randn(cell.n_states, N, generator=generator, dtype=torch.float64)
+    x = torch.randn(cell.n_inputs, *cell.shape, generator=generator, dtype=torch.float64)
+    u = torch.randn(cell.n_states, cell.shape[1], generator=generator, dtype=torch.float64)
     return list(x.to(dtype).unbind(0)), list(u.to(dtype).unbind(0))
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 import warnings
 
@@ -10,8 +11,9 @@ import torch
 from contract import TwoInputs, cubic, error
 from torch import nn
 
-from neurodyn.neurons import LIF, LNM, QIF
+from neurodyn.neurons import ALIF, LIF, LNM, QIF
 from neurodyn.scan import kernel_source, scan, why_not
+from neurodyn.scan.lock import MAKING
 from neurodyn.surrogate import Rectangle, Triangle
 
 
@@ -302,6 +304,60 @@ def _run_in_a_forked_child(neuron, x):
     child.start()
     assert queue.get(timeout=60) == expected
     child.join(10)
+
+
+def test_a_fork_waits_for_what_is_in_the_making():
+    making, done = threading.Event(), threading.Event()
+
+    def make():
+        with MAKING:
+            making.set()
+            done.wait(0.2)
+
+    neuron, x = LIF(backend="cpu", reset="soft"), torch.randn(4, 2, 9)
+    expected = int(neuron(x).detach().numpy().sum())
+    neuron.spike.scale = 1.25  # A plan that the child has to make.
+    thread = threading.Thread(target=make)
+    thread.start()
+    making.wait()
+    queue = multiprocessing.get_context("fork").SimpleQueue()
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(neuron, x, queue))
+    child.start()
+    child.join(20)
+    assert child.exitcode == 0, "the child hangs"
+    assert queue.get() == expected
+    thread.join()
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_threads_that_charge_drive_and_run_one_neuron(backend):
+    neuron = ALIF(surrogate=Triangle("derived"), backend=backend)
+    x, drive = 2 * torch.randn(2, 30, 2, 5).unbind(0)[0], torch.randn(30, 2, 5)
+    works = [
+        lambda: neuron(x).sum(),
+        lambda: neuron(x, drive=drive).sum(),
+        lambda: neuron.charge(x[0], x[1], x[2])[0].sum(),
+    ]
+    expected, failures = [work() for work in works], []
+
+    def repeat(i):
+        for _ in range(15):
+            try:
+                failures.extend([i] * (works[i]() != expected[i]))
+            except Exception as error:
+                failures.append(error)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=repeat, args=(i % 3,)) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(before)
+    assert not failures
 
 
 def test_the_source_can_be_read():
