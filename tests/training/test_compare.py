@@ -238,7 +238,7 @@ def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
 def test_the_folder_of_a_data_set_is_no_place():
     one, two, three = (
         lasting_settings(
-            f"data:\n  init_args: {{workers: {n}, download: {n == 2}, folder: {folder}, limit: null}}"
+            f"data:\n  init_args: {{workers: {n}, download: {n == 2}, folder: {folder}}}"
         )
         for n, folder in ((1, "imagenet"), (2, "imagenet"), (1, "other"))
     )
