@@ -227,7 +227,7 @@ def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
     def fingerprint(*arguments):
         return Run(Entrant.parse("lif"), 0, [*TINY, *arguments], Path()).fingerprint
 
-    places = ["--data.root=/elsewhere", "--data.on_device=true", "--data.download=true"]
+    places = ["--data.root=/elsewhere", "--data.on_device=true"]
     places += ["--trainer.accelerator=cpu", "--last.minutes=1", "--trainer.logger=false"]
     assert fingerprint(*places) == fingerprint()
     # A device is no place: four of them have four times the batch.
@@ -237,7 +237,9 @@ def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
 
 def test_the_folder_of_a_data_set_is_no_place():
     one, two, three = (
-        lasting_settings(f"data:\n  init_args: {{workers: {n}, folder: {folder}, limit: null}}")
+        lasting_settings(
+            f"data:\n  init_args: {{workers: {n}, download: {n == 2}, folder: {folder}}}"
+        )
         for n, folder in ((1, "imagenet"), (2, "imagenet"), (1, "other"))
     )
     assert one == two == {"data.init_args.folder": "imagenet"}
