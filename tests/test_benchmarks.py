@@ -32,12 +32,13 @@ def rows_of(path):
 
 @pytest.mark.parametrize(
     ("dtype", "name", "kept", "bound"),
-    [("float32", "neurons", 4, 1e-6), ("bfloat16", "neurons-cpu-bfloat16", 4, 1e-2)],
+    [("float32", "neurons", 4, 1e-6), ("bfloat16", "neurons-cpu-bfloat16", 2, 1e-2)],
 )
 def test_neurons(tiny, tmp_path, dtype, name, kept, bound):
     neurons.main([*tiny, "--cases=0", f"--dtype={dtype}"])
     found = rows_of(tmp_path / f"{name}.json")
-    assert found["neurodyn LIF"]["kept"] == pytest.approx(kept, rel=0.2)
+    # The input as it came; at this size its few parameters are another fraction of a byte.
+    assert kept < found["neurodyn LIF"]["kept"] < kept + 1
     assert 0 < found["neurodyn LNM, degree 3"]["error"] < bound
     assert 0 < found["plain loop, LNM"]["error"] < bound
     assert len(found["floor: two copies"]["forward"]) == 1
