@@ -185,6 +185,9 @@ def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
             memo[id(tensor)] = torch.zeros((), dtype=tensor.dtype)
         if tensor.is_leaf and tensor.grad is not None:
             memo.setdefault(id(tensor.grad), None)
+    for module in cell.modules():  # What hooks hold is not the step's, and may defy copying.
+        hooks = (v for k, v in vars(module).items() if "hooks" in k and isinstance(v, dict))
+        memo |= {id(held): {} for held in hooks}
     try:
         return copy.deepcopy(cell, memo)
     except Exception as error:

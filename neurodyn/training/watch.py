@@ -74,10 +74,13 @@ def first_broken_layer(module: L.LightningModule, batch: Any) -> str:
 
         return check
 
-    leaves = [
-        (n, m) for n, m in module.named_modules() if n and not any(True for _ in m.children())
-    ]
     neurons = [(n, m) for n, m in module.named_modules() if hasattr(m, "step") and n]
+    inside = {part for _, neuron in neurons for part in neuron.modules()}
+    leaves = [
+        (n, m)
+        for n, m in module.named_modules()
+        if n and m not in inside and not any(True for _ in m.children())
+    ]
     handles = [m.register_forward_hook(hook(n, m)) for n, m in leaves + neurons]
     try:
         module(batch[0])

@@ -185,3 +185,20 @@ def test_a_copy_made_for_a_call_is_the_neuron_s_own_kind():
     neuron.driven_step(torch.zeros(3), torch.zeros(3), torch.zeros(3))
     assert neuron.__dict__ == before
     assert not neuron.spike.silent
+
+
+class Keeper:
+    """A hook that keeps something which cannot be copied, as regularisers keep spikes."""
+
+    def __init__(self):
+        self.kept = torch.ones(2, requires_grad=True) * 2
+
+    def __call__(self, module, inputs, output):
+        pass
+
+
+def test_what_hooks_hold_does_not_stand_in_the_way():
+    cell, keeper = fresh(), Keeper()
+    cell.register_forward_hook(keeper)
+    assert why_not(cell, *ARGUMENTS) is None
+    assert list(cell._forward_hooks.values()) == [keeper]
