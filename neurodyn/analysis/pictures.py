@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import nn
+from torch import Tensor, nn
 
 from neurodyn.analysis.dynamics import family, fixed_points, membrane_map
 from neurodyn.neurons import LIF, Neuron, neurons_of
@@ -139,7 +139,7 @@ def draw_curves(
 ) -> None:
     """Draw learning curves over epochs, or over time where an epoch's is given for each name."""
     ends: list[float] = []
-    highest = 0.0
+    bands: list[Tensor] = []
     for (name, runs), (colour, style) in zip(curves.items(), styles(curves), strict=True):
         length = min(len(run) for run in runs)
         values = torch.tensor([list(run)[:length] for run in runs], dtype=torch.float64)
@@ -148,10 +148,14 @@ def draw_curves(
         axis.plot(x, values.mean(0), color=colour, ls=style, lw=1.8, label=name)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
         ends.append(low[-max(2, length // 4) :].min().item())
-        highest = max(highest, high.max().item())
+        bands.append(high)
+    highest = max(high.max().item() for high in bands)
     room = max(highest - min(ends), 1.0)
-    axis.set_ylim(max(min(ends) - 0.3 * room, 0.0), highest + 0.05 * room)
+    bottom = max(min(ends) - 0.3 * room, 0.0)
+    axis.set_ylim(bottom, highest + 0.05 * room)
     if not per_epoch:
+        # Epochs before any curve is on the axis would be a blank.
+        axis.set_xlim(left=min(int((high < bottom).long().argmin()) for high in bands))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
 
