@@ -11,6 +11,10 @@ Two kinds of synapses see analog numbers and multiply, dense: those that the net
 by, unless it is counts of spikes (whole numbers), and those that a module names as `analog`, as
 CS-GRU does from the current to the gate and MS-ResNet on its convolving shortcuts. The products of
 attention have no weights: one addition for each pair of activities that are both other than zero.
+
+Memory comes beside it: `accesses`, words read or written, and `memory_energy`. A synaptic operation
+reads a weight, and reads and writes the sum that it adds to; a neuron update reads and writes its
+states, and reads what is learned for that neuron alone.
 """
 
 from __future__ import annotations
@@ -24,10 +28,13 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from neurodyn.layers import GatedCell, LearnedDelays, MatMul, Recurrent
+from neurodyn.layers import DelayLine, GatedCell, LearnedDelays, MatMul, Recurrent
 from neurodyn.neurons import Neuron, SpikingLayer, Stateful
 
 PJ_ADD, PJ_MUL, PJ_MAC = 0.9, 3.7, 4.6
+PJ_WORD = 5.0
+"""32 bits of a memory of 8 KB at 45 nm (Horowitz 2014): half of what he gives for 64."""
+WORDS_A_SYNAPSE = 3
 SYNAPSES = (nn.Conv2d, nn.Conv1d, nn.Linear, LearnedDelays)
 SPIKING = (SpikingLayer, GatedCell)
 
@@ -43,6 +50,7 @@ class LayerActivity:
         updates: neuron updates (neurons x timesteps).
         spikes: how many of them fired.
         operations: multiplications and additions of one update.
+        words: of memory, that one update reads and writes.
     """
 
     macs: float = 0.0
@@ -51,6 +59,7 @@ class LayerActivity:
     updates: float = 0.0
     spikes: float = 0.0
     operations: tuple[int, int] = (0, 0)
+    words: int = 0
 
 
 @dataclass
@@ -95,13 +104,32 @@ class Activity:
 
     @property
     def energy(self) -> float:
-        """Picojoules a sample."""
+        """Picojoules a sample, of arithmetic."""
         neurons = self._mean(
             layer.updates * (layer.operations[0] * PJ_MUL + layer.operations[1] * PJ_ADD)
             for layer in self.layers.values()
         )
         analog = self._mean(layer.macs for layer in self.layers.values() if layer.analog)
         return self.sops * PJ_ADD + neurons + analog * PJ_MAC
+
+    @property
+    def accesses(self) -> float:
+        """Words read from memory or written to it, a sample."""
+        return self._mean(
+            WORDS_A_SYNAPSE * (layer.macs if layer.analog else layer.sops)
+            + layer.updates * layer.words
+            for layer in self.layers.values()
+        )
+
+    def memory_energy(self, pj_word: float = PJ_WORD) -> float:
+        """Picojoules a sample, of memory accesses.
+
+        Args:
+            pj_word: of one word; ten times as much for a memory of 1 MB on the chip.
+        """
+        if not pj_word >= 0:
+            raise ValueError(f"pj_word: expected picojoules, 0 or more, got {pj_word}")
+        return self.accesses * pj_word
 
     def _mean(self, values: Iterable[float]) -> float:
         return float(sum(values)) / max(self.samples, 1)
@@ -176,7 +204,7 @@ class ActivityMeter:
             layer, spikes = self._layer(name), _spikes(output)
             layer.updates += spikes.numel()
             layer.spikes += spikes.abs().sum().item()
-            layer.operations = operations(module)
+            layer.operations, layer.words = operations(module), words(module)
 
         return hook
 
@@ -216,6 +244,24 @@ def operations(layer: nn.Module) -> tuple[int, int]:
         return _traced(layer)
     parts = [operations(part) for part in layer.children() if isinstance(part, Stateful)]
     return sum(muls for muls, _ in parts), sum(adds for _, adds in parts)
+
+
+def words(layer: nn.Module) -> int:
+    """Words of memory that one update of a neuron reads and writes, without synapses.
+
+    Each state is read and written. A delay line writes a word, and reads all of its own and their
+    weights. Parameters that a layer or a channel shares stay at hand, those of one neuron are read.
+    The last spikes of a gated cell are bits, and not counted.
+    """
+    if isinstance(layer, Neuron):
+        learned = [(n, p) for n, p in layer.named_parameters() if p.requires_grad]
+        own = [n for n, p in learned if not n.startswith("spike.") and not n.endswith("_0")]
+        return 2 * len(layer.states) + (len(own) if layer.per == "neuron" else 0)
+    if isinstance(layer, GatedCell):
+        return 4
+    if isinstance(layer, DelayLine):
+        return 2 * layer.order + 1
+    return sum(words(part) for part in layer.children() if isinstance(part, Stateful))
 
 
 def _traced(neuron: Neuron) -> tuple[int, int]:

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from neurodyn.analysis import ActivityMeter, operations
+from neurodyn.analysis.energy import words
 from neurodyn.layers import (
     CSGRU,
     Delayed,
@@ -16,7 +17,7 @@ from neurodyn.layers import (
     repeat,
 )
 from neurodyn.models.residual import MSBlock
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, AdLIF, Neuron
 
 
 class Spikes(nn.Module):
@@ -45,6 +46,11 @@ def test_counts_by_hand():
     assert activity.rate == 1
     expected = 60 * 0.9 + 30 * (3.7 + 0.9) + 72 * 4.6
     assert activity.energy == pytest.approx(expected)
+    # A weight and twice a sum for each synapse, twice the membrane for each update.
+    assert activity.accesses == 3 * (60 + 72) + 2 * 30
+    assert activity.memory_energy(2.0) == pytest.approx(2 * activity.accesses)
+    with pytest.raises(ValueError, match="pj_word: expected picojoules, 0 or more, got -1"):
+        activity.memory_energy(-1)
 
 
 def test_a_static_first_layer_is_paid_once():
@@ -194,13 +200,33 @@ def test_energy_of_cubic_over_lif(gigaops, meganeurons, steps, rate, percent):
     """The LNM paper's 2 to 5.5 %, by the formula of this module."""
     from neurodyn.analysis.energy import Activity, LayerActivity
 
-    def energy(ops):
+    def energy(ops, memory=False):
         layers = {
             "synapses": LayerActivity(
                 macs=steps * gigaops * 1e9, sops=rate * steps * gigaops * 1e9
             ),
-            "neurons": LayerActivity(updates=steps * meganeurons * 1e6, operations=ops),
+            "neurons": LayerActivity(updates=steps * meganeurons * 1e6, operations=ops, words=2),
         }
-        return Activity(samples=1, layers=layers).energy
+        activity = Activity(samples=1, layers=layers)
+        return activity.energy + memory * activity.memory_energy()
 
     assert 100 * (energy((3, 3)) / energy((1, 1)) - 1) == pytest.approx(percent, abs=0.15)
+    # Memory costs both the same, and more than arithmetic does.
+    assert 100 * (energy((3, 3), True) / energy((1, 1), True) - 1) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (LIF(), 2),
+        (AdLIF(5), 2 * 3),
+        (LNM(5), 2),
+        (LNM(5, per="neuron"), 2 + 4),
+        (LNM(5, per="neuron", learn=False), 2),
+        (Delayed(5, order=3), 2 * 3 + 1 + 2),
+        (Recurrent(5), 2),
+        (SpikGRU(3, 5), 4),
+    ],
+)
+def test_words_of_an_update(layer, expected):
+    assert words(layer) == expected
