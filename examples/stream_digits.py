@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.data import SpokenDigits
-from neurodyn.data.cochlea import Cochlea, read_wav
+from neurodyn.data.formats.cochlea import Cochlea, read_wav
 from neurodyn.layers import Stream
 from neurodyn.training.module import Classifier
 from neurodyn.training.recipe import Recipe

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from neurodyn import __version__
 from neurodyn.errors import require, unknown
-from neurodyn.training.studies import STUDIES, conclude, entrants_of
 
 EXAMPLES = """\
 examples:
@@ -81,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
                 "--neurons", default="lif,plif,qif,lnm", help="separated by commas"
             )
         else:
-            comparison.add_argument("name", help=f"which: {', '.join(STUDIES)}")
+            comparison.add_argument("name", help="which: a study of studies/, such as degree")
             comparison.add_argument(
                 "--source", type=Path, help="transplant: the folder of the run to learn from"
             )
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(known: argparse.Namespace, rest: list[str]) -> int:
-    from neurodyn.training.compare import compare
+    from neurodyn.comparison.run import compare
     from neurodyn.training.recipe import find_recipe
 
     for given in (argument.partition("=")[0] for argument in rest):
@@ -144,7 +145,8 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
                 raise ValueError(f"{given}: options are written out. Did you mean {whole!r}?")
     recipe = find_recipe(known.config)
     if known.command == "study":
-        names = entrants_of(known.name, known.source)
+        studies = _from_checkout("studies")
+        names = studies.contenders_of(known.name, known.source)
         folder = known.out or Path("runs") / f"{recipe.stem}-{known.name}"
     else:
         # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
@@ -153,13 +155,23 @@ def _compare(known: argparse.Namespace, rest: list[str]) -> int:
         folder = known.out or Path("runs") / recipe.stem
     table = compare(["--config", str(recipe), *rest], names, known.seeds, folder)
     if known.command == "study":
-        table = "\n\n".join([table, *conclude(known.name, folder)])
+        table = "\n\n".join([table, *studies.conclude(known.name, folder)])
     print(f"\n{table}\n\nmean ± std over seeds; runs, pictures: {folder}")
     return 0
 
 
+def _from_checkout(room: str) -> Any:
+    """A package that lies beside neurodyn in a source checkout and is not installed with it."""
+    root = Path(__file__).parent.parent
+    if not (root / room / "__init__.py").is_file():
+        raise FileNotFoundError(f"{room}: they come with the source checkout, not the package")
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    return importlib.import_module(room)
+
+
 def _results(known: argparse.Namespace, rest: list[str]) -> int:
-    from neurodyn.training.results import collect, write_page
+    from neurodyn.comparison.results import collect, write_page
 
     if rest:
         raise ValueError(f"results: expected folders, --notes and --out, got {' '.join(rest)}")

@@ -1,6 +1,6 @@
 """What a change of the house must not change: every neuron's kernels, every recipe's parameters.
 
-    python tests/golden.py          write `golden.json` again, after a change that was meant
+python -m tests.golden          write `golden.json` again, after a change that was meant
 """
 
 import hashlib
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from neurodyn.neurons import neurons_of
 from neurodyn.training.recipe import Recipe, recipe_names
 
 FILE = Path(__file__).with_name("golden.json")
@@ -21,11 +20,8 @@ def neuron_classes():
     import neurodyn.neurons as room
 
     classes = [value for value in vars(room).values() if isinstance(value, type)]
-    return [
-        cls
-        for cls in classes
-        if issubclass(cls, room.Neuron) and cls is not room.Neuron and cls.step is not room.Neuron.step
-    ]
+    base = room.Neuron
+    return [cls for cls in classes if issubclass(cls, base) and cls.step is not base.step]
 
 
 def kernel_hash(cls, backend):
@@ -46,7 +42,9 @@ def state_hash(recipe):
 def kernels():
     return {
         "llvmlite": version("llvmlite"),
-        **{f"{cls.__name__} {b}": kernel_hash(cls, b) for cls in neuron_classes() for b in BACKENDS},
+        **{
+            f"{cls.__name__} {b}": kernel_hash(cls, b) for cls in neuron_classes() for b in BACKENDS
+        },
     }
 
 

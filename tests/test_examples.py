@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.data.cochlea import Cochlea
+from neurodyn.data.formats.cochlea import Cochlea
 from neurodyn.layers import Delayed, SoftmaxSum
 from neurodyn.models import SequenceNet
 

@@ -1,13 +1,14 @@
 """Kernels and parameters are what they were: moves and renames change neither.
 
-Where a change was meant, `python tests/golden.py` writes the new hashes.
+Where a change was meant, `python -m tests.golden` writes the new hashes.
 """
 
 import json
 from importlib.metadata import version
 
-import golden
 import pytest
+
+from tests import golden
 
 KNOWN = json.loads(golden.FILE.read_text())
 

@@ -39,7 +39,7 @@ class Departure:
     common: tuple[Tensor, Tensor]
 
 
-class Lives:
+class MembraneLog:
     """Watches the neurons of a network while it runs as a context, then says how they left LIF.
 
     For neurons of a single state, in evaluation; what it keeps grows with every batch.
@@ -53,7 +53,7 @@ class Lives:
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in self.neurons}
         self._hooks: list[Any] = []
 
-    def __enter__(self) -> Lives:
+    def __enter__(self) -> MembraneLog:
         for name, neuron in self.neurons.items():
             hook = neuron.register_forward_pre_hook(self._watch(name), with_kwargs=True)
             self._hooks.append(hook)

@@ -184,6 +184,6 @@ def curve_legend(figure: Figure) -> None:
     )
 
 
-def short_name(entrant: str) -> str:
-    """An entrant with the last names of its options: `widths=` for `model.network.widths=`."""
-    return re.sub(r"(?<=:)[\w.]*\.(?=\w+=)", "", entrant)
+def short_name(contender: str) -> str:
+    """A contender with the last names of its options: `widths=` for `model.network.widths=`."""
+    return re.sub(r"(?<=:)[\w.]*\.(?=\w+=)", "", contender)

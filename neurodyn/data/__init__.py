@@ -18,31 +18,31 @@ from neurodyn.errors import require
 
 if TYPE_CHECKING:
     from neurodyn.data.base import SampleData
-    from neurodyn.data.datasets import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
-    from neurodyn.data.event_sets import CIFAR10DVS, NMNIST, DVSGesture, EventData
-    from neurodyn.data.imagenet import ImageNet
     from neurodyn.data.images import ImageData
-    from neurodyn.data.lag import LagTask
-    from neurodyn.data.rate import RateDigits, RateMNIST
     from neurodyn.data.sequences import SequenceData
-    from neurodyn.data.sequential import SequentialCIFAR10, SequentialDigits, SequentialMNIST
-    from neurodyn.data.spoken import SHD, SSC
-    from neurodyn.data.spoken_digits import SpokenDigits, SpokenDigitSpikes
-    from neurodyn.data.tidigits import NTIDIGITS
+    from neurodyn.data.sets.cameras import CIFAR10DVS, NMNIST, DVSGesture, EventData
+    from neurodyn.data.sets.heidelberg import SHD, SSC
+    from neurodyn.data.sets.imagenet import ImageNet
+    from neurodyn.data.sets.images import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
+    from neurodyn.data.sets.lag import LagTask
+    from neurodyn.data.sets.rate import RateDigits, RateMNIST
+    from neurodyn.data.sets.sequential import SequentialCIFAR10, SequentialDigits, SequentialMNIST
+    from neurodyn.data.sets.spoken_digits import SpokenDigits, SpokenDigitSpikes
+    from neurodyn.data.sets.tidigits import NTIDIGITS
 
 HOMES = {
     "base": ("SampleData",),
-    "event_sets": ("CIFAR10DVS", "NMNIST", "DVSGesture", "EventData"),
-    "imagenet": ("ImageNet",),
     "images": ("ImageData",),
-    "rate": ("RateDigits", "RateMNIST"),
     "sequences": ("SequenceData",),
-    "datasets": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
-    "lag": ("LagTask",),
-    "sequential": ("SequentialCIFAR10", "SequentialDigits", "SequentialMNIST"),
-    "spoken": ("SHD", "SSC"),
-    "spoken_digits": ("SpokenDigits", "SpokenDigitSpikes"),
-    "tidigits": ("NTIDIGITS",),
+    "sets.cameras": ("CIFAR10DVS", "NMNIST", "DVSGesture", "EventData"),
+    "sets.heidelberg": ("SHD", "SSC"),
+    "sets.imagenet": ("ImageNet",),
+    "sets.images": ("CIFAR10", "CIFAR100", "MNIST", "Digits", "FashionMNIST"),
+    "sets.lag": ("LagTask",),
+    "sets.rate": ("RateDigits", "RateMNIST"),
+    "sets.sequential": ("SequentialCIFAR10", "SequentialDigits", "SequentialMNIST"),
+    "sets.spoken_digits": ("SpokenDigits", "SpokenDigitSpikes"),
+    "sets.tidigits": ("NTIDIGITS",),
 }
 
 __all__ = [

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
 from neurodyn.data.samples import Batch, Samples, stratified, whole
-from neurodyn.data.source import Source, folder_of
 
 
 class SampleData(lightning.LightningDataModule):

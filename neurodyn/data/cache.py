@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from neurodyn import __version__
-from neurodyn.scan.cache import cache_dir
+from neurodyn.files import cache_dir
 
 
 def cached(

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from neurodyn.data.augment import Augment
+from neurodyn.data.augment.images import Augment
 from neurodyn.data.base import SampleData, check
 from neurodyn.data.samples import Batch
 

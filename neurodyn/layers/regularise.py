@@ -22,7 +22,7 @@ class Regulariser(nn.Module):
     """
 
     def attach(self, model: nn.Module) -> None:
-        """Watch this model from now on."""
+        """Guard this model from now on."""
         raise NotImplementedError(f"{type(self).__name__} does not define its attach")
 
     def forward(self) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
-from neurodyn.neurons.fed import Affine, Fed, check_affine
+from neurodyn.neurons.driven import Affine, Driven, check_affine
 from neurodyn.neurons.layer import SpikingLayer, Stateful, check_state
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
@@ -225,7 +225,7 @@ class Neuron(SpikingLayer):
             raise ValueError(f"drive: expected the shape of x, {tuple(x.shape)}, got {got}")
         if affine is not None:
             check_affine(affine, x)
-        fed = Fed(self, affine, driven=drive is not None)
+        fed = Driven(self, affine, driven=drive is not None)
         inputs = (x,) if drive is None else (x, drive)
         return scan(fed, inputs, start, backend=self.backend, **asked)
 

@@ -5,9 +5,9 @@ elementwise function of this step's inputs, of the states and of the cell's para
 `scan` runs it along the first dimension of its inputs.
 """
 
+from neurodyn.files import cache_dir
 from neurodyn.scan.api import BACKENDS, Cell, kernel_source, scan, why_not
-from neurodyn.scan.cache import cache_dir
-from neurodyn.scan.graph import UnsupportedStepError
+from neurodyn.step.graph import UnsupportedStepError
 
 __all__ = [
     "BACKENDS",

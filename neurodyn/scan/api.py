@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from neurodyn.errors import unknown
-from neurodyn.scan.graph import KernelError, UnsupportedStepError
 from neurodyn.scan.op import backend_module, scan_op
-from neurodyn.scan.plan import Plan, plan_of
 from neurodyn.scan.reference import Sequences, scan_reference
+from neurodyn.step.graph import KernelError, UnsupportedStepError
+from neurodyn.step.program import Program, program_of
 
 BACKENDS = ("auto", "reference", "cpu", "gpu")
 INLINE_STEPS = 8
@@ -97,10 +97,10 @@ def kernel_source(
     """
     if backend not in ("cpu", "gpu"):
         raise unknown("backend", backend, ("cpu", "gpu"))
-    plan, _ = plan_of(cell, n_inputs, n_states, dtype)
-    if isinstance(plan, UnsupportedStepError):
-        raise plan
-    source: str = backend_module(backend).source(plan)
+    program, _ = program_of(cell, n_inputs, n_states, dtype)
+    if isinstance(program, UnsupportedStepError):
+        raise program
+    source: str = backend_module(backend).source(program)
     return source
 
 
@@ -152,17 +152,17 @@ def why_not(
         cell, inputs, state: as for `scan`.
         backend: `"cpu"`, `"gpu"`, or `"auto"` for the one of the inputs' device.
     """
-    plan = _choose(cell, inputs, state, backend)
-    return plan if isinstance(plan, str) else None
+    program = _choose(cell, inputs, state, backend)
+    return program if isinstance(program, str) else None
 
 
-Choice = tuple[str, Plan, list[Tensor]]
+Choice = tuple[str, Program, list[Tensor]]
 
 
 def _choose(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
 ) -> Choice | str:
-    """The backend, the plan and the cell's tensors; or why there is none."""
+    """The backend, the program and the cell's tensors; or why there is none."""
     x = inputs[0]
     if not isinstance(cell, nn.Module):
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
@@ -170,28 +170,28 @@ def _choose(
         return "kernels do not run inside transforms of torch.func"
     if forward_ad._current_level >= 0:
         return "kernels carry no tangents of forward-mode differentiation"
-    plan, tensors = plan_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
-    if isinstance(plan, UnsupportedStepError):
-        return str(plan)
+    program, tensors = program_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
+    if isinstance(program, UnsupportedStepError):
+        return str(program)
     # Symbolic sizes cannot be looked up.
     misfit = _misfit if isinstance(x.numel(), int) else _misfit.__wrapped__
     reason = misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
     if reason is None and any(t.device != x.device for t in (*inputs, *state, *tensors)):
         reason = f"not all tensors of the cell are on {x.device}, as x is"
     name = _kernels_of(backend, x.device.type)
-    reason = reason or _unfit(name, plan, x.device.type, tuple(x.dtype for x in inputs))
-    return reason or (name, plan, tensors)
+    reason = reason or _unfit(name, program, x.device.type, tuple(x.dtype for x in inputs))
+    return reason or (name, program, tensors)
 
 
 def _kernels_of(backend: str, device: str) -> str:
     return {"cpu": "cpu", "cuda": "gpu"}.get(device, "") if backend == "auto" else backend
 
 
-def _unfit(name: str, plan: Plan, device: str, stored: tuple[torch.dtype, ...]) -> str | None:
+def _unfit(name: str, program: Program, device: str, stored: tuple[torch.dtype, ...]) -> str | None:
     if not name:
         return f"there are no kernels for {device!r} devices"
-    reason: str | None = backend_module(name).why_not(plan, device, stored)
-    return reason or plan.failures.get(name)
+    reason: str | None = backend_module(name).why_not(program, device, stored)
+    return reason or program.failures.get(name)
 
 
 @lru_cache(maxsize=1024)
@@ -209,11 +209,11 @@ def _compiled(
     """The scan by a kernel; None if the reference has to do it."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
-        name, plan, tensors = choice
+        name, program, tensors = choice
         try:
-            return _run(name, plan.key, plan.trace.n_outputs, inputs, state, tensors, final)
+            return _run(name, program.key, program.trace.n_outputs, inputs, state, tensors, final)
         except KernelError:
-            choice = plan.failures[name]
+            choice = program.failures[name]
     if backend != "auto":
         raise _cannot(backend, choice)
     _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
@@ -290,12 +290,12 @@ def _constant_choice(
     stored: tuple[torch.dtype, ...],
 ) -> tuple[str, str, tuple[str, ...], int] | str:
     """Backend, key, names of tensors and number of outputs; or why there is none."""
-    plan, _ = plan_of(cell, n_inputs, n_states, dtype)
-    if isinstance(plan, UnsupportedStepError):
-        return str(plan)
+    program, _ = program_of(cell, n_inputs, n_states, dtype)
+    if isinstance(program, UnsupportedStepError):
+        return str(program)
     name = _kernels_of(backend, device)
-    reason = _unfit(name, plan, device, stored)
-    return reason or (name, plan.key, plan.names, plan.trace.n_outputs)
+    reason = _unfit(name, program, device, stored)
+    return reason or (name, program.key, program.names, program.trace.n_outputs)
 
 
 # What `torch.compiler.assume_constant_result` does, without importing the compiler stack here.

@@ -28,7 +28,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-StaticKind = Literal["one", "row", "full"]
+OperandKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
 WIDEST, NARROWEST = 4096, 512
@@ -46,7 +46,7 @@ TASKS = 64
 
 
 @dataclass(frozen=True)
-class Static:
+class Operand:
     """Where the values of a parameter or an initial state are.
 
     Attributes:
@@ -56,7 +56,7 @@ class Static:
         size: for "one", the number of values.
     """
 
-    kind: StaticKind
+    kind: OperandKind
     shape: Shape
     run: int = 1
     size: int = 1
@@ -78,7 +78,7 @@ class Layout:
     width: int
     groups: int
     """Blocks are visited in this many groups, each a task of its own."""
-    statics: tuple[Static, ...]
+    operands: tuple[Operand, ...]
 
     @cached_property
     def sizes(self) -> Shape:
@@ -135,14 +135,14 @@ class Layout:
         """A fresh sequence (a step, if T is None) that lies in this order."""
         return ordered_empty(like, self.order, T, dtype or like.dtype)
 
-    def values(self, value: Tensor, static: Static) -> Tensor:
+    def values(self, value: Tensor, operand: Operand) -> Tensor:
         """A parameter's or state's values, adjacent and in the order of memory."""
-        if static.kind == "one":
-            if static.size == 1:
+        if operand.kind == "one":
+            if operand.size == 1:
                 return value
-            return value.reshape(static.shape).permute(self.order).contiguous()
-        value = value.reshape(static.shape)
-        if static.kind == "full":
+            return value.reshape(operand.shape).permute(self.order).contiguous()
+        value = value.reshape(operand.shape)
+        if operand.kind == "full":
             return value.expand(self.shape).permute(self.order).contiguous()
         inside = self.sizes[self.split :]
         value = value.permute(self.order).reshape(
@@ -150,21 +150,21 @@ class Layout:
         )
         return value.expand(self.tile, *inside).contiguous()
 
-    def collect(self, partial: Tensor, static: Static) -> Tensor:
+    def collect(self, partial: Tensor, operand: Operand) -> Tensor:
         """The gradient of a parameter or state from what the tasks have summed."""
-        if static.kind == "one" and static.size == 1:
+        if operand.kind == "one" and operand.size == 1:
             return partial.sum()
-        shape = [static.shape[d] for d in self.order]
-        if static.kind == "one":
+        shape = [operand.shape[d] for d in self.order]
+        if operand.kind == "one":
             runs = partial.view(-1, self.pieces * self.groups).sum(1)
-            values = runs.view(-1, static.size, static.run // self.inner).sum((0, 2))
-        elif static.kind == "row":
+            values = runs.view(-1, operand.size, operand.run // self.inner).sum((0, 2))
+        elif operand.kind == "row":
             inside = self.sizes[self.split :]
             values = partial.view(self.groups * self.tile, *inside).sum(0)
             shared = [i for i, size in enumerate(shape[self.split :]) if size == 1]
             values = values.sum(shared, keepdim=True) if shared else values
         else:
-            return partial.sum_to_size(static.shape)
+            return partial.sum_to_size(operand.shape)
         values = values.reshape(shape)
         return values.permute([self.order.index(d) for d in range(len(shape))])
 
@@ -193,34 +193,34 @@ def memory_order(shape: Shape, strides: Shape) -> tuple[Shape, int]:
 
 
 @lru_cache(maxsize=1024)
-def plan_layout(shape: Shape, strides: Shape, statics: tuple[Shape, ...]) -> Layout:
+def layout_of(shape: Shape, strides: Shape, operands: tuple[Shape, ...]) -> Layout:
     """The layout for steps of this shape and these strides.
 
     Args:
-        statics: the shapes of initial states and parameters; they broadcast to `shape`.
+        operands: the shapes of initial states and parameters; they broadcast to `shape`.
     """
     rank = len(shape)
     order, boundary = memory_order(shape, strides)
     sizes = [shape[d] for d in order]
-    padded = [(1,) * (rank - len(s)) + s for s in statics]
+    padded = [(1,) * (rank - len(s)) + s for s in operands]
     spans = [_span([s[d] for d in order]) for s in padded]
 
     inside = [first for first, _, _ in spans if first > 0 and first < rank]
     split = boundary or min(inside, default=0)
 
-    placed: list[Static] = []
+    placed: list[Operand] = []
     inner = period = math.prod(sizes[split:])
     for full_shape, (first, last, solid) in zip(padded, spans, strict=True):
         run = math.prod(sizes[last + 1 :])
         if first == rank:
-            placed.append(Static("one", full_shape, period))
+            placed.append(Operand("one", full_shape, period))
         elif first < split or (first == 0 and split == 0 and run < SHORTEST_RUN):
-            placed.append(Static("full", full_shape))
+            placed.append(Operand("full", full_shape))
         elif solid and run >= SHORTEST_RUN:
-            placed.append(Static("one", full_shape, run, math.prod(sizes[first : last + 1])))
+            placed.append(Operand("one", full_shape, run, math.prod(sizes[first : last + 1])))
             inner = min(inner, run)
         else:
-            placed.append(Static("row", full_shape))
+            placed.append(Operand("row", full_shape))
 
     outer, tile = math.prod(sizes[:split]), 1
     if boundary == 0 and inner == period and period < TILE:
@@ -228,7 +228,7 @@ def plan_layout(shape: Shape, strides: Shape, statics: tuple[Shape, ...]) -> Lay
         inner, period = inner * tile, period * tile
         outer //= tile
         placed = [
-            Static(s.kind, s.shape, period if s.kind == "one" else s.run, s.size) for s in placed
+            Operand(s.kind, s.shape, period if s.kind == "one" else s.run, s.size) for s in placed
         ]
     # Equal pieces: a remainder of a few elements would cost as much as a whole piece.
     widest = min(WIDEST, max(NARROWEST, outer * period // COLUMNS))

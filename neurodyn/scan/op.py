@@ -1,7 +1,7 @@
 """The scan as an operator of PyTorch: seen by autograd, by `torch.compile` and by fake tensors.
 
-The operator gets a plan by its key, so that it can stand in a captured graph. Its derivative is a
-second operator, which has none itself: differentiating twice is refused.
+The operator gets a program by its key, so that it can stand in a captured graph. Its derivative is
+a second operator, which has none itself: differentiating twice is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.scan.layout import memory_order, ordered_empty
-from neurodyn.scan.plan import plan_by_key
+from neurodyn.step.program import program_by_key
 
 Tensors = list[Tensor]
 
@@ -49,7 +49,7 @@ def _scan(
 ) -> Tensors:
     forward = backend_module(backend).forward
     groups = map(_written_out, (inputs, states, parameters))
-    result: Tensors = forward(plan_by_key(key), *groups, keep, final)
+    result: Tensors = forward(program_by_key(key), *groups, keep, final)
     return result
 
 
@@ -63,11 +63,11 @@ def _scan_backward(
     wanted: list[bool],
     marks: Tensors,
 ) -> Tensors:
-    plan = plan_by_key(key)
+    program = program_by_key(key)
     module = backend_module(backend)
     groups = map(_written_out, (inputs, states, parameters))
     grads = [None if g is None or g._is_zerotensor() else g.resolve_neg() for g in grads]
-    given = module.backward(plan, *groups, grads, tuple(wanted), marks)
+    given = module.backward(program, *groups, grads, tuple(wanted), marks)
     leaves = (*inputs, *states, *parameters)
     # What the step does not depend on has a gradient of zero, which an operator has to write out.
     return [
@@ -87,12 +87,12 @@ def _fake_scan(
     keep: bool,
     final: bool,
 ) -> Tensors:
-    plan, x, steps = plan_by_key(key), inputs[0], inputs[0].shape[0]
-    outputs = [_like(x, steps, x.dtype) for _ in range(plan.trace.n_outputs)]
-    finals = [_like(x, None, plan.dtype) for _ in states if final]
+    program, x, steps = program_by_key(key), inputs[0], inputs[0].shape[0]
+    outputs = [_like(x, steps, x.dtype) for _ in range(program.trace.n_outputs)]
+    finals = [_like(x, None, program.dtype) for _ in states if final]
     length = backend_module(backend).segment(steps)
     marked = states if keep and steps > length else []
-    return [*outputs, *finals, *(_like(x, -(-steps // length), plan.dtype) for _ in marked)]
+    return [*outputs, *finals, *(_like(x, -(-steps // length), program.dtype) for _ in marked)]
 
 
 @torch.library.register_fake("neurodyn::scan_backward")
@@ -134,7 +134,7 @@ class _Scan(torch.autograd.Function):
         with torch._C._AutoDispatchBelowAutograd():
             run = _scan if _plain(leaves[0]) else torch.ops.neurodyn.scan.default
             results = run(backend, key, *groups, keep, final)
-        visible = plan_by_key(key).trace.n_outputs + (m if final else 0)
+        visible = program_by_key(key).trace.n_outputs + (m if final else 0)
         ctx.backend, ctx.key, ctx.n, ctx.m = backend, key, n, m
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*results[visible:])
@@ -204,7 +204,7 @@ def scan_op(
     parameters: Sequence[Tensor],
     final: bool,
 ) -> Tensors:
-    """Outputs and, if asked for, final states of a plan, named by its key; differentiable once."""
+    """Outputs and, if asked for, final states of the program of that key; differentiable once."""
     keep = torch.is_grad_enabled() and any(
         leaf.requires_grad for leaf in (*inputs, *states, *parameters)
     )

@@ -1,1 +1,1 @@
-"""Training: a Lightning module, recipes, and the comparison of neurons over seeds."""
+"""Training of one network: a Lightning module, an optimiser, recipes."""

@@ -12,7 +12,7 @@ from jsonargparse import Namespace, _typehints
 from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
-from neurodyn.training.entrant import neuron_names, shared_options
+from neurodyn.training.names import neuron_names, shared_options
 
 HINT = "Did you mean"
 WRONG_NAME = re.compile(

@@ -12,10 +12,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
-from neurodyn.training.latest import Latest
+from neurodyn.training.checkpoint import Latest
+from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
-from neurodyn.training.watch import Watch
 
 
 def recipe_folder() -> Path:
@@ -101,7 +101,7 @@ class Recipe(LightningCLI):
             }
         )
         parser.add_lightning_class_args(Latest, "last")
-        parser.add_lightning_class_args(Watch, "watch")
+        parser.add_lightning_class_args(Guard, "watch")
         logger = {"save_dir": "runs", "name": "fit"}
         parser.set_defaults(
             {

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from neurodyn.analysis.departure import Lives, put_back
+from neurodyn.analysis.departure import MembraneLog, put_back
 from neurodyn.models import ConvNet, SequenceNet
 from neurodyn.neurons import LIF, LNM, AdLIF
 
@@ -12,7 +12,7 @@ def sequence_net(**options):
 
 
 def lives(network, x):
-    with Lives(network) as watch, torch.no_grad():
+    with MembraneLog(network) as watch, torch.no_grad():
         network(x)
     return watch.departures()
 
@@ -71,4 +71,4 @@ def test_putting_lif_back_takes_what_was_learned():
 
 def test_two_states_are_refused():
     with pytest.raises(ValueError, match=r"network: body\.1\.neuron has states .*, expected one"):
-        Lives(ConvNet(AdLIF))
+        MembraneLog(ConvNet(AdLIF))

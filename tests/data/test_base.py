@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader
 
 from neurodyn.data import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST, ImageData
 from neurodyn.data.samples import Batch
-
-from .files import write_mnist
+from tests.data.files import write_mnist
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +25,7 @@ def no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PL_GLOBAL_SEED")
 
 
-class Watch(lightning.LightningModule):
+class Guard(lightning.LightningModule):
     """A model that keeps the batches it is given; `noise` draws random numbers in between."""
 
     def __init__(self, noise: int = 0) -> None:
@@ -66,9 +65,9 @@ def trainer(**options: Any) -> lightning.Trainer:
     return lightning.Trainer(**{**quiet, **options})
 
 
-def fit(data: ImageData, seed: int = 0, noise: int = 0, **options: Any) -> Watch:
+def fit(data: ImageData, seed: int = 0, noise: int = 0, **options: Any) -> Guard:
     lightning.seed_everything(seed, verbose=False)
-    model = Watch(noise)
+    model = Guard(noise)
     trainer(**options).fit(model, datamodule=data)
     return model
 
@@ -231,7 +230,7 @@ def test_resumed_training_sees_what_it_would_have_seen(tmp_path: Path) -> None:
     fit(Digits(**VARIED), max_epochs=1, enable_checkpointing=True, callbacks=[saver])
     lightning.seed_everything(0, verbose=False)
     torch.rand(5)
-    resumed = Watch()
+    resumed = Guard()
     trainer(max_epochs=3).fit(
         resumed, datamodule=Digits(**VARIED), ckpt_path=tmp_path / "last.ckpt"
     )
@@ -287,7 +286,7 @@ def test_missing_data_through_the_trainer(tmp_path: Path) -> None:
 
 def test_download_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("neurodyn.data.source.Source.fetch", lambda _, root: asked.append(root))
+    monkeypatch.setattr("neurodyn.data.archive.Source.fetch", lambda _, root: asked.append(root))
     MNIST(root=str(tmp_path)).prepare_data()
     assert asked == []
     MNIST(root=str(tmp_path), download=True).prepare_data()

@@ -6,8 +6,7 @@ import torch
 
 from neurodyn.data import SequenceData
 from neurodyn.data.samples import Batch
-
-from .test_base import fit
+from tests.data.test_base import fit
 
 
 class Ramp(SequenceData):

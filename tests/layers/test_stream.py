@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.comparison.contender import neuron_names
 from neurodyn.layers import (
     READOUTS,
     Delayed,
@@ -25,7 +26,6 @@ from neurodyn.neurons import (
     Stateful,
     neurons_of,
 )
-from neurodyn.training.entrant import neuron_names
 
 CHUNKS = (1, 3, 5)
 

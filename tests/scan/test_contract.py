@@ -8,7 +8,6 @@ import os
 
 import pytest
 import torch
-from contract import TOLERANCE, Adaptive, check, error, run
 
 from neurodyn import surrogate as windows
 from neurodyn.neurons import (
@@ -33,6 +32,7 @@ from neurodyn.neurons import (
     Spline,
     TanhNet,
 )
+from tests.scan.contract import TOLERANCE, Adaptive, check, error, run
 
 NEURONS = {
     "IF": IF,

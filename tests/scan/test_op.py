@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from contract import error
-from test_scan import Step
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 from neurodyn.neurons import LIF, LNM
 from neurodyn.scan import cpu, scan, why_not
+from tests.scan.contract import error
+from tests.scan.test_scan import Step
 
 
 def slope(neuron, x, run):

@@ -8,13 +8,13 @@ import warnings
 
 import pytest
 import torch
-from contract import TwoInputs, cubic, error
 from torch import nn
 
+from neurodyn.files import MAKING
 from neurodyn.neurons import ALIF, LIF, LNM, QIF
 from neurodyn.scan import kernel_source, scan, why_not
-from neurodyn.scan.lock import MAKING
 from neurodyn.surrogate import Rectangle, Triangle
+from tests.scan.contract import TwoInputs, cubic, error
 
 
 def gradients(neuron, x, backend):
@@ -127,16 +127,16 @@ def test_an_image_expanded_over_time():
 
 
 def test_no_new_kernel_for_another_length_batch_or_value():
-    from neurodyn.scan.plan import plan_of
+    from neurodyn.step.program import program_of
 
     neuron = LIF(surrogate=Triangle(0.9))
     gradients(neuron, torch.randn(3, 2, 5), "cpu")
-    plan, _ = plan_of(neuron, 1, 1, torch.float32)
-    before = dict(plan.kernels)
+    program, _ = program_of(neuron, 1, 1, torch.float32)
+    before = dict(program.kernels)
     neuron.fixed_leak.fill_(0.3)
     gradients(neuron, torch.randn(50, 7, 5), "cpu")
-    assert plan_of(neuron, 1, 1, torch.float32)[0] is plan
-    assert plan.kernels == before
+    assert program_of(neuron, 1, 1, torch.float32)[0] is program
+    assert program.kernels == before
 
 
 class Step(nn.Module):
@@ -231,11 +231,11 @@ def test_compiles_in_one_graph(steps):
 
 
 def test_the_operator_keeps_pytorch_s_contract():
-    from neurodyn.scan.plan import plan_of
+    from neurodyn.step.program import program_of
 
     neuron, x = cubic(), torch.randn(5, 2, 30, requires_grad=True)
-    plan, tensors = plan_of(neuron, 1, 1, torch.float32)
-    arguments = ("cpu", plan.key, [x], [neuron.u_0], tensors, True, False)
+    program, tensors = program_of(neuron, 1, 1, torch.float32)
+    arguments = ("cpu", program.key, [x], [neuron.u_0], tensors, True, False)
     results = torch.library.opcheck(torch.ops.neurodyn.scan.default, arguments)
     assert set(results.values()) == {"SUCCESS"}
 
@@ -316,7 +316,7 @@ def test_a_fork_waits_for_what_is_in_the_making():
 
     neuron, x = LIF(backend="cpu", reset="soft"), torch.randn(4, 2, 9)
     expected = int(neuron(x).detach().numpy().sum())
-    neuron.spike.scale = 1.25  # A plan that the child has to make.
+    neuron.spike.scale = 1.25  # A program that the child has to make.
     thread = threading.Thread(target=make)
     thread.start()
     making.wait()

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.comparison.contender import Contender, neuron_names
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import SoftReset, neurons_of
 from neurodyn.surrogate import Rectangle, Triangle
-from neurodyn.training.entrant import Entrant, neuron_names
 from neurodyn.training.recipe import Recipe, recipe_names
 
 
@@ -51,20 +51,20 @@ def test_a_recipe_takes_every_neuron(text, config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if config == "digits" and text.startswith("recurrent"):
         pytest.skip("a recurrent matrix is for dense layers")
-    learns(Recipe(["--config", config, *Entrant.parse(text).arguments()], run=False), text)
+    learns(Recipe(["--config", config, *Contender.parse(text).arguments()], run=False), text)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_recipe_takes_every_gated_cell(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    learns(Recipe(["--config", "digits-gru", *Entrant.parse(name).arguments()], run=False), name)
+    learns(Recipe(["--config", "digits-gru", *Contender.parse(name).arguments()], run=False), name)
 
 
 def learns(recipe, text):
     """A batch has a loss, and a gradient for all that is learned."""
     torch.manual_seed(0)
     network = recipe.model.network
-    kind = Entrant.parse(text).cls
+    kind = Contender.parse(text).cls
     assert any(type(module) is kind for module in network.modules())
     x = 2 * torch.rand(4, 3, *network.shape)
     loss = nn.functional.cross_entropy(network(x).mean(0), torch.tensor([0, 1, 2]))
@@ -86,7 +86,7 @@ def test_a_neuron_in_another_ones_place_inherits_none_of_its_options():
 @pytest.mark.parametrize("name", ["lif", "plif", "qif", "lnm", "adlif"])
 @pytest.mark.parametrize("config", ["psmnist-small", "sequential-digits"])
 def test_a_granularity_of_the_recipe_holds_for_every_entrant(config, name):
-    recipe = Recipe(["--config", config, *Entrant.parse(name).arguments()], run=False)
+    recipe = Recipe(["--config", config, *Contender.parse(name).arguments()], run=False)
     assert {n.per for _, n in neurons_of(recipe.model.network)} == {"neuron"}
 
 
@@ -95,7 +95,7 @@ def test_what_holds_for_every_neuron_and_what_belongs_to_one():
     given += ["--model.network.neuron.surrogate=Rectangle", "--model.network.neuron.degree=2"]
 
     def neuron(text):
-        recipe = Recipe([*given, *Entrant.parse(text).arguments()], run=False)
+        recipe = Recipe([*given, *Contender.parse(text).arguments()], run=False)
         return next(neurons_of(recipe.model.network))[1]
 
     for name in ("lif", "qif", "rational"):
@@ -108,9 +108,9 @@ def test_what_holds_for_every_neuron_and_what_belongs_to_one():
 
 
 def test_the_neuron_inside_a_layer_takes_another_ones_options_too():
-    entrant = Entrant.parse("delayed:neuron=LNM").arguments()
-    network = Recipe(["--config=lag-task", *entrant], run=False).model.network
+    contender = Contender.parse("delayed:neuron=LNM").arguments()
+    network = Recipe(["--config=lag-task", *contender], run=False).model.network
     inside = next(neurons_of(network))[1]
     assert (inside.per, type(inside.spike)) == ("neuron", Rectangle)
-    plain = Recipe(["--config=lag-task", *Entrant.parse("lif").arguments()], run=False)
+    plain = Recipe(["--config=lag-task", *Contender.parse("lif").arguments()], run=False)
     assert next(neurons_of(plain.model.network))[1].per == "layer", "options of the one inside"

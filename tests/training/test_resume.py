@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from neurodyn.training.latest import Latest
+from neurodyn.training.checkpoint import Latest
 from neurodyn.training.recipe import Recipe
 
 SETTINGS = [

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.comparison.provenance import provenance, write_json
 from neurodyn.data import Digits
 from neurodyn.layers import READOUTS, Leaky
 from neurodyn.layers.regularise import Bounds, FiringRate
 from neurodyn.models import ConvNet
 from neurodyn.neurons import LNM
+from neurodyn.training.guard import Guard, NonFiniteError
 from neurodyn.training.module import Classifier
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule, parameter_groups
-from neurodyn.training.provenance import provenance, write_json
-from neurodyn.training.watch import NonFiniteError, Watch
 
 
 def trainer(**options):
@@ -201,7 +201,7 @@ def test_test_reports_activity():
 
 
 def test_watch_logs_the_gradient_norm():
-    run = trainer(callbacks=[Watch()], limit_train_batches=2)
+    run = trainer(callbacks=[Guard()], limit_train_batches=2)
     run.fit(small(), Digits(limit=200))
     assert run.callback_metrics["grad_norm"] > 0
 
@@ -213,7 +213,7 @@ class PoisonedNeuron(L.Callback):
 
 
 def test_watch_names_the_broken_layer():
-    run = trainer(callbacks=[PoisonedNeuron(), Watch()])
+    run = trainer(callbacks=[PoisonedNeuron(), Guard()])
     message = r"epoch 0, step 0: the loss is nan. .*'network.body.4.neuron' \(LNM\).*learning rate"
     with pytest.raises(NonFiniteError, match=message):
         run.fit(small(), Digits(limit=200))
@@ -224,7 +224,7 @@ class NaNData(Digits):
 
 
 def test_watch_blames_the_data_where_it_is_the_data():
-    run = trainer(callbacks=[Watch()])
+    run = trainer(callbacks=[Guard()])
     with pytest.raises(NonFiniteError, match="input batch itself is not finite"):
         run.fit(small(), NaNData(limit=200))
 
@@ -232,7 +232,7 @@ def test_watch_blames_the_data_where_it_is_the_data():
 def test_watch_names_a_broken_gradient():
     model = small()
     model.network.head[2].weight.register_hook(lambda g: g * float("inf"))
-    run = trainer(callbacks=[Watch()])
+    run = trainer(callbacks=[Guard()])
     with pytest.raises(NonFiniteError, match=r"gradient of 'network.head.2.weight' is not finite"):
         run.fit(model, Digits(limit=200))
 

@@ -1,0 +1,1 @@
+"""Many runs: neurons compared on the same network with the same recipe, over seeds."""

@@ -1,0 +1,183 @@
+"""A published data set: where it lies, how it gets there, and whether it is what it claims."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neurodyn.errors import require
+from neurodyn.files import cache_dir
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download.
+
+    Args:
+        name: its name, below each of the source's mirrors.
+        checksum: `"md5:..."` or `"sha256:..."`, as published.
+        members: the files that are wanted out of a zip archive or out of the source's folder in a
+            tar archive; nothing for a file that is used as it is.
+    """
+
+    name: str
+    checksum: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published data set.
+
+    Args:
+        title: what it is called.
+        folder: where its files lie below the root; torchvision's and Tonic's layout.
+        mirrors: addresses to try in this order.
+        archives: what to download.
+        advice: how to get what cannot be downloaded here.
+        md5: of its files as they are read, and how many bytes all their samples have. A file that
+            large claims to be the published one and has to be; a smaller one is somebody's own.
+    """
+
+    title: str
+    folder: str
+    mirrors: tuple[str, ...] = ()
+    archives: tuple[Archive, ...] = ()
+    advice: str = ""
+    md5: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+    def find(self, root: str | Path, name: str) -> Path:
+        """The path of one of the data set's files below the root, plain or gzipped.
+
+        Raises:
+            FileNotFoundError: it is not there; says where to get it and where to put it.
+            ValueError: it is as large as the published one, and has another content.
+        """
+        path = folder_of(root) / self.folder / name
+        for candidate in (path, path.with_name(f"{name}.gz")):
+            if candidate.is_file():
+                self._verify(candidate)
+                return candidate
+        raise self.missing(path)
+
+    def missing(self, path: Path) -> FileNotFoundError:
+        """The error for a file or folder that is not there."""
+        download = "Or have it downloaded: --data.download true (in Python, download=True). "
+        return FileNotFoundError(
+            f"{self.title}: looked for {path} and did not find it. {self._advice(path)} "
+            f"{download if self.archives else ''}Or name the folder that has it: --data.root."
+        )
+
+    def fetch(self, root: str | Path) -> None:
+        """Download what is missing below the root, checksums verified.
+
+        Files appear in their place complete or not at all.
+
+        Raises:
+            OSError: no mirror gave the right file; says what each of them gave.
+        """
+        place = folder_of(root) / self.folder
+        for archive in self.archives:
+            if not all(self._present(place, name) for name in archive.members or (archive.name,)):
+                place.mkdir(parents=True, exist_ok=True)
+                # On the same file system, so that moving a file into its place is atomic.
+                with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as temporary:
+                    self._download(archive, Path(temporary))
+                    for file in self._unpack(archive, Path(temporary)):
+                        os.replace(file, place / file.name)
+
+    def _verify(self, path: Path) -> None:
+        expected, size = self.md5.get(path.name, ("", 0))
+        status = path.stat()
+        if not expected or status.st_size < size:
+            return
+        stamp = f"{path} {status.st_size} {status.st_mtime_ns} {expected}"
+        seen = cache_dir() / "verified" / hashlib.sha256(stamp.encode()).hexdigest()[:16]
+        if seen.is_file():
+            return
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if found != expected:
+            raise ValueError(
+                f"{path}: found md5 {found}, expected {expected}, that of {self.title}; the file "
+                f"is damaged or another one. Remove it. {self._advice(path)} If it is meant to be "
+                f"another one: a subclass of the data set with a `source` without `md5` reads it."
+            )
+        try:
+            seen.parent.mkdir(parents=True, exist_ok=True)
+            seen.touch()
+        except OSError:
+            pass  # Nothing can be written: it is verified again the next time.
+
+    def _present(self, place: Path, name: str) -> bool:
+        return (place / name).is_file() or (place / name.removesuffix(".gz")).is_file()
+
+    def _download(self, archive: Archive, folder: Path) -> None:
+        pooch = require("pooch", "train")
+        failures = []
+        for mirror in self.mirrors:
+            url = mirror + archive.name
+            try:
+                pooch.retrieve(
+                    url,
+                    known_hash=archive.checksum,
+                    fname=archive.name,
+                    path=folder,
+                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                )
+                return
+            # A broken transfer is an OSError (requests), a wrong checksum a ValueError (pooch).
+            except (OSError, ValueError) as error:
+                failures.append(f"{url}: {error}")
+        raise OSError(
+            f"{self.title}: could not download {archive.name}; nothing was changed. "
+            + " ".join(failures)
+        )
+
+    def _unpack(self, archive: Archive, folder: Path) -> list[Path]:
+        if not archive.members:
+            return [folder / archive.name]
+        if archive.name.endswith(".zip"):
+            with zipfile.ZipFile(folder / archive.name) as packed:
+                return [Path(packed.extract(name, folder)) for name in archive.members]
+        inside = [f"{self.folder}/{name}" for name in archive.members]
+        with tarfile.open(folder / archive.name) as tar:
+            for name in inside:
+                packed_file = tar.extractfile(name) if tar.getmember(name).isfile() else None
+                if packed_file is None:
+                    raise ValueError(f"{archive.name}: expected {name} to be a file in it")
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                with packed_file, open(folder / name, "wb") as file:
+                    shutil.copyfileobj(packed_file, file)
+        return [folder / name for name in inside]
+
+    def _advice(self, path: Path) -> str:
+        if not self.archives:
+            return self.advice
+        for archive in self.archives:
+            if path.name in archive.members:
+                inside = "" if archive.name.endswith(".zip") else self.folder
+                place = str(path.parent).removesuffix(inside)
+                return f"Get {self.mirrors[0]}{archive.name} and unpack it in {place}."
+            if archive.name == f"{path.name}.gz":
+                return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
+        raise AssertionError(f"{path.name} is no file of {self.title}")
+
+
+def folder_of(root: str | Path) -> Path:
+    """The root as an absolute path, `~` expanded; it need not exist.
+
+    Raises:
+        NotADirectoryError: it is a file.
+    """
+    path = Path(root).expanduser().absolute()
+    if path.exists() and not path.is_dir():
+        raise NotADirectoryError(f"root: expected a folder, got the file {path}")
+    return path

@@ -1,0 +1,1 @@
+"""Augmentation: what training samples go through on their device."""

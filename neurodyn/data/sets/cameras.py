@@ -1,0 +1,179 @@
+"""The data sets of event cameras: N-MNIST, CIFAR10-DVS, DVS128 Gesture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neurodyn.data import catalogue
+from neurodyn.data.archive import Source, folder_of
+from neurodyn.data.augment.events import EventAugment
+from neurodyn.data.base import check
+from neurodyn.data.cache import cached
+from neurodyn.data.formats.events import Array, By, event_frames, read_events
+from neurodyn.data.samples import Batch
+from neurodyn.data.sequences import SequenceData
+from neurodyn.errors import unknown
+
+
+class EventData(SequenceData):
+    """Base of the data sets of event cameras: frames of event counts, `(T, B, 2, H, W)`.
+
+    The frames of a set are made once and kept, memory-mapped, in the cache folder.
+
+    Args:
+        root: folder that holds the data sets, each in Tonic's layout.
+        steps: number of frames T.
+        by: "count" gives every frame as many of the recording's events (up to T - 1 at its end are
+            left out), "time" as much time.
+        size: side of the frames in pixels, averages of the sensor's; all of them unless given.
+        flip: mirror training samples at random.
+        roll: shift training samples by up to so many pixels; what leaves comes back opposite.
+        nda: roll, turn, cut out or shear training samples at random (Li et al., ECCV 2022).
+        drop: probability that events are dropped from a training sample: from a stretch of time,
+            from an area, or at random (Gu et al., IJCAI 2021).
+        options: as `SampleData`.
+    """
+
+    source: ClassVar[Source]
+    side: ClassVar[int]
+    """Side of the sensor in pixels."""
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        steps: int = 10,
+        by: By = "count",
+        size: int | None = None,
+        flip: bool = False,
+        roll: int = 0,
+        nda: bool = False,
+        drop: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, **options)
+        check("steps", steps, 1)
+        if by not in ("count", "time"):
+            raise unknown("by", by, ("count", "time"))
+        if size is not None:
+            check("size", size, 1, self.side)
+        self.steps, self.by = steps, by
+        self.shape = (2, size or self.side, size or self.side)
+        self.vary = EventAugment(flip=flip, roll=roll, nda=nda, drop=drop)
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        return (self.steps, 2, self.side, self.side)
+
+    def files(self, train: bool) -> list[tuple[Path, int]]:
+        """The recordings of the training or test set and their labels."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its files")
+
+    def read(self, train: bool) -> Batch:
+        files = self.files(train)
+        paths = [path for path, _ in files]
+        name = f"{self.source.folder}-{'train' if train else 'test'}".lower()
+        shape = (len(paths), *self.sample_shape)
+        values = cached(name, {"by": self.by}, paths, shape, self._frames(paths))
+        return values, torch.tensor([label for _, label in files])
+
+    def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
+        frames, labels = super().prepare(samples, labels, None)
+        if self.shape[-1] != self.side:
+            pooled = F.adaptive_avg_pool2d(frames.flatten(0, 1), self.shape[-1])
+            frames = pooled.unflatten(0, frames.shape[:2])
+        return (frames if seed is None else self.vary(frames, seed)), labels
+
+    def below(self, folder: str, pattern: str) -> list[Path]:
+        """The recordings in a folder of the data set; an error if there are none."""
+        path = folder_of(self.root) / self.source.folder / folder
+        found = sorted(path.glob(pattern))
+        if not found:
+            raise self.source.missing(path / pattern if path.is_dir() else path)
+        return found
+
+    def _frames(self, paths: list[Path]) -> Iterator[Array]:
+        for path in paths:
+            events = read_events(path)
+            try:
+                yield event_frames(events, self.side, self.steps, self.by)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+
+
+class NMNIST(EventData):
+    """Neuromorphic MNIST, 34x34: 60,000 and 10,000 digits in front of a moving camera (Orchard et
+    al. 2015). Files: `NMNIST/{Train,Test}/<digit>/*.bin`; part of them will do.
+    """
+
+    classes = 10
+    side = 34
+    source = catalogue.NMNIST
+
+    def files(self, train: bool) -> list[tuple[Path, int]]:
+        paths = self.below("Train" if train else "Test", "[0-9]/*.bin")
+        return [(path, int(path.parent.name)) for path in paths]
+
+
+class CIFAR10DVS(EventData):
+    """CIFAR10-DVS, 128x128: 10,000 of CIFAR-10's images moving in front of a DVS128 (Li et al.
+    2017). Files: `CIFAR10DVS/<class>/*.aedat4`, or `.aedat` as published.
+
+    There is no published split; as most papers do, the first 900 of each class, by their number,
+    are trained on and the last 100 are the test set.
+
+    Args:
+        root: folder that holds the data sets.
+        train_share: share of each class that is trained on; .7 in some papers.
+        options: as `EventData`.
+    """
+
+    classes = 10
+    side = 128
+    source = catalogue.CIFAR10DVS
+
+    NAMES: ClassVar[tuple[str, ...]] = (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    )
+
+    def __init__(
+        self, root: str = "~/.cache/neurodyn/data", train_share: float = 0.9, **options: Any
+    ) -> None:
+        super().__init__(root, **options)
+        if not 0 < train_share < 1:
+            raise ValueError(f"train_share: expected a number between 0 and 1, got {train_share}")
+        self.train_share = train_share
+
+    def files(self, train: bool) -> list[tuple[Path, int]]:
+        files = []
+        for label, name in enumerate(self.NAMES):
+            paths = sorted(self.below(name, "*.aedat*"), key=_number)
+            first = round(self.train_share * len(paths))
+            files += [(path, label) for path in (paths[:first] if train else paths[first:])]
+        return files
+
+
+class DVSGesture(EventData):
+    """DVS128 Gesture, 128x128: 11 gestures of 29 people under three lights (Amir et al. 2017); 23
+    people are trained on. Files: `DVSGesture/ibmGesture{Train,Test}/<person_light>/<label>.npy`.
+    """
+
+    classes = 11
+    side = 128
+    source = catalogue.DVS_GESTURE
+
+    def files(self, train: bool) -> list[tuple[Path, int]]:
+        paths = self.below(f"ibmGesture{'Train' if train else 'Test'}", "*/*.npy")
+        return [(path, int(path.stem)) for path in paths]
+
+
+def _number(path: Path) -> tuple[int, str]:
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else -1, path.name

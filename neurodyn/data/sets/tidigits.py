@@ -1,0 +1,70 @@
+"""N-TIDIGITS18: spoken digits recorded with a silicon cochlea."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodyn.data import catalogue
+from neurodyn.data.cache import cached
+from neurodyn.data.formats.spikes import Array, Bins, bin_spikes, member, opened
+from neurodyn.data.samples import Batch
+from neurodyn.data.sets.heidelberg import SpikeData
+
+DIGITS = "o123456789z"
+"""The last part of a recording's name says its digits: "oh", one to nine, "zero"."""
+
+
+class NTIDIGITS(SpikeData):
+    """The single digits of N-TIDIGITS18 (Anumula et al. 2018): "oh", zero to nine, spoken to a
+    silicon cochlea of 64 channels. File: `NTIDIGITS/n-tidigits.hdf5`, of which the strings of
+    several digits are left out.
+
+    Args:
+        root: folder that holds the data sets, each in Tonic's layout.
+        steps: number of timesteps; 250 of 5 ms as in arXiv:2510.25696.
+        step_ms: length of a timestep in milliseconds.
+        channels: 64 or a divisor of it.
+        options: as `SpikeData`.
+    """
+
+    classes = 11
+    recorded = 64
+    source = catalogue.NTIDIGITS
+
+    def __init__(
+        self,
+        root: str = "~/.cache/neurodyn/data",
+        steps: int = 250,
+        step_ms: float = 5.0,
+        channels: int = 64,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, steps=steps, step_ms=step_ms, channels=channels, **options)
+
+    def read(self, train: bool) -> Batch:
+        part = "train" if train else "test"
+        path = self.source.find(self.root, "n-tidigits.hdf5")
+        bins = Bins(self.steps, self.step_ms / 1000, self.recorded, self.shape[0])
+        with opened(path) as file:
+            names = [name.decode() for name in member(file, path, f"{part}_labels")[:]]
+            spoken = [name.rsplit("-", 1)[-1] for name in names]
+            single = [i for i, said in enumerate(spoken) if len(said) == 1 and said in DIGITS]
+
+            def samples() -> Iterator[Array]:
+                for index in single:
+                    name = names[index]
+                    times = member(file, path, f"{part}_timestamps/{name}")[:]
+                    units = member(file, path, f"{part}_addresses/{name}")[:]
+                    try:
+                        yield bin_spikes(np.ravel(times), np.ravel(units), bins)
+                    except ValueError as error:
+                        raise ValueError(f"{path}: {name}: {error}") from error
+
+            shape = (len(single), *self.sample_shape)
+            values = cached(f"n-tidigits-{part}", asdict(bins), [path], shape, samples())
+        return values, torch.tensor([DIGITS.index(spoken[index]) for index in single])

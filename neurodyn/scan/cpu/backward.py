@@ -1,0 +1,221 @@
+"""The backward kernel: goes over the segments of time from the last to the first, reads the inputs
+again and computes the states within a segment anew, and then the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from neurodyn.scan.cpu.llvm import Value
+from neurodyn.scan.cpu.loops import Body, Kernel, Values
+from neurodyn.scan.cpu.turns import LONG, Stepper
+from neurodyn.step.functions import operations, pulled_neck
+from neurodyn.step.graph import Node, reachable
+
+
+class Backward(Stepper):
+    """The loops of the backward kernel."""
+
+    def __init__(self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node]) -> None:
+        super().__init__(kernel)
+        self.inputs, self.learned, self.sums = inputs, learned, (*self.states, *learned)
+        functions = kernel.functions
+        self.grads = {
+            leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
+        }
+        pulled = functions.pull.results
+        keeps = self.states and self.neck in reachable((*functions.replay.results, *pulled))
+        self.keeps_neck = bool(keeps)
+        """Whether the neck is kept of the way forward through a segment, besides the states, so
+        that the way back does not begin with all of it again."""
+        known = (*functions.leaves, self.neck) if self.neck and keeps else functions.leaves
+        self.pulled = pulled_neck(functions) if operations(pulled, known) >= LONG else None
+        """Where the way back is cut in two, if it is."""
+        self.rows = [p for p in self.sums if p in self.states or kernel.kinds[p] != "one"]
+        """What has a row of gradients in memory."""
+        self.wide = {p: self.code.variable("wide") for p in self.sums if kernel.kinds[p] == "one"}
+        """Sums over a task, and over a row by lane."""
+        self.narrow = {
+            (p, lanes): self.code.variable("real", max(1, lanes // 2))
+            for p in self.wide
+            for lanes in (kernel.lanes, 1)
+        }
+
+    def emit(self) -> None:
+        kernel, code = self.kernel, self.code
+        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
+        steps = kernel.at["length"] + 1
+        rows |= {str(u): steps for u in self.states} | {"neck": steps, "pulled": 1}
+        with kernel.scratch(rows), kernel.tasks() as task:
+            for total in self.wide.values():
+                total.set(0.0)
+            for p in self.sums:
+                if kernel.kinds[p] == "row":
+                    self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
+            with kernel.blocks() as self.o:
+                self._block()
+            for p, total in self.wide.items():
+                code.store(total.get(), kernel.tensors[f"sum_{p}"].address + task * 8)
+
+    def _block(self) -> None:
+        """Backward through time, for one column of one block."""
+        kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
+        for leaf in self.rows:
+            kernel.copy(lambda j, lanes: code.constant(0.0, "real"), kernel.memory[f"{leaf}_grad"])
+        for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
+            with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
+                kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
+        last = (at["steps"] - 1) // at["length"]
+        with code.range("segment", last, code.integer(-1), -1) as segment:
+            self._segment(segment)
+        for leaf in self.sums:
+            self._add_block(leaf)
+
+    def _segment(self, segment: Value) -> None:
+        """The states of a segment, and then its gradients, backward."""
+        kernel, code = self.kernel, self.code
+        for u in self.states:
+            with code.builder.if_else((segment != 0).ir) as (then, otherwise):
+                with then:
+                    mark = kernel.reader(kernel.mark(u, segment, self.o))
+                    kernel.copy(mark, kernel.memory[str(u)])
+                with otherwise:
+                    kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
+        begin, end = kernel.span(segment)
+        if self.states:
+            with code.range("t", begin, end if self.keeps_neck else end - 1) as t:
+                self._replay(t, t - begin)
+        with code.range("t", end - 1, begin - 1, -1) as t:
+            self._pull(t, t - begin)
+
+    def _replay(self, t: Value, i: Value) -> None:
+        """The states after the `i`-th step of a segment, from those before it."""
+        after = self.trace.results[self.trace.n_outputs :]
+
+        def finish(results: list[Value], j: Value, lanes: int) -> None:
+            for u, value in zip(self.states, results, strict=True):
+                self.kernel.keep(value, str(u), j, lanes, i + 1)
+
+        self.step(after, finish, self.o, t, i, keep_neck=self.keeps_neck)
+
+    def _pull(self, t: Value, i: Value) -> None:
+        """The gradients of a step, from those after it; in one turn or two."""
+        kernel, trace, pulled = self.kernel, self.trace, self.pulled
+        after = trace.grads[trace.n_outputs :]
+        sequences = [*trace.inputs, *trace.grads[: trace.n_outputs]]
+        stop = frozenset((self.neck,) if self.neck and self.keeps_neck else ())
+        everything = [*self.inputs, *self.sums]
+        late = [
+            leaf
+            for leaf in everything
+            if leaf in self.states or pulled in reachable((self.grads[leaf],))[:-1]
+        ]
+
+        def needed(leaves: Sequence[Node], stop: frozenset[Node]) -> list[Node]:
+            nodes = reachable([self.grads[leaf] for leaf in leaves if leaf in self.grads], stop)
+            return [leaf for leaf in sequences if leaf in nodes]
+
+        read = needed(everything, stop)
+        again = needed(late, stop | {pulled}) if pulled else []
+
+        def known(j: Value, lanes: int) -> Values:
+            found = self.known(self.o, j, lanes, i)
+            for neck in stop:
+                found[neck] = kernel.kept("neck", j, lanes, i)
+            for g, u in zip(after, self.states, strict=True):
+                found[g] = kernel.load(kernel.memory[f"{u}_grad"], j, lanes, str(g))
+            return found
+
+        def streamed(leaves: Sequence[Node], j: Value, lanes: int) -> Values:
+            return known(j, lanes) | {x: kernel.stream(x, self.o, t, j, lanes) for x in leaves}
+
+        def whole(j: Value, lanes: int) -> None:
+            kernel.fetch(read, self.o, t - 1, j, lanes)
+            self._finish(everything, streamed(read, j, lanes), t, j, lanes)
+
+        def first(j: Value, lanes: int) -> None:
+            assert pulled is not None
+            found = streamed(read, j, lanes)
+            (value,) = self._solve([pulled], found, lanes)
+            kernel.keep(value, "pulled", j, lanes)
+            self._finish([leaf for leaf in everything if leaf not in late], found, t, j, lanes)
+
+        def second(j: Value, lanes: int) -> None:
+            assert pulled is not None
+            kernel.fetch(read, self.o, t - 1, j, lanes)
+            found = streamed(again, j, lanes) | {pulled: kernel.kept("pulled", j, lanes)}
+            self._finish(late, found, t, j, lanes)
+
+        one = [p for p in self.learned if p in self.wide]
+        self._summed(one, *((first, second) if pulled else (whole,)))
+
+    def _solve(self, nodes: Sequence[Node], known: Values, lanes: int) -> list[Value]:
+        """Gradients: what they need of the step as it was, the rest fast."""
+        kernel = self.kernel
+        needed = frozenset(reachable(nodes, frozenset(known)))
+        replayed = [node for node in kernel.functions.replay.results if node in needed]
+        kernel.evaluate(replayed, known, exact=True, lanes=lanes)
+        return kernel.evaluate(nodes, known, exact=False, lanes=lanes)
+
+    def _finish(
+        self, leaves: Sequence[Node], known: Values, t: Value, j: Value, lanes: int
+    ) -> None:
+        """Compute gradients and put them where they belong."""
+        kernel = self.kernel
+        self._solve([self.grads[leaf] for leaf in leaves if leaf in self.grads], known, lanes)
+        for leaf in leaves:
+            if leaf in self.inputs:
+                row = kernel.row(f"grad_{leaf}", self.o, t)
+                kernel.write(known[self.grads[leaf]], row, j, lanes)
+            elif leaf in self.states:
+                zero = self.code.constant(0.0, "real")
+                value = known[self.grads[leaf]] if leaf in self.grads else zero
+                kernel.keep(value, f"{leaf}_grad", j, lanes)
+            else:
+                self._add(leaf, known[self.grads[leaf]], j, lanes)
+
+    def _add(self, p: Node, grad: Value, j: Value, lanes: int) -> None:
+        """The gradient of a parameter at some elements to its sums."""
+        kernel = self.kernel
+        grad = self.code.repeated(grad, lanes)
+        if p in self.wide:
+            with self.code.exactly(False):
+                self.narrow[p, lanes].add(self.code.folded(grad))
+        else:
+            row = kernel.memory[f"{p}_grad"]
+            kernel.store(kernel.load(row, j, lanes) + grad, row, j, lanes)
+
+    def _summed(self, leaves: Sequence[Node], *bodies: Body) -> None:
+        """A loop over a row whose sums by lane end up in the task's, in float64."""
+        sums = [(p, self.narrow[p, lanes]) for p in leaves for lanes in (self.kernel.lanes, 1)]
+        for _, narrow in sums:
+            narrow.set(0.0)
+        self.kernel.elements(*bodies, writing=True)
+        for p, narrow in sums:
+            self.wide[p].add(self.code.total(narrow.get()))
+
+    def _add_block(self, leaf: Node) -> None:
+        """The gradients of a block to the sums over blocks."""
+        kernel, kind = self.kernel, self.kernel.kinds[leaf]
+        if leaf not in self.rows:
+            return
+        grad = kernel.reader(kernel.memory[f"{leaf}_grad"])
+        if kind == "full":
+            kernel.copy(grad, kernel.row(f"sum_{leaf}", self.o))
+        elif kind == "row":
+            self._set_sums(
+                leaf,
+                lambda j, lanes: (
+                    self.code.load(self._sum(leaf, j), "wide", lanes)
+                    + self.code.cast(grad(j, lanes), "wide")
+                ),
+            )
+        else:
+            self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
+
+    def _sum(self, leaf: Node, j: Value) -> Value:
+        """The address of a sum of a parameter that has a number for every element."""
+        tensor = self.kernel.tensors[f"sum_{leaf}"]
+        return tensor.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
+
+    def _set_sums(self, leaf: Node, value: Callable[[Value, int], Value]) -> None:
+        self.kernel.elements(lambda j, lanes: self.code.store(value(j, lanes), self._sum(leaf, j)))

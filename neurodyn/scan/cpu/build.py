@@ -1,0 +1,99 @@
+"""From a CPU kernel's source to a function: by LLVM, or from the machine code beside the source."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import itertools
+import platform
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+from neurodyn.files import keep, keep_text, kept
+
+Kernel = Callable[[int, int, Any], None]
+_count = itertools.count()
+SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
+
+
+def kernel(name: str, function: str, source: Callable[[], str]) -> Kernel:
+    """A kernel, called with the first task, the last and the argument array; called so, it lets
+    other threads run.
+
+    Args:
+        name: names its files, so it has to differ wherever the kernel does.
+        function: the function's name in the source.
+        source: writes the source, where there is no machine code yet.
+    """
+    name = f"{name}_{_toolchain()}"
+    code = kept(f"{name}.o")
+    if code is None:
+        text = source()
+        code = machine_code(text)
+        keep_text(f"{name}.ll", text)
+        keep(f"{name}.o", code)
+    return loaded(name, function, code)
+
+
+def machine_code(source: str) -> bytes:
+    """The object file of LLVM's text."""
+    module = llvm.parse_assembly(source)
+    module.verify()
+    target = _target()
+    module.triple, module.data_layout = target.triple, str(target.target_data)
+    # Loops are in vectors already, and unrolled as far as it pays.
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
+    passes = llvm.create_pass_builder(target, options)
+    passes.getModulePassManager().run(module, passes)
+    result: bytes = target.emit_object(module)
+    return result
+
+
+def loaded(name: str, function: str, code: bytes) -> Kernel:
+    """The function in an object file, brought into this process."""
+    library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+    tracker = library.export_symbol(function).link(_linker(), f"{name}.{next(_count)}")
+    result = SIGNATURE(tracker[function])
+    result.tracker = tracker  # type: ignore[attr-defined]  # Its machine code lives as long.
+    return result
+
+
+@lru_cache(maxsize=1)
+def _target() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=_features(),
+        opt=2,
+        reloc="pic",
+        codemodel="small",
+    )
+
+
+@lru_cache(maxsize=1)
+def _linker() -> Any:
+    _target()
+    return llvm.create_lljit_compiler()
+
+
+def _features() -> str:
+    features: str = llvm.get_host_cpu_features().flatten()
+    return features
+
+
+@lru_cache(maxsize=1)
+def _toolchain() -> str:
+    """What the machine code depends on besides the step: who writes and who translates it."""
+    package = Path(__file__).parents[2]
+    sources = [path for room in ("step", "scan") for path in (package / room).rglob("*.py")]
+    own = b"".join(path.read_bytes() for path in sorted(sources))
+    machine = f"{platform.machine()} {llvm.get_host_cpu_name()} {_features()}"
+    text = f"{llvmlite.__version__} {llvm.llvm_version_info} {machine}".encode()
+    return hashlib.sha256(text + own).hexdigest()[:12]

@@ -1,0 +1,56 @@
+"""The forward kernel: reads the inputs and writes the outputs, and, where somebody asks for them,
+the states at the start of every segment of time and the final states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurodyn.scan.cpu.llvm import Value
+from neurodyn.scan.cpu.loops import Kernel
+from neurodyn.scan.cpu.turns import Stepper
+from neurodyn.step.graph import Node
+
+
+class Forward(Stepper):
+    """The loops of the forward kernel."""
+
+    def __init__(self, kernel: Kernel, outputs: Sequence[str]) -> None:
+        super().__init__(kernel)
+        self.outputs = outputs
+
+    def emit(self) -> None:
+        kernel, at, code = self.kernel, self.kernel.at, self.code
+        states, rows = self.states, [*map(str, self.states), "neck"]
+        with kernel.scratch(dict.fromkeys(rows, 1)), kernel.tasks(), kernel.blocks() as o:
+            for u in states:
+                kernel.copy(kernel.initial(u, o), kernel.memory[str(u)])
+            segments = (at["steps"] + at["length"] - 1) // at["length"]
+            with code.range("segment", code.integer(0), segments) as segment:
+                for u in states:
+                    self._save(u, f"{u}_marks", kernel.mark(u, segment, o))
+                begin, end = kernel.span(segment)
+                with code.range("t", begin, end) as t:
+                    self._step(o, t)
+            for u in states:
+                self._save(u, f"{u}_final", kernel.row(f"{u}_final", o))
+
+    def _step(self, o: Value, t: Value) -> None:
+        kernel = self.kernel
+        targets = [kernel.row(name, o, t) for name in self.outputs]
+
+        def finish(results: list[Value], j: Value, lanes: int) -> None:
+            for value, row in zip(results, targets, strict=False):
+                kernel.write(value, row, j, lanes)
+            for value, u in zip(results[len(targets) :], self.states, strict=True):
+                kernel.keep(value, str(u), j, lanes)
+
+        self.step(self.trace.results, finish, o, t, writing=True)
+
+    def _save(self, u: Node, name: str, row: Value) -> None:
+        """Write a state, if there is where."""
+        kernel = self.kernel
+        with self.code.builder.if_then((kernel.tensors[name].address != 0).ir):
+            kernel.elements(
+                lambda j, lanes: kernel.write(kernel.kept(str(u), j, lanes), row, j, lanes),
+                writing=True,
+            )

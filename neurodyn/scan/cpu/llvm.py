@@ -1,0 +1,366 @@
+"""The instructions of a CPU kernel that are no operators: constants, casts, functions, memory and
+loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+
+FAST = ("contract", "reassoc", "arcp", "nsz")
+"""What may be done to arithmetic that is not exact; NaN and infinity have to come through."""
+WHOLE, TRUTH, WORD = ir.IntType(64), ir.IntType(1), ir.IntType(32)
+REALS = ("real", "wide")
+MNEMONICS = {"//": "sdiv", "%": "srem", "<<": "shl", ">>": "ashr", "&": "and_", "|": "or_"}
+
+
+class Code:
+    """Where a kernel's instructions go, and what it takes to write them.
+
+    Args:
+        builder: of the kernel's function.
+        bits: 32 or 64, the size of a real.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, bits: int) -> None:
+        self.builder, self.bits = builder, bits
+        self.real = ir.FloatType() if bits == 32 else ir.DoubleType()
+        self.types = {"int": WHOLE, "word": WORD, "bool": TRUTH}
+        self.types |= {"real": self.real, "wide": ir.DoubleType()}
+        self.flags: tuple[str, ...] = ()
+        self.hint = ""
+
+    def type(self, kind: str, lanes: int = 1) -> Any:
+        return self.types[kind] if lanes == 1 else ir.VectorType(self.types[kind], lanes)
+
+    def constant(self, value: float, kind: str, lanes: int = 1) -> Value:
+        number = ir.Constant(self.types[kind], value)
+        if lanes > 1:
+            number = _Text(self.type(kind, lanes), f"splat ({number})")
+        return Value(self, number, kind)
+
+    def integer(self, value: int) -> Value:
+        return self.constant(value, "int")
+
+    def alike(self, *values: Any) -> list[Value]:
+        """Numbers as constants, and single numbers repeated if there are vectors among them."""
+        kind = next(v.kind for v in values if isinstance(v, Value))
+        lanes = max(v.lanes for v in values if isinstance(v, Value))
+        return [
+            self.repeated(v, lanes) if isinstance(v, Value) else self.constant(v, kind, lanes)
+            for v in values
+        ]
+
+    def repeated(self, value: Value, lanes: int) -> Value:
+        """A single number for all lanes."""
+        if value.lanes == lanes:
+            return value
+        size = ir.VectorType(value.ir.type, lanes)
+        nothing = _Text(size, "poison")
+        first = self.builder.insert_element(nothing, value.ir, WORD(0))
+        zeros = _Text(ir.VectorType(WORD, lanes), "zeroinitializer")
+        made = self.builder.shuffle_vector(first, nothing, zeros, self.hint)
+        return Value(self, made, value.kind)
+
+    def where(self, condition: Value, a: Any, b: Any) -> Value:
+        """`a if condition else b` without a branch."""
+        a, b = self.alike(a, b)
+        lanes = max(condition.lanes, a.lanes)
+        condition, a, b = (self.repeated(v, lanes) for v in (condition, a, b))
+        return Value(self, self.builder.select(condition.ir, a.ir, b.ir, self.hint), a.kind)
+
+    def cast(self, value: Value, kind: str) -> Value:
+        """A value as one of another kind; to "bool": whether it is not zero."""
+        build, old, target = self.builder, value.ir, self.type(kind, value.lanes)
+        if old.type == target:
+            return Value(self, old, kind)
+        if kind == "bool":
+            return value != 0
+        if value.kind in REALS and kind in REALS:
+            cast = build.fpext if kind == "wide" else build.fptrunc
+        elif kind in REALS:
+            cast = build.uitofp if value.kind == "bool" else build.sitofp
+        elif value.kind in REALS:
+            cast = build.fptosi
+        elif value.kind == "bool" or kind == "int":
+            cast = build.zext if value.kind == "bool" else build.sext
+        else:
+            cast = build.trunc
+        return Value(self, cast(old, target, self.hint), kind)
+
+    def bitcast(self, value: Value, kind: str) -> Value:
+        """The same bits as another kind."""
+        made = self.builder.bitcast(value.ir, self.type(kind, value.lanes), self.hint)
+        return Value(self, made, kind)
+
+    def intrinsic(self, name: str, value: Value) -> Value:
+        """One of LLVM's functions of one real, such as "sqrt"."""
+        kind = value.ir.type
+        function = self._declared(f"llvm.{name}.{_suffix(kind)}", kind, [kind])
+        return Value(self, self.builder.call(function, [value.ir], self.hint), value.kind)
+
+    def _declared(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
+        """A function from elsewhere."""
+        module = self.builder.module
+        known = module.globals.get(name)
+        return known or ir.Function(module, ir.FunctionType(result, arguments), name)
+
+    def library(self, name: str, *values: Value) -> Value:
+        """A function of the C library, lane by lane."""
+        values = tuple(self.alike(*values))
+        build, lanes = self.builder, values[0].lanes
+        name += "f" if self.bits == 32 else ""
+        function = self._declared(name, self.real, [self.real] * len(values))
+        if lanes == 1:
+            return Value(self, build.call(function, [v.ir for v in values], self.hint), "real")
+        result: Any = _Text(self.type("real", lanes), "poison")
+        for i in range(lanes):
+            given = [build.extract_element(v.ir, WORD(i)) for v in values]
+            result = build.insert_element(result, build.call(function, given), WORD(i), self.hint)
+        return Value(self, result, "real")
+
+    def total(self, value: Value) -> Value:
+        """The sum over lanes, in float64."""
+        wide = self.cast(value, "wide")
+        if wide.lanes == 1:
+            return wide
+        kind = wide.ir.type
+        name = f"llvm.vector.reduce.fadd.{_suffix(kind)}"
+        function = self._declared(name, kind.element, [kind.element, kind])
+        zero = self.constant(0.0, "wide").ir
+        made = self.builder.call(function, [zero, wide.ir], fastmath=("reassoc",))
+        return Value(self, made, "wide")
+
+    def folded(self, value: Value) -> Value:
+        """The first half of the lanes plus the second: a sum over rows takes half the registers."""
+        half, build = value.lanes // 2, self.builder
+        if not half:
+            return value
+        lower, upper = (
+            ir.Constant(ir.VectorType(WORD, half), [*range(start, start + half)])
+            for start in (0, half)
+        )
+        functions = (build.shuffle_vector(value.ir, value.ir, at) for at in (lower, upper))
+        a, b = (Value(self, part, value.kind) for part in functions)
+        return a + b
+
+    def load(self, address: Value, kind: str = "real", lanes: int = 1) -> Value:
+        """Adjacent numbers from an address on."""
+        made = self.builder.load(
+            self._pointer(address), self.hint, align=self.size(kind), typ=self.type(kind, lanes)
+        )
+        return Value(self, made, kind)
+
+    def store(self, value: Value, address: Value, *, passing: bool = False) -> None:
+        """Write adjacent numbers; `passing`, without reading their line of the cache before.
+        The address has to be a multiple of the vector's size then."""
+        size, build = self.size(value.kind), self.builder
+        align = size * value.lanes if passing else size
+        made = build.store(value.ir, self._pointer(address), align=align)
+        if passing:
+            made.set_metadata("nontemporal", build.module.add_metadata([WORD(1)]))
+
+    def prefetch(self, address: Value) -> None:
+        """Bring a line of memory into the cache; of an address that is not ours nothing comes."""
+        kind = ir.PointerType()
+        function = self._declared("llvm.prefetch.p0", ir.VoidType(), [kind, WORD, WORD, WORD])
+        read_into_all_caches = [WORD(0), WORD(3), WORD(1)]
+        self.builder.call(function, [self._pointer(address), *read_into_all_caches])
+
+    def _pointer(self, address: Value) -> Any:
+        return self.builder.inttoptr(address.ir, ir.PointerType())
+
+    def size(self, kind: str) -> int:
+        """Bytes of a number in memory."""
+        return 4 if (kind, self.bits) == ("real", 32) else 8
+
+    @contextmanager
+    def named(self, name: str) -> Iterator[None]:
+        """What is made next has this name, for those who read the kernel."""
+        before, self.hint = self.hint, name
+        yield
+        self.hint = before
+
+    @contextmanager
+    def exactly(self, exact: bool) -> Iterator[None]:
+        """Whether arithmetic is as it is written."""
+        before, self.flags = self.flags, () if exact else FAST
+        yield
+        self.flags = before
+
+    @contextmanager
+    def range(self, name: str, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
+        """A loop over `range(start, stop, step)`; `name` is that of its index."""
+        build = self.builder
+        before = build.block
+        head, body, after = (
+            build.append_basic_block(f"{part}_{name}") for part in ("over", "each", "after")
+        )
+        build.branch(head)
+        build.position_at_end(head)
+        index = build.phi(WHOLE, name)
+        index.add_incoming(start.ir, before)
+        i = Value(self, index, "int")
+        build.cbranch((i < stop if step > 0 else i > stop).ir, body, after)
+        build.position_at_end(body)
+        yield i
+        index.add_incoming((i + step).ir, build.block)
+        build.branch(head)
+        build.position_at_end(after)
+
+    def variable(self, kind: str, lanes: int = 1) -> Variable:
+        """A variable of the function; optimisation puts it into a register."""
+        with self.builder.goto_entry_block():
+            return Variable(self, self.builder.alloca(self.type(kind, lanes)), kind, lanes)
+
+
+class Value:
+    """One number, or one for each lane.
+
+    `kind` is "real" (the kernel's floating type), "wide" (float64), "int", "word" (32 bits) or
+    "bool".
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, code: Code, value: Any, kind: str) -> None:
+        self.code, self.ir, self.kind = code, value, kind
+
+    @property
+    def lanes(self) -> int:
+        return self.ir.type.count if isinstance(self.ir.type, ir.VectorType) else 1
+
+    def _binary(self, name: str, other: Any, *, swapped: bool = False) -> Value:
+        a, b = self.code.alike(self, other)
+        if swapped:
+            a, b = b, a
+        build, hint = self.code.builder, self.code.hint
+        if a.kind in REALS:
+            method = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}[name]
+            made = getattr(build, method)(a.ir, b.ir, hint, flags=self.code.flags)
+        else:
+            method = MNEMONICS.get(name) or {"+": "add", "-": "sub", "*": "mul"}[name]
+            made = getattr(build, method)(a.ir, b.ir, hint)
+        return Value(self.code, made, a.kind)
+
+    def _compare(self, name: str, other: Any) -> Value:
+        a, b = self.code.alike(self, other)
+        build = self.code.builder
+        if a.kind == "bool":
+            made = build.icmp_unsigned(name, a.ir, b.ir, self.code.hint)
+        elif a.kind not in REALS:
+            made = build.icmp_signed(name, a.ir, b.ir, self.code.hint)
+        else:  # NaN differs from everything, and no other comparison holds for it.
+            compare = build.fcmp_unordered if name == "!=" else build.fcmp_ordered
+            made = compare(name, a.ir, b.ir, self.code.hint)
+        return Value(self.code, made, "bool")
+
+    def __add__(self, other: Any) -> Value:
+        return self._binary("+", other)
+
+    def __radd__(self, other: Any) -> Value:
+        return self._binary("+", other, swapped=True)
+
+    def __sub__(self, other: Any) -> Value:
+        return self._binary("-", other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return self._binary("-", other, swapped=True)
+
+    def __mul__(self, other: Any) -> Value:
+        return self._binary("*", other)
+
+    def __rmul__(self, other: Any) -> Value:
+        return self._binary("*", other, swapped=True)
+
+    def __truediv__(self, other: Any) -> Value:
+        return self._binary("/", other)
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return self._binary("/", other, swapped=True)
+
+    def __floordiv__(self, other: Any) -> Value:
+        return self._binary("//", other)
+
+    def __mod__(self, other: Any) -> Value:
+        return self._binary("%", other)
+
+    def __lshift__(self, other: Any) -> Value:
+        return self._binary("<<", other)
+
+    def __rshift__(self, other: Any) -> Value:
+        return self._binary(">>", other)
+
+    def __and__(self, other: Any) -> Value:
+        return self._binary("&", other)
+
+    def __or__(self, other: Any) -> Value:
+        return self._binary("|", other)
+
+    def __neg__(self) -> Value:
+        if self.kind in REALS:
+            return Value(self.code, self.code.builder.fneg(self.ir, self.code.hint), self.kind)
+        return 0 - self
+
+    def __invert__(self) -> Value:
+        return Value(self.code, self.code.builder.not_(self.ir, self.code.hint), self.kind)
+
+    def __lt__(self, other: Any) -> Value:
+        return self._compare("<", other)
+
+    def __le__(self, other: Any) -> Value:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Any) -> Value:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Any) -> Value:
+        return self._compare(">=", other)
+
+    def __eq__(self, other: Any) -> Value:  # type: ignore[override]
+        return self._compare("==", other)
+
+    def __ne__(self, other: Any) -> Value:  # type: ignore[override]
+        return self._compare("!=", other)
+
+
+class Variable:
+    """What a loop carries from turn to turn."""
+
+    def __init__(self, code: Code, place: Any, kind: str, lanes: int) -> None:
+        self.code, self.place, self.kind, self.lanes = code, place, kind, lanes
+
+    def get(self) -> Value:
+        return Value(self.code, self.code.builder.load(self.place), self.kind)
+
+    def set(self, value: Value | float) -> None:
+        if not isinstance(value, Value):
+            value = self.code.constant(value, self.kind, self.lanes)
+        self.code.builder.store(value.ir, self.place)
+
+    def add(self, value: Value) -> None:
+        self.set(self.get() + value)
+
+
+def _suffix(kind: Any) -> str:
+    """How the names of intrinsic functions end, for a type."""
+    if isinstance(kind, ir.VectorType):
+        return f"v{kind.count}{kind.element.intrinsic_name}"
+    name: str = kind.intrinsic_name
+    return name
+
+
+class _Text(ir.Constant):  # type: ignore[misc]
+    """A constant vector in few words; llvmlite writes it out lane by lane."""
+
+    def __init__(self, kind: Any, text: str) -> None:
+        super().__init__(kind, None)
+        self.text = text
+
+    def _to_string(self) -> str:
+        return f"{self.type} {self.text}"
+
+    def _get_reference(self) -> str:
+        return self.text

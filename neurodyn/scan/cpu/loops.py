@@ -1,0 +1,296 @@
+"""What the loops of CPU kernels have in common: arguments, memory, columns, rows, and the step's
+graph evaluated for the elements of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from llvmlite import ir
+
+from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
+from neurodyn.scan.cpu.math import OPERATIONS
+from neurodyn.scan.layout import OperandKind
+from neurodyn.step.functions import Functions
+from neurodyn.step.graph import Node, reachable
+
+HEADER = (
+    *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
+    *("elements", "length", "passing"),
+)
+"""What the argument array starts with; three numbers for every tensor follow."""
+VECTOR = 64
+"""Bytes of a row that a turn of the innermost loop takes: a line of the cache."""
+ARITHMETIC = ("add", "sub", "mul", "div", "neg")
+"""What may be contracted and reordered in a derivative; functions may not."""
+TURN = 8
+"""Lines of a row after which the next of several bodies takes its turn: few enough for what the one
+computed to be close by for the other, and for the processor to foresee the end of the loop."""
+Values = dict[Node, Value]
+Body = Callable[[Value, int], None]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor is: its address, and its strides over time and blocks; for a parameter that is
+    "one" number in a column, how many elements share it, and how many numbers there are."""
+
+    address: Value
+    time: Value
+    block: Value
+
+
+class Kernel:
+    """A function `(first task, last task, arguments)`, and what its loops have in common."""
+
+    def __init__(
+        self,
+        name: str,
+        functions: Functions,
+        bits: int,
+        kinds: Sequence[OperandKind],
+        fresh: Sequence[str],
+    ) -> None:
+        self.functions, self.trace = functions, functions.trace
+        self.operands = self.trace.states + functions.parameters
+        self.kinds = dict(zip(self.operands, kinds, strict=True))
+        self.module = ir.Module(name)
+        signature = ir.FunctionType(ir.VoidType(), [WHOLE] * 3)
+        self.function = ir.Function(self.module, signature, name)
+        # What no register holds lies on the stack, where it must not lie across lines or pages.
+        self.function.attributes.add("nounwind")
+        self.function.attributes.alignstack = VECTOR
+        for argument, called in zip(self.function.args, ("first", "last", "a"), strict=True):
+            argument.name = called
+        entry = self.function.append_basic_block("entry")
+        start = self.function.append_basic_block("start")
+        self.code = code = Code(ir.IRBuilder(entry), bits)
+        code.builder.branch(start)
+        code.builder.position_at_end(start)
+        self.passing = False
+        self.size, self.lanes = bits // 8, VECTOR * 8 // bits
+        self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
+
+        def entry_at(i: int, called: str) -> Value:
+            address = array + 8 * i
+            with code.named(called):
+                return code.load(address, "int")
+
+        self.at = {name: entry_at(i, name) for i, name in enumerate(HEADER)}
+        self.tensors: dict[str, Tensor] = {}
+        for i, called in enumerate([*map(str, (*self.trace.inputs, *self.operands)), *fresh]):
+            place = len(HEADER) + 3 * i
+            self.tensors[called] = Tensor(
+                entry_at(place, f"{called}.p"),
+                entry_at(place + 1, f"{called}.t"),
+                entry_at(place + 2, f"{called}.o"),
+            )
+
+    @contextmanager
+    def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
+        """Memory for rows as wide as a column: `self.memory` has their addresses by name."""
+        code, build = self.code, self.code.builder
+        width = (self.at["width"] + (VECTOR - 1)) // VECTOR * (VECTOR * self.size)
+        total = code.integer(VECTOR)
+        offsets = {}
+        for name, count in rows.items():
+            offsets[name] = total
+            total = total + width * count
+        allocate = ir.Function(self.module, ir.FunctionType(WHOLE, [WHOLE]), "malloc")
+        free = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WHOLE]), "free")
+        memory = Value(code, build.call(allocate, [total.ir], "scratch"), "int")
+        base = memory // VECTOR * VECTOR
+        self.row_bytes, self.memory = width, {n: base + at for n, at in offsets.items()}
+        yield
+        build.call(free, [memory.ir])
+        build.fence("seq_cst")  # Stores past the cache may be late; now other threads see them.
+        build.ret_void()
+
+    @contextmanager
+    def tasks(self) -> Iterator[Value]:
+        """The loop over tasks: sets where its column is, and the values it has one of."""
+        at, code = self.at, self.code
+        with code.range("task", self.first, self.last) as task:
+            column, self.group = task // at["groups"], task % at["groups"]
+            piece = column % at["pieces"]
+            self.q = column // at["pieces"] * at["inner"] + piece * at["width"]
+            left = at["inner"] - piece * at["width"]
+            self.n = code.where(left < at["width"], left, at["width"])
+            self.single: Values = {}
+            for leaf, kind in self.kinds.items():
+                if kind == "one":
+                    tensor = self.tensors[str(leaf)]
+                    place = self.q // tensor.time % tensor.block
+                    address = tensor.address + place * self.size
+                    with code.named(str(leaf)):
+                        self.single[leaf] = code.load(address)
+            prepare = self.functions.prepare
+            if all(self.kinds[p] == "one" for p in prepare.arguments):
+                self.evaluate(prepare.results, self.single, exact=True)
+            yield task
+
+    @contextmanager
+    def blocks(self) -> Iterator[Value]:
+        """The loop over a task's blocks."""
+        outer, groups = self.at["outer"], self.at["groups"]
+        start, stop = (outer * (self.group + i) // groups for i in (0, 1))
+        with self.code.range("block", start, stop) as o:
+            yield o
+
+    def elements(self, *bodies: Body, writing: bool = False) -> None:
+        """Loops over a row: `body(j, lanes)`, line by line, and what is left one by one. Several
+        bodies take turns, some lines at a time.
+
+        Args:
+            writing: the bodies write results, past the cache where the arguments say so.
+        """
+        zero, whole = self.code.integer(0), self.n // self.lanes * self.lanes
+
+        def loop(lanes: int, start: Value, stop: Value) -> None:
+            for body in bodies:
+                with self.code.range("j", start, stop, lanes) as j:
+                    body(j, lanes)
+
+        def lines() -> None:
+            if len(bodies) == 1:
+                loop(self.lanes, zero, whole)
+                return
+            turn = TURN * self.lanes
+            with self.code.range("turn", zero, whole, turn) as start:
+                end = start + turn
+                loop(self.lanes, start, self.code.where(end < whole, end, whole))
+
+        if writing:
+            with self.code.builder.if_else((self.at["passing"] != 0).ir) as (then, otherwise):
+                with then:
+                    self.passing = True
+                    lines()
+                    self.passing = False
+                with otherwise:
+                    lines()
+        else:
+            lines()
+        loop(1, whole, self.n)
+
+    def row(self, name: str, o: Value, t: Value | None = None) -> Value:
+        """The address of a tensor's row."""
+        tensor = self.tensors[name]
+        place = o * tensor.block + self.q
+        if t is not None:
+            place = place + t * tensor.time
+        return tensor.address + place * self.size
+
+    def load(self, row: Value, j: Value, lanes: int, name: str = "") -> Value:
+        address = row + j * self.size
+        with self.code.named(name):
+            return self.code.load(address, "real", lanes)
+
+    def stream(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+        """Some elements of a sequence."""
+        return self.load(self.row(str(leaf), o, t), j, lanes, str(leaf))
+
+    def fetch(self, leaves: Sequence[Node], o: Value, t: Value, j: Value, lanes: int) -> None:
+        """Bring elements of sequences into the cache, for the turn of step `t`."""
+        for leaf in leaves if lanes > 1 else ():
+            self.code.prefetch(self.row(str(leaf), o, t) + j * self.size)
+
+    def store(self, value: Value, row: Value, j: Value, lanes: int) -> None:
+        self.code.store(self.code.repeated(value, lanes), row + j * self.size)
+
+    def write(self, value: Value, row: Value, j: Value, lanes: int) -> None:
+        """Write a result, inside a loop over elements that says so."""
+        vector, past = self.code.repeated(value, lanes), self.passing and lanes > 1
+        self.code.store(vector, row + j * self.size, passing=past)
+
+    def copy(self, source: Callable[[Value, int], Value], target: Value) -> None:
+        """Fill a row of memory with what `source(j, lanes)` gives."""
+        self.elements(lambda j, lanes: self.store(source(j, lanes), target, j, lanes))
+
+    def reader(self, row: Value) -> Callable[[Value, int], Value]:
+        """A row, for `copy`."""
+        return lambda j, lanes: self.load(row, j, lanes)
+
+    def initial(self, u: Node, o: Value) -> Callable[[Value, int], Value]:
+        """A state before the first step, for `copy`."""
+        return lambda j, lanes: self.operand(u, o, j, lanes)
+
+    def kept(self, name: str, j: Value, lanes: int, i: Value | None = None) -> Value:
+        """What is in memory by a name; of several rows, in the `i`-th."""
+        row = self.memory[name]
+        return self.load(row if i is None else row + self.row_bytes * i, j, lanes, name)
+
+    def keep(self, value: Value, name: str, j: Value, lanes: int, i: Value | None = None) -> None:
+        """Put something into memory, for `kept`."""
+        row = self.memory[name]
+        self.store(value, row if i is None else row + self.row_bytes * i, j, lanes)
+
+    def mark(self, u: Node, segment: Value, o: Value) -> Value:
+        """The row of a state at the start of a segment of time."""
+        place = segment * self.at["elements"] + o * self.at["period"] + self.q
+        return self.tensors[f"{u}_marks"].address + place * self.size
+
+    def span(self, segment: Value) -> tuple[Value, Value]:
+        """A segment's first step, and the one after its last."""
+        begin = segment * self.at["length"]
+        end = begin + self.at["length"]
+        return begin, self.code.where(end < self.at["steps"], end, self.at["steps"])
+
+    def operand(self, leaf: Node, o: Value, j: Value, lanes: int) -> Value:
+        """A parameter or initial state at some elements."""
+        if self.kinds[leaf] == "one":
+            with self.code.named(str(leaf)):
+                return self.code.repeated(self.single[leaf], lanes)
+        place = o * self.tensors[str(leaf)].block + self.q if self.kinds[leaf] == "full" else self.q
+        row = self.tensors[str(leaf)].address + place * self.size
+        return self.load(row, j, lanes, str(leaf))
+
+    def parameters(self, o: Value, j: Value, lanes: int) -> Values:
+        """Parameters, and what follows from them alone, at some elements."""
+        known = {p: self.operand(p, o, j, lanes) for p in self.functions.parameters}
+        for node in self.functions.prepare.results:
+            if node in self.single:
+                known[node] = self.code.repeated(self.single[node], lanes)
+        self.evaluate(self.functions.prepare.results, known, exact=True, lanes=lanes)
+        return known
+
+    def evaluate(
+        self, nodes: Sequence[Node], known: Values, *, exact: bool, lanes: int = 1
+    ) -> list[Value]:
+        """The values of nodes; they, and all in between, are added to what is known."""
+        code = self.code
+        for node in reachable(nodes, frozenset(known)):
+            if node in known:
+                continue
+            given = [known[arg] for arg in node.args]
+            with code.named(f"r{node.index}"), code.exactly(exact or node.op not in ARITHMETIC):
+                if node.op == "const":
+                    known[node] = code.constant(node.value, node.kind, lanes)
+                elif node.op == "cast":
+                    known[node] = code.cast(given[0], node.kind)
+                else:
+                    known[node] = OPERATIONS[node.op](*given)
+        return [known[node] for node in nodes]
+
+    def text(self) -> str:
+        """The module, below what it computes."""
+        functions = self.functions
+        lines = [f"; {self.function.name}"]
+        for function in (functions.prepare, functions.step, functions.replay, functions.pull):
+            stop = frozenset(function.arguments)
+            if function.results:
+                given, results = (
+                    ", ".join(map(name_of, nodes))
+                    for nodes in (function.arguments, function.results)
+                )
+                lines += [";", f"; {function.name}({given}) -> {results}"]
+            for node in reachable(function.results, stop):
+                if node.args and node not in stop:
+                    terms = ", ".join(map(name_of, node.args))
+                    lines.append(f";     {name_of(node)} = {node.op}({terms})")
+        return "\n".join([*lines, str(self.module)])
+
+
+def name_of(node: Node) -> str:
+    """What a value is called in the kernel."""
+    return f"r{node.index}" if node.args else repr(node)

@@ -1,0 +1,53 @@
+"""From a GPU kernel's source to a module. Triton reads source from files, so it is put into one."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import torch
+
+from neurodyn import __version__
+from neurodyn.files import MAKING, keep_text
+
+_modules: dict[str, ModuleType] = {}
+
+
+def load_kernel(name: str, source: str) -> ModuleType:
+    """Import a kernel's source from the cache; it is written there first if it is missing.
+
+    Args:
+        name: what the kernel is, for its file's name.
+        source: the module's source.
+    """
+    digest = hashlib.sha256(f"{__version__} {_toolchain()}\n{source}".encode()).hexdigest()[:16]
+    module = f"neurodyn_kernel_{name}_{digest}"
+    with MAKING:
+        if module not in _modules:
+            _modules[module] = _imported(module, keep_text(f"{module}.py", source))
+        return _modules[module]
+
+
+def _imported(module: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(module, path)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[module] = loaded
+    try:
+        spec.loader.exec_module(loaded)
+    except BaseException:
+        del sys.modules[module]
+        raise
+    return loaded
+
+
+@lru_cache(maxsize=1)
+def _toolchain() -> str:
+    """What a kernel depends on besides its source: the functions that it calls."""
+    functions = Path(__file__).with_name("math.py").read_bytes()
+    return f"{torch.__version__} {hashlib.sha256(functions).hexdigest()}"

@@ -1,0 +1,143 @@
+"""The functions that a kernel's loops are made of, cut out of the graph of a step:
+
+    prepare(parameters)                      what follows from the parameters alone
+    step(inputs, states, parameters)         the step
+    replay(inputs, states, parameters)       those of the step's values that `pull` needs
+    pull(grads, replayed, ...)               the vector-Jacobian product
+
+`replay` is apart from `pull` because it must round exactly as `step` does, so that backward takes
+the same spike decisions; `pull` may be compiled with contracted and reordered arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from neurodyn.step.graph import Node, reachable
+from neurodyn.step.trace import Trace
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of scalars; empty `results` mean that there is nothing to compute."""
+
+    name: str
+    arguments: tuple[Node, ...]
+    results: tuple[Node, ...]
+
+    def call(self, names: dict[Node, str]) -> str:
+        return f"{self.name}({', '.join(names[node] for node in self.arguments)})"
+
+
+@dataclass(frozen=True)
+class Functions:
+    """The functions that a kernel's loops are made of, and which gradients `pull` returns."""
+
+    trace: Trace
+    wanted: tuple[bool, ...]
+    prepare: Function
+    step: Function
+    replay: Function
+    pull: Function
+    parameters: tuple[Node, ...]
+    """The parameters that the step uses."""
+
+    @property
+    def leaves(self) -> tuple[Node, ...]:
+        return self.trace.inputs + self.trace.states + self.trace.parameters
+
+    def gradient(self, leaf: Node) -> Node | None:
+        """The gradient of a leaf as a node, if it is wanted and not zero."""
+        index = self.leaves.index(leaf)
+        return self.trace.vjp[index] if self.wanted[index] else None
+
+
+def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
+    """Cut the graph into the functions of a kernel.
+
+    Args:
+        wanted: which of inputs, states and parameters need a gradient; None for a forward kernel.
+            States always get one inside, as it is carried through time.
+    """
+    n_inputs, n_states = len(trace.inputs), len(trace.states)
+    states = range(n_inputs, n_inputs + n_states)
+    kept = tuple(wanted is not None and (wanted[i] or i in states) for i in range(len(trace.vjp)))
+    gradients = [g for g, w in zip(trace.vjp, kept, strict=True) if w and g is not None]
+    forward = reachable(trace.results)
+    everything = reachable([*trace.results, *gradients])
+    constant = _parameter_only(everything, frozenset(trace.parameters))
+    derived = [
+        node
+        for node in _frontier(everything, constant, [*trace.results, *gradients])
+        if node.op not in ("leaf", "const")
+    ]
+    ready = frozenset(derived)
+    in_forward = frozenset(node for node in forward if node not in constant and node.args)
+    backward = [node for node in everything if node not in in_forward and node not in constant]
+    needed = {arg for node in backward for arg in node.args} | set(gradients)
+    replayed = sorted(needed & in_forward, key=lambda node: node.index)
+
+    def function(name: str, results: Iterable[Node], stop: Iterable[Node]) -> Function:
+        results, stops = tuple(results), frozenset(stop)
+        used = reachable(results, stops)
+        arguments = tuple(n for n in used if n.op == "leaf" or (n in stops and n.op != "const"))
+        return Function(name, arguments, results)
+
+    parameters = [node for node in everything if node in trace.parameters]
+    return Functions(
+        trace,
+        kept,
+        function("prepare", derived, ()),
+        function("step", trace.results, ready),
+        function("replay", replayed, ready),
+        function("pull", gradients, ready | frozenset(replayed)),
+        tuple(parameters),
+    )
+
+
+def _parameter_only(nodes: list[Node], parameters: frozenset[Node]) -> frozenset[Node]:
+    only: set[Node] = set()
+    for node in nodes:
+        args = [arg for arg in node.args if arg.op != "const"]
+        if node in parameters or (args and all(arg in only for arg in args)):
+            only.add(node)
+    return frozenset(only)
+
+
+def _frontier(nodes: list[Node], inside: frozenset[Node], outputs: list[Node]) -> list[Node]:
+    used = {arg for node in nodes if node not in inside for arg in node.args} | set(outputs)
+    return [node for node in nodes if node in inside and node in used]
+
+
+def neck(functions: Functions) -> Node | None:
+    """The number through which all goes that the inputs do to a step's results, if there is one:
+    the charged membrane, in most neurons."""
+    return _neck(functions.trace.inputs, functions.trace.results)
+
+
+def pulled_neck(functions: Functions) -> Node | None:
+    """The number through which all goes that the outputs' gradients do to those of inputs and
+    states, if there is one: the gradient of the charged membrane, in most neurons."""
+    trace = functions.trace
+    grads = [
+        g for leaf in trace.inputs + trace.states if (g := functions.gradient(leaf)) is not None
+    ]
+    return _neck(trace.grads[: trace.n_outputs], grads)
+
+
+def _neck(sources: Sequence[Node], results: Sequence[Node]) -> Node | None:
+    """The last node that is on every way from the sources to the results."""
+    start = frozenset(sources)
+    for node in reversed(reachable(results)):
+        through = start & frozenset(reachable((node,)))
+        beside = start & frozenset(reachable(results, frozenset((node,))))
+        if node.args and node.kind == "real" and through and not beside:
+            return node
+    return None
+
+
+def operations(results: Iterable[Node], known: Iterable[Node] = ()) -> int:
+    """How many operations the results take."""
+    stop = frozenset(known)
+    return sum(bool(node.args) and node not in stop for node in reachable(results, stop))

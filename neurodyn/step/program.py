@@ -1,0 +1,196 @@
+"""The program of a cell: its trace and its kernels, found again by the cell's structure."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurodyn.files import MAKING
+from neurodyn.step.functions import Functions, split
+from neurodyn.step.graph import KernelError, UnsupportedStepError, reachable
+from neurodyn.step.trace import Trace, trace
+
+# What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.
+_INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
+_programs: dict[Any, Program | UnsupportedStepError] = {}
+_by_key: dict[str, Program] = {}
+
+
+class Program:
+    """A traced step. `key` names the computation: equal keys compute the same.
+
+    Attributes:
+        used: which of the cell's tensors the step depends on; kernels get those alone.
+        names: those tensors' names in the cell.
+        kernels: compiled kernels by backend and variant.
+        failures: why a backend could not make one, once it could not.
+    """
+
+    def __init__(self, name: str, traced: Trace, names: Sequence[str], dtype: torch.dtype) -> None:
+        self.used, self.trace, self.dtype = *_without_unused(traced), dtype
+        traced = self.trace
+        self.kernels: dict[Any, Any] = {}
+        self.failures: dict[str, str] = {}
+        self._functions: dict[tuple[bool, ...] | None, tuple[Functions, tuple[int, ...]]] = {}
+        self.name = name
+        self.names = tuple(names[i] for i in self.used)
+        nodes = reachable(
+            [*traced.results, *(g for g in traced.vjp if g is not None), *traced.grads]
+        )
+        order = (
+            traced.inputs,
+            traced.states,
+            traced.parameters,
+            traced.grads,
+            traced.results,
+            traced.vjp,
+        )
+        text = repr(
+            (
+                [
+                    (n.index, n.op, n.kind, n.name, n.value, [a.index for a in n.args])
+                    for n in nodes
+                ],
+                [[None if n is None else n.index for n in group] for group in order],
+                str(dtype),
+                self.names,
+            )
+        )
+        self.key = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def functions(self, wanted: tuple[bool, ...] | None) -> tuple[Functions, tuple[int, ...]]:
+        """The functions for these gradients, and which parameters they use."""
+        if wanted not in self._functions:
+            functions = split(self.trace, wanted)
+            index = {leaf: i for i, leaf in enumerate(self.trace.parameters)}
+            self._functions[wanted] = functions, tuple(index[p] for p in functions.parameters)
+        return self._functions[wanted]
+
+
+@contextlib.contextmanager
+def making(program: Program, backend: str, failure: type[Exception] = Exception) -> Iterator[None]:
+    """Around what makes a kernel: its failure is remembered, as a reason not to try again."""
+    try:
+        yield
+    except failure as error:
+        reason = f"making a kernel of {program.name} failed ({type(error).__name__}: {error})"
+        program.failures[backend] = reason
+        raise KernelError(f"scan: {reason}; backend='reference' needs none") from error
+
+
+def _without_unused(traced: Trace) -> tuple[tuple[int, ...], Trace]:
+    nodes = set(reachable([*traced.results, *(g for g in traced.vjp if g is not None)]))
+    used = tuple(i for i, p in enumerate(traced.parameters) if p in nodes)
+    before = len(traced.inputs) + len(traced.states)
+    vjp = (*traced.vjp[:before], *(traced.vjp[before + i] for i in used))
+    return used, replace(traced, parameters=tuple(traced.parameters[i] for i in used), vjp=vjp)
+
+
+def program_by_key(key: str) -> Program:
+    """A program that was made in this process."""
+    return _by_key[key]
+
+
+def program_of(
+    cell: nn.Module, n_inputs: int, n_states: int, dtype: torch.dtype
+) -> tuple[Program | UnsupportedStepError, list[Tensor]]:
+    """The program of a cell, or why it has none; and the parameters and buffers that it uses, now.
+
+    The program is looked up by what the trace depends on: the types of the cell's modules and all
+    their attributes that are no tensors. It is made anew when one of them has changed.
+    """
+    structure, names, tensors = _structure(cell)
+    key = (n_inputs, n_states, dtype, structure)
+    program = _programs.get(key)
+    if program is None:
+        with MAKING:
+            program = _programs.get(key)
+            if program is None:
+                named = dict(zip(names, tensors, strict=True))
+                program = _programs[key] = _make(cell, named, n_inputs, n_states, dtype)
+    return program, [tensors[i] for i in program.used] if isinstance(program, Program) else []
+
+
+def _make(
+    cell: nn.Module, tensors: dict[str, Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
+) -> Program | UnsupportedStepError:
+    try:
+        traced = trace(cell, tensors, n_inputs, n_states, dtype)
+    except UnsupportedStepError as error:
+        return error
+    program = Program(type(cell).__name__, traced, list(tensors), dtype)
+    return _by_key.setdefault(program.key, program)
+
+
+def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor]]:
+    """What a trace depends on, hashable; and the tensors, each once, with their names.
+
+    Names are taken here, as another thread may put a tensor in the place of one meanwhile.
+    """
+    found: list[Any] = []
+    names: list[str] = []
+    tensors: list[Tensor] = []
+    seen: dict[int, int] = {}
+    todo: list[tuple[str, nn.Module]] = [("", cell)]
+    while todo:
+        prefix, module = todo.pop()
+        kind = type(module)
+        found.append(kind)
+        for name, value in module.__dict__.items():
+            if name not in _INTERNAL:
+                found.append(name)
+                found.append(_frozen(value))
+        for held in (module._parameters, module._buffers):
+            for name, tensor in held.items():
+                if tensor is None or not (tensor.is_floating_point() or tensor.dtype == torch.bool):
+                    found.append((name, None))
+                    continue
+                at = seen.setdefault(id(tensor), len(seen))
+                if at == len(tensors):
+                    tensors.append(tensor)
+                    names.append(prefix + name)
+                found.append((name, at, tensor.dtype == torch.bool))
+        for name, child in module._modules.items():
+            found.append(name)
+            if child is not None:
+                todo.append((f"{prefix}{name}.", child))
+    return tuple(found), names, tensors
+
+
+_PLAIN = (bool, int, float, str, type(None), type, torch.dtype)
+
+
+def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
+    """A hashable stand-in that differs whenever the value does; `around` are the ids of what holds
+    it, for what holds itself."""
+    if isinstance(value, _PLAIN):
+        return (type(value), value)
+    if id(value) in around:
+        return ("held", around.index(id(value)))
+    around = (*around, id(value))
+    if isinstance(value, (tuple, list)):
+        return (type(value), *(_frozen(v, around) for v in value))
+    if isinstance(value, dict):
+        return (dict, *((_frozen(k), _frozen(v, around)) for k, v in value.items()))
+    if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, Tensor):
+        return (_Same(value), _frozen(value.__dict__, around))
+    return _Same(value)
+
+
+class _Same:
+    """Equal to itself alone, and keeps the object alive so that its id is not used again."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value

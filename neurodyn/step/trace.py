@@ -1,0 +1,222 @@
+"""From a step to its graph, and to the graph of its vector-Jacobian product.
+
+The step runs once, on scalars, while every operation that PyTorch dispatches is written down; then
+autograd runs backward and its operations are written down too. Both end in one graph, so what the
+derivative needs of the step is the step's own nodes.
+
+Before that, the cell is copied with every parameter and buffer replaced by a scalar, so each is an
+argument of the graph and nothing is baked in. (`torch.fx`'s tracer would do as well, but starting
+it imports the compiler stack, which takes seconds.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import keyword
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._ops import _len_torch_dispatch_stack_pre_dispatch
+
+from neurodyn.step.graph import Builder, Node, UnsupportedStepError
+from neurodyn.step.record import OWN, NoPeeking, Recorder
+
+# Names in the emitted source that a user's argument must not take.
+RESERVED = re.compile(
+    r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
+    r"|begin|end|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width"
+    r"|groups|length|passing|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
+    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|marks|grad)"
+    r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
+    r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
+)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step and its derivative as one graph.
+
+    The cotangent leaves are `grads`: one for every output and every new state. `vjp` holds, for
+    every input, state and parameter in order, the gradient as a node (None: it is zero).
+    """
+
+    builder: Builder
+    inputs: tuple[Node, ...]
+    states: tuple[Node, ...]
+    parameters: tuple[Node, ...]
+    grads: tuple[Node, ...]
+    results: tuple[Node, ...]
+    vjp: tuple[Node | None, ...]
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.results) - len(self.states)
+
+
+def trace(
+    cell: nn.Module, tensors: Mapping[str, Tensor], n_inputs: int, n_states: int, dtype: torch.dtype
+) -> Trace:
+    """Trace `cell.step` and its vector-Jacobian product.
+
+    Args:
+        cell: the module with the step.
+        tensors: its parameters and buffers by name, which become arguments in this order.
+        n_inputs, n_states: how many arguments of the step are inputs and states.
+        dtype: of the arithmetic.
+
+    Raises:
+        UnsupportedStepError: the step does something that a kernel cannot; says what, and where.
+    """
+    names = _argument_names(cell, n_inputs, n_states)
+    names = _distinct([*names, *map(_identifier, tensors)])
+    builder = Builder()
+    recorder = Recorder(builder, dtype)
+    with _usual_modes():
+        leaves = [torch.full((), 0.5, dtype=dtype) for _ in names[: n_inputs + n_states]]
+        leaves += [
+            torch.full((), True) if t.dtype == torch.bool else torch.full((), 0.5, dtype=dtype)
+            for t in tensors.values()
+        ]
+        for leaf in leaves:
+            leaf.requires_grad_(leaf.is_floating_point())
+        scalars = dict(zip(map(id, tensors.values()), leaves[n_inputs + n_states :], strict=True))
+        twin = _twin(cell, scalars)
+        nodes = tuple(recorder.name(leaf, name) for leaf, name in zip(leaves, names, strict=True))
+        try:
+            with recorder, NoPeeking():
+                outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
+        except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+            if isinstance(error, UnsupportedStepError):
+                raise
+            raise UnsupportedStepError(
+                f"step: does not run on scalars ({error}){_failing_line(error)}"
+            ) from error
+        if not isinstance(outputs, tuple) or len(outputs) <= n_states:
+            raise UnsupportedStepError(
+                f"step: expected a tuple of outputs and {n_states} new states, got "
+                f"{type(outputs).__name__}"
+            )
+        results = tuple(recorder.result(value) for value in outputs)
+        grads, vjp = _pull_back(recorder, leaves, outputs, n_states)
+    return Trace(
+        builder,
+        nodes[:n_inputs],
+        nodes[n_inputs : n_inputs + n_states],
+        nodes[n_inputs + n_states :],
+        grads,
+        results,
+        vjp,
+    )
+
+
+@contextlib.contextmanager
+def _usual_modes() -> Iterator[None]:
+    """The step runs as it would in a user's loop, whatever mode the caller is in."""
+    with contextlib.ExitStack() as stack:
+        if torch._C._len_torch_dispatch_stack() or _len_torch_dispatch_stack_pre_dispatch():
+            # Entered only where there are modes: it imports the compiler stack.
+            stack.enter_context(torch.utils._python_dispatch._disable_current_modes())
+        if torch.is_anomaly_enabled():
+            stack.enter_context(torch.autograd.set_detect_anomaly(False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast("cpu", enabled=False))
+        stack.enter_context(torch.device("cpu"))
+        yield
+
+
+def _pull_back(
+    recorder: Recorder, leaves: list[Tensor], outputs: tuple[Tensor, ...], n_states: int
+) -> tuple[tuple[Node, ...], tuple[Node | None, ...]]:
+    n_outputs = len(outputs) - n_states
+    cotangents, grads = [], []
+    for i, value in enumerate(outputs):
+        name = f"grad_out{i}" if i < n_outputs else f"grad_state{i - n_outputs}"
+        cotangents.append(torch.full((), 0.5, dtype=value.dtype))
+        grads.append(recorder.name(cotangents[-1], name))
+    smooth = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    if not smooth:
+        return tuple(grads), tuple(None for _ in leaves)
+    root = _Root.apply([g for _, g in smooth], *(y for y, _ in smooth))  # type: ignore[no-untyped-call]
+    recorder.in_derivative = True
+    real = [leaf for leaf in leaves if leaf.requires_grad]
+    with recorder:
+        found = iter(torch.autograd.grad(root, real, allow_unused=True))
+    pulled = [next(found) if leaf.requires_grad else None for leaf in leaves]
+    vjp = tuple(None if g is None else recorder.result(g) for g in pulled)
+    zero = recorder.builder.const(0.0, "real")
+    return tuple(grads), tuple(None if node is zero else node for node in vjp)
+
+
+class _Root(torch.autograd.Function):
+    """What the given gradients flow into outputs from. (`torch.autograd.grad` takes them too, but
+    imports the compiler stack for it.)"""
+
+    @staticmethod
+    def forward(ctx: Any, grads: list[Tensor], *outputs: Tensor) -> Tensor:
+        ctx.grads = grads
+        return torch.zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> Any:
+        return None, *ctx.grads
+
+
+def _failing_line(error: BaseException) -> str:
+    """The line of the step that raised."""
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(OWN)
+    ]
+    return f", at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+
+
+def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
+    """A copy of the cell with scalars for its parameters and buffers."""
+    memo: dict[int, Any] = dict(scalars)
+    for tensor in (*cell.parameters(), *cell.buffers()):
+        if id(tensor) not in memo:  # integers, such as counters
+            memo[id(tensor)] = torch.zeros((), dtype=tensor.dtype)
+        if tensor.is_leaf and tensor.grad is not None:
+            memo.setdefault(id(tensor.grad), None)
+    for module in cell.modules():  # What hooks hold is not the step's, and may defy copying.
+        hooks = (v for k, v in vars(module).items() if "hooks" in k and isinstance(v, dict))
+        memo |= {id(held): {} for held in hooks}
+    try:
+        return copy.deepcopy(cell, memo)
+    except Exception as error:
+        raise UnsupportedStepError(
+            f"step: {type(cell).__name__} cannot be copied: {error}"
+        ) from error
+
+
+def _argument_names(cell: nn.Module, n_inputs: int, n_states: int) -> list[str]:
+    """What the step calls its inputs and states."""
+    plain = [f"x{i}" for i in range(n_inputs)] + [f"u{i}" for i in range(n_states)]
+    try:
+        given = list(inspect.signature(cell.step).parameters.values())  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return plain
+    if len(given) != len(plain) or any(p.kind == p.VAR_POSITIONAL for p in given):
+        return plain
+    return [_identifier(p.name) for p in given]
+
+
+def _identifier(name: str) -> str:
+    return re.sub(r"\W", "_", name)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """The names, changed where two are equal or where kernels use the name themselves."""
+    result: list[str] = []
+    for name in names:
+        while name in result or keyword.iskeyword(name) or RESERVED.fullmatch(name):
+            name += "_"
+        result.append(name)
+    return result

@@ -1,0 +1,38 @@
+"""Neurons and gated cells by the name that a command line gives them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from neurodyn import layers, neurons
+from neurodyn.layers import GatedCell
+from neurodyn.neurons import Neuron, SpikingLayer
+
+
+def neuron_names() -> dict[str, type[SpikingLayer | GatedCell]]:
+    """Every neuron, every layer around one and every gated cell, by its lower-case name."""
+    return {
+        key.lower(): value
+        for key, value in (vars(neurons) | vars(layers)).items()
+        if isinstance(value, type)
+        and issubclass(value, SpikingLayer | GatedCell)
+        and value not in (SpikingLayer, Neuron, GatedCell)
+    }
+
+
+def shared_options(
+    old: type[SpikingLayer | GatedCell], new: type[SpikingLayer | GatedCell]
+) -> dict[str, Any]:
+    """The options that hold for `new` as for `old`, and their defaults in `old`.
+
+    They are those of `Neuron`, or of `GatedCell`: granularity, threshold, surrogate, what is
+    learned. A reset is none of them: it is part of the dynamics, and some equations have their own.
+    """
+    for base in (Neuron, GatedCell):
+        if issubclass(old, base) and issubclass(new, base):
+            options = set(inspect.signature(base).parameters) - {"features", "reset"}
+            signatures = [inspect.signature(cls).parameters for cls in old.__mro__[-2::-1]]
+            given = {p.name: p.default for parameters in signatures for p in parameters.values()}
+            return {name: given[name] for name in options}
+    return {}
