@@ -1,3 +1,30 @@
-"""neurodyn: deep spiking neural networks whose neuron dynamics are learned."""
+"""neurodyn: deep spiking neural networks whose neuron dynamics are learned.
+
+    import neurodyn
+
+    spikes = neurodyn.LNM(degree=3)(torch.randn(4, 32, 64, 8, 8))
+
+Every neuron is here by its name, and `Learned` for those of your own. The rooms are
+`neurodyn.neurons`, `layers`, `models`, `data`, `training`, `comparison`, `analysis`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurodyn.learned import Learned as Learned
+    from neurodyn.neurons import *  # noqa: F403
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # The command's help needs the version alone; importing PyTorch takes a second.
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import neurodyn.neurons as neurons
+    from neurodyn.learned import Learned
+
+    known = {"Learned": Learned, **{one: getattr(neurons, one) for one in neurons.__all__}}
+    if name not in known:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return known[name]

@@ -16,12 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-Width = float | Tensor | Literal["derived", "derived-reset"]
+from neurodyn.declared import Declared, shape_of
+from neurodyn.errors import unknown
+from neurodyn.learned import Learned
+
+Width = float | tuple[float, float] | Tensor | Literal["derived", "derived-reset"]
+Spike = TypeVar("Spike", bound="Surrogate")
 
 
 class _Spike(torch.autograd.Function):
@@ -50,18 +55,20 @@ class _Spike(torch.autograd.Function):
         return grad_v, grad_width, None, None
 
 
-class Surrogate(nn.Module):
+class Surrogate(Declared):
     """Base of the spike functions: `forward(v)` gives `H(v)`; subclasses give the `density`.
 
     Args:
-        width: window width `w` in units of the membrane potential, > 0; a tensor gives one per
-            channel or neuron if it broadcasts against a step. `"derived"` lets the neuron that
-            holds the spike set `w = 2 sqrt(Var[h])` from its own parameters before every
-            sequence (LSG, IJCAI 2023; QIF, arXiv:2510.05168); `"derived-reset"` does so with the
-            reset in the moments (see `neurodyn.neurons.window`).
+        width: window width `w` in units of the membrane potential, > 0; a tensor or a pair gives
+            one per channel or neuron of the neuron that takes the spike. `"derived"` makes it
+            `w = 2 sqrt(Var[h])`, from that neuron's own parameters as they are at every call (LSG,
+            IJCAI 2023; QIF, arXiv:2510.05168); `"derived-reset"` has the reset in the moments (see
+            `neurodyn.neurons.window`).
         learn: train the width (as its logarithm, so that it stays positive).
         scale: factor on the window; the peak is `scale / w`.
     """
+
+    width = Learned(1.0, "width of the window", low=0.0)
 
     def __init__(self, width: Width = 1.0, *, learn: bool = False, scale: float = 1.0) -> None:
         super().__init__()
@@ -72,23 +79,14 @@ class Surrogate(nn.Module):
             )
         if self.derived and learn:
             raise ValueError(f"learn: a width that is {width!r} cannot be learned as well")
-        value = torch.as_tensor(1.0 if isinstance(width, str) else width).float()
-        if not bool((value > 0).all()):
-            raise ValueError(f"width: expected a positive number, got {width}")
-        self.scale = float(scale)
-        self.silent = False
-        self.log_width = nn.Parameter(value.log()) if learn else None
-        # A derived width follows from the neuron's parameters and is no part of the checkpoint.
-        self.register_buffer(
-            "fixed_width", None if learn else value, persistent=self.derived is None
-        )
-
-    @property
-    def width(self) -> Tensor:
-        """The window's width now."""
-        width = self.fixed_width if self.log_width is None else self.log_width.exp()
-        assert isinstance(width, Tensor)
-        return width
+        self._learn, self.scale, self.silent = learn, float(scale), False
+        if not self.derived:
+            self._granularity = shape_of(width)
+            self.width = width
+            if not learn and not bool((self.width > 0).all() if not self.width.is_meta else True):
+                raise ValueError(f"width: expected a positive number, got {width}")
+        else:  # Follows from the neuron's parameters, and is no part of the checkpoint.
+            self.register_buffer("width", torch.ones(1), persistent=False)
 
     @staticmethod
     def density(z: Tensor) -> Tensor:
@@ -107,9 +105,25 @@ class Surrogate(nn.Module):
         height = self.scale / width
         return _Spike.apply(v, width, height, self.density)  # type: ignore[no-any-return]
 
+    def silenced(self: Spike) -> Spike:
+        """This spike function, for one call in which it never fires."""
+        twin = self._shallow()
+        twin.silent = True
+        return twin
+
+    def of_width(self: Spike, width: Tensor) -> Spike:
+        """This spike function, for one call with a derived width."""
+        twin = self._shallow()
+        twin.__dict__["_buffers"] = {**self._buffers, "width": width}
+        return twin
+
+    def _shallow(self: Spike) -> Spike:
+        twin: Spike = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def extra_repr(self) -> str:
-        width = self.derived or ("learned" if self.log_width is not None else None)
-        return f"width={width or self.width.tolist()}"
+        return f"width={self.derived}" if self.derived else self.shown()
 
 
 class Rectangle(Surrogate):
@@ -191,3 +205,16 @@ class MultiGaussian(Surrogate):
 
         lobes = (1 + h) * bell(y, 1.0) - h * (bell(y - 1, s) + bell(y + 1, s))
         return lobes / ((1 - h) * peak * math.sqrt(2 * math.pi))
+
+
+def make_surrogate(surrogate: str | Surrogate | None) -> Surrogate | None:
+    """A spike function by its class's name, in any case, or the given one as it is."""
+    if surrogate is None or isinstance(surrogate, Surrogate):
+        return surrogate
+    known = {cls.__name__: cls for cls in Surrogate.__subclasses__()}
+    if not isinstance(surrogate, str):
+        raise TypeError(f"surrogate: expected a name or a Surrogate, got {surrogate!r}")
+    for name, cls in known.items():
+        if name.lower() == surrogate.lower():
+            return cls()
+    raise unknown("surrogate", surrogate, known)

@@ -57,7 +57,7 @@ def test_learned_width_gets_the_smooth_steps_derivative(cls):
     v, width, delta = 0.3, 0.9, 1e-3
     spike = cls(width, learn=True).double()
     spike(torch.tensor([v], dtype=torch.float64)).sum().backward()
-    analytic = spike.log_width.grad.item() / width
+    analytic = spike.raw_width.grad.item() / width
 
     def smooth(w):
         return integral(cls, 0, v / w)

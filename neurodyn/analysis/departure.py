@@ -88,7 +88,7 @@ class MembraneLog:
         u, spikes = (torch.cat(parts, 1) for parts in zip(*self._seen[name], strict=True))
         mapped = neuron.charge(torch.zeros_like(u), u)[0]
         shape = neuron.threshold.shape
-        shared = [i for i in range(u.ndim) if i < 2 or not shape or shape[i - 2] == 1]
+        shared = [i for i in range(u.ndim) if i < 2 or neuron.per == "layer" or shape[i - 2] == 1]
 
         def mean(value: Tensor) -> Tensor:
             return value.mean(shared).reshape(shape)

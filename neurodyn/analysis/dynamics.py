@@ -52,7 +52,7 @@ class FixedPoint:
 def membrane_map(neuron: Neuron, u: Tensor, x: float = 0.0) -> Tensor:
     """The charged membrane after a step from each potential in `u`, before spike and reset.
 
-    Returns `(len(u), *granularity)`: one curve a layer, channel or neuron.
+    Returns `(len(u), *granularity)`: one curve per layer, channel or neuron.
     """
     shape = neuron.threshold.shape
     grid = u.to(neuron.threshold).reshape(-1, *(1 for _ in shape)).expand(-1, *shape)
@@ -77,7 +77,7 @@ def fixed_points(
     neuron = _in_double(neuron)
 
     def residual(u: Tensor) -> Tensor:
-        return membrane_map(neuron, u, x) - u
+        return membrane_map(neuron, u, x).flatten() - u
 
     grid = torch.linspace(*bounds, points, dtype=torch.float64)
     value = residual(grid)
@@ -152,6 +152,6 @@ def families(
 
 
 def _in_double(neuron: Neuron) -> Neuron:
-    if neuron.threshold.ndim:
+    if neuron.per != "layer":
         raise ValueError(f"neuron: expected per='layer', got per={neuron.per!r}")
     return copy.deepcopy(neuron).double()

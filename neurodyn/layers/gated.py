@@ -5,12 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from neurodyn.declared import Declared
+from neurodyn.errors import unknown
 from neurodyn.layers.time import TimeDistributed
+from neurodyn.learned import Learned
 from neurodyn.neurons import Stateful
 from neurodyn.neurons.layer import check_state
 from neurodyn.scan.reference import scan_reference
@@ -20,9 +24,10 @@ State = tuple[Tensor, ...]
 Synapses = nn.Linear | nn.Conv2d
 WINDOW = math.pi / math.sqrt(10)
 """As width and scale of `ArcTan`: the window `1 / (1 + 10 v^2)`, whose peak is 1."""
+DECAY = partial(Learned, 0.9, "share that a step keeps", low=0.0, high=1.0, link="clamp")
 
 
-class GatedCell(Stateful):
+class GatedCell(Stateful, Declared):
     """Base of the spiking gated cells: layers whose spikes come back through weights and gates.
 
     A cell includes its input weights: `x`, `(T, B, inputs)`, gives spikes `(T, B, hidden)`. With a
@@ -46,9 +51,8 @@ class GatedCell(Stateful):
         learn_threshold: train it.
         surrogate: the spike function, copied; `1 / (1 + 10 (v - th)^2)` unless given.
 
-    Weights and biases start uniform within `+-1 / sqrt(hidden)`. Decays are one a neuron (with a
-    `kernel` one a channel, our reading), start at .9, and are clamped to [0, 1] where they are
-    used.
+    Weights and biases start uniform within `+-1 / sqrt(hidden)`. There is one decay per neuron (per
+    channel with a `kernel`, our reading); it starts at .9 and stays in [0, 1].
 
     Sources: Dampfhoffer et al. 2022 (the first four equations); Abdennadher et al.,
     arXiv:2510.25696 (CS-GRU, initialisation, surrogate).
@@ -79,6 +83,7 @@ class GatedCell(Stateful):
         threshold: float = 1.0,
         learn_threshold: bool = False,
         surrogate: Surrogate | None = None,
+        **given: Any,
     ) -> None:
         super().__init__()
         if min(inputs, hidden) < 1:
@@ -90,11 +95,16 @@ class GatedCell(Stateful):
         if surrogate is not None and surrogate.derived:
             raise ValueError(f"surrogate: a width that is {surrogate.derived!r} needs a Neuron")
         self.channels, self.hidden, self.kernel, self.signed = inputs, hidden, kernel, signed
-        value = torch.tensor(float(threshold))
+        value = torch.full((1,), float(threshold))
         self.threshold = nn.Parameter(value) if learn_threshold else nn.Buffer(value)
         self.spike = ArcTan(WINDOW, scale=WINDOW) if surrogate is None else copy.deepcopy(surrogate)
         self.inputs = TimeDistributed(self.synapses(inputs, self.from_input))
         self.recurrent = self.synapses(hidden, self.from_spikes, bias=False)
+        self._granularity = (hidden,) if kernel is None else (hidden, 1, 1)
+        for name in given.keys() - self.declared:
+            raise TypeError(str(unknown(type(self).__name__, name, self.declared)))
+        for name in self.declared:
+            self.start(name, given.get(name))
         self.declare()
         self.reset_parameters()
 
@@ -107,11 +117,6 @@ class GatedCell(Stateful):
 
     def declare(self) -> None:
         """Create what the equation needs beside `inputs` and `recurrent`."""
-
-    def per_neuron(self, value: float = 0.0) -> nn.Parameter:
-        """A parameter that differs between neurons, or channels."""
-        shape = (self.hidden,) if self.kernel is None else (self.hidden, 1, 1)
-        return nn.Parameter(torch.full(shape, value))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -173,14 +178,12 @@ class RecurrentCubaLIF(GatedCell):
 
     from_input = from_spikes = 1
     operations = (2, 2)  # 1 - beta is folded into the weights
-    dynamics = ("alpha", "beta", "threshold")
-
-    def declare(self) -> None:
-        self.alpha, self.beta = self.per_neuron(0.9), self.per_neuron(0.9)
+    dynamics = ("raw_alpha", "raw_beta", "threshold")
+    alpha, beta = DECAY(), DECAY()
 
     def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        i = self.alpha.clamp(0, 1) * i + x + self.recurrent(s)
-        return self.fire(s, i, v, self.beta.clamp(0, 1))
+        i = self.alpha * i + x + self.recurrent(s)
+        return self.fire(s, i, v, self.beta)
 
 
 class SpikGRU(GatedCell):
@@ -195,14 +198,12 @@ class SpikGRU(GatedCell):
 
     from_input = from_spikes = 2
     operations = (2, 3)
-    dynamics = ("alpha", "threshold")
-
-    def declare(self) -> None:
-        self.alpha = self.per_neuron(0.9)
+    dynamics = ("raw_alpha", "threshold")
+    alpha = DECAY()
 
     def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
         drive, z = (x + self.recurrent(s)).chunk(2, 1)
-        i = self.alpha.clamp(0, 1) * i + drive
+        i = self.alpha * i + drive
         return self.fire(s, i, v, torch.sigmoid(z))
 
 
@@ -220,10 +221,8 @@ class SpikGRU2(GatedCell):
 
     from_input = from_spikes = 3
     operations = (3, 4)
-    dynamics = ("alpha", "b_u", "threshold")
-
-    def declare(self) -> None:
-        self.alpha, self.b_u = self.per_neuron(0.9), self.per_neuron()
+    dynamics = ("raw_alpha", "b_u", "threshold")
+    alpha, b_u = DECAY(), Learned(0.0)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -234,7 +233,7 @@ class SpikGRU2(GatedCell):
         drive, *x_gates = x.chunk(3, 1)
         back, *s_gates = self.recurrent(s).chunk(3, 1)
         z, r = (torch.sigmoid(a + b) for a, b in zip(x_gates, s_gates, strict=True))
-        i = self.alpha.clamp(0, 1) * i + drive + r * (back + self.b_u)
+        i = self.alpha * i + drive + r * (back + self.b_u)
         return self.fire(s, i, v, z)
 
 

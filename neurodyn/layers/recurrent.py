@@ -62,13 +62,13 @@ class Recurrent(SpikingLayer):
     ) -> Any:
         if x.ndim != 3 or x.shape[2] != len(self.V):
             raise ValueError(f"x: expected (T, B, {len(self.V)}), got {tuple(x.shape)}")
-        start = self.neuron.start(x)
+        cell, start = self.neuron.cell(), self.neuron.start_state(x)
         inner = [value.expand(x.shape[1:]) for value in start]
         V = self.V.masked_fill(self.diagonal, 0).to(inner[0].dtype)
         s = torch.zeros_like(inner[0])
         if state is not None:
             s, *inner = check_state(state, ("s", *self.neuron.states), x[0], V.dtype)
-        step = self.neuron.step if drive is None else self.neuron.driven_step
+        step = cell.step if drive is None else cell.driven_step
         sequences = [part.to(V.dtype).unbind(0) for part in (x, drive) if part is not None]
         spikes = []
         for current, *extra in zip(*sequences, strict=True):

@@ -80,7 +80,7 @@ class Bounds(Regulariser):
 
     Args:
         name: a parameter or property of neurons, such as `"tau_mem"`, `"threshold"` or
-            `"alpha.raw"`; neurons without it are left alone.
+            `"raw_alpha"`; neurons without it are left alone.
         low, high: the bounds, in the quantity's units.
         weight: of the penalty in the loss.
     """

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from neurodyn.declared import Declared, Learn
 from neurodyn.errors import unknown
-from neurodyn.neurons.driven import Affine, Driven, check_affine
-from neurodyn.neurons.layer import SpikingLayer, Stateful, check_state
+from neurodyn.learned import Learned
+from neurodyn.neurons.driven import Affine, Driven, check_affine, check_drive
+from neurodyn.neurons.layer import SpikingLayer, Stateful, check_input, check_state
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import kernel_source, scan
-from neurodyn.surrogate import Surrogate, Triangle
+from neurodyn.surrogate import Surrogate, Triangle, make_surrogate
 
 Per = Literal["layer", "channel", "neuron"]
 Features = int | tuple[int, ...] | None
@@ -23,89 +24,106 @@ State = tuple[Tensor, ...]
 Module = TypeVar("Module", bound=nn.Module)
 
 
-class Neuron(SpikingLayer):
-    """Base of all neurons. A subclass is its equation:
+class Neuron(SpikingLayer, Declared):
+    """Base of all neurons. A subclass is its equation, and a line for each learned parameter:
 
         class Mine(Neuron):
-            states = ("u",)
-
-            def __init__(self, features=None, **options):
-                super().__init__(features, **options)
-                self.a = self.parameter(0.5)
+            a = Learned(0.5)
 
             def step(self, x, u):
                 return self.fire(u - self.a * u + x)
 
     `step` takes this step's input `(B, *features)` and the states in the order of `states`, and
-    returns the output and the new states in that order. It must be pure and elementwise.
+    returns the output and the new states in that order. It must be pure and elementwise. A
+    parameter, by its name, is an option of the constructor: a number, a tensor, or a pair to draw
+    from (see `Learned`).
 
     Args:
         features: the shape of one step without its batch, `(C, H, W)` or `C`; needed only where
             parameters differ within the layer. Sizes that do not matter may be -1.
-        per: granularity of the parameters: one for the `"layer"`, one a `"channel"` (the first of
-            the features) or one a `"neuron"`.
-        threshold: firing threshold `V_th`; a neuron fires where `h >= V_th`.
-        learn_threshold: train it.
-        surrogate: the spike function, copied; a `Triangle` of width 1 unless the neuron says other.
-        reset: `"hard"` (to zero), `"soft"` (subtract the threshold), `"smooth"` (a learned mix of
-            the two), `"none"`, or a `Reset`.
-        detach_reset: cut the gradient through the reset.
+        per: granularity of the parameters: one value per `"layer"`, per `"channel"` (the first of
+            the features) or per `"neuron"`.
+        learn: True trains every parameter that is declared to be learned; False trains none, the
+            threshold and initial states included; names, `("tau", "threshold")`, train just those.
+        learn_threshold: train the threshold; unless given, as the neuron declares.
         learn_initial: train the states that a sequence starts from.
+        surrogate: the spike function, copied, or its name; a `Triangle` of width 1 unless the
+            neuron says otherwise.
+        reset: `"hard"` (to zero), `"learned"` (to a learned value, from zero), `"soft"` (subtract
+            the threshold), `"smooth"` (a learned mix of the two), `"none"`, or a `Reset`; hard
+            unless the neuron says otherwise.
+        detach_reset: cut the gradient through the reset.
         backend: how `scan` runs it.
 
     Calling a neuron, `spikes = neuron(x)`, takes `x` of shape `(T, B, *features)`, starts from the
     initial state and returns spikes of the same shape and dtype. Nothing is kept between calls:
     `spikes, state = neuron(x, state, return_state=True)` goes on where a call ended. States are
     float32 at least; half-precision inputs are computed in float32. `neuron(x, drive=d)` adds a
-    second sequence of the same shape to the charged membrane itself, past whatever the equation
+    second sequence of the same shape to the charged membrane itself, behind whatever the equation
     does to its input (delays come in there). `neuron(x, affine=(a, b))` reads its input as
     `a x + b`, without writing that anywhere; `a` and `b` broadcast to a step.
     """
 
-    states: ClassVar[tuple[str, ...]] = ("u",)
-    """Names of the states; the first is the membrane potential, which pictures, fixed points and
+    threshold = Learned(
+        1.0, "firing threshold `V_th`; a neuron fires where `h >= V_th`", learn=False
+    )
+
+    states: tuple[str, ...] = ("u",)
+    """Names of the states. The first is the membrane potential, which pictures, fixed points and
     derived windows are about."""
 
-    initial: ClassVar[dict[str, float]] = {}
-    """Values that states start from; those not named start from 0."""
+    initial: ClassVar[dict[str, float | str]] = {}
+    """Where states start that do not start from 0: a number, or the name of a parameter."""
 
     operations: ClassVar[tuple[int, int] | None] = None
     """Multiplications and additions of one update, in the cheapest algebraic form; None: count the
     step's own."""
+
+    default_surrogate: ClassVar[Callable[[], Surrogate]] = Triangle
+    default_reset: ClassVar[str] = "hard"
+    own_reset: ClassVar[bool] = False
+    """The reset is part of the equation; there is no option for it."""
 
     def __init__(
         self,
         features: Features = None,
         *,
         per: Per = "layer",
-        threshold: float = 1.0,
-        learn_threshold: bool = False,
-        surrogate: Surrogate | None = None,
-        reset: str | Reset = "hard",
-        detach_reset: bool = False,
+        learn: Learn = True,
+        learn_threshold: bool | None = None,
         learn_initial: bool = False,
+        surrogate: Surrogate | str | None = None,
+        reset: str | Reset | None = None,
+        detach_reset: bool = False,
         backend: str = "auto",
+        **given: Any,
     ) -> None:
         super().__init__()
         self._drive: list[Tensor] = []
         self.features = (features,) if isinstance(features, int) else features
-        self.per = per
-        self.backend = backend
-        self._parameter_shape()
-        if not threshold > 0:
-            raise ValueError(f"threshold: expected a positive number, got {threshold}")
-        self.threshold = self.parameter(threshold, learn=learn_threshold)
-        # Copies: a factory with options hands the same objects to every layer.
-        self.spike = Triangle() if surrogate is None else copy.deepcopy(surrogate)
-        self.reset = copy.deepcopy(make_reset(reset, detach_reset))
-        if self.spike.width.ndim and self.spike.width.shape != self.threshold.shape:
-            raise ValueError(
-                f"surrogate: expected a width of one number or of shape "
-                f"{tuple(self.threshold.shape)} (per={per!r}), got {tuple(self.spike.width.shape)}"
-            )
+        self.per, self.backend, self._learn = per, backend, learn
+        self._check_options(given)
+        self._granularity = self._shape_of_parameters()
+        threshold = self.declared["threshold"]
+        if learn_threshold is not None:
+            threshold = threshold.changed(learn=learn_threshold)
+        for name in type(self).declared:
+            if not self.declared[name].vector:
+                declaration = threshold if name == "threshold" else None
+                self.start(name, given.get(name), declaration)
+        if not bool(self.threshold.is_meta or (self.threshold > 0).all()):
+            raise ValueError(f"threshold: expected a positive number, got {given['threshold']}")
+        spike = make_surrogate(surrogate) or type(self).default_surrogate()
+        self.spike: Surrogate = self._adopted("surrogate", spike)
+        if self.own_reset and (reset is not None or detach_reset):
+            raise ValueError(f"reset: {type(self).__name__} has its own reset, got {reset!r}")
+        reset = "none" if self.own_reset else reset or self.default_reset
+        chosen = make_reset(reset, detach_reset, learn is True)
+        self.reset: Reset = self._adopted("reset", chosen)
         for name in self.states:
-            start = self.parameter(self.initial.get(name, 0.0), learn=learn_initial)
-            setattr(self, f"{name}_0", start)
+            value = self.initial.get(name, 0.0)
+            start = Learned(value, learn=learn_initial)
+            self.start(f"{name}_0", None, start)
 
     def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One timestep: `(x, *states) -> (spikes, *new_states)`."""
@@ -127,31 +145,12 @@ class Neuron(SpikingLayer):
     def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """The new states if no spike were fired: the step's dynamics alone."""
         twin = _shallow(self)
-        twin.spike = _shallow(self.spike)
-        twin.spike.silent = True
+        twin.spike = self.spike.silenced()
         return twin.step(x, *state)[1:]
-
-    def parameter(self, value: float | Tensor, *, learn: bool = True) -> Tensor:
-        """A parameter of this neuron's granularity (a buffer if it is not learned).
-
-        Args:
-            value: a number, or a tensor that broadcasts to the granularity's shape: `()` a layer,
-                `(C, 1, 1)` a channel of feature maps, `features` a neuron.
-        """
-        shape = self._parameter_shape()
-        given = torch.as_tensor(value, dtype=torch.float32)
-        try:
-            tensor = given.expand(shape).clone()
-        except RuntimeError:
-            raise ValueError(
-                f"value: expected a number or a shape that broadcasts to {shape} "
-                f"(per={self.per!r}), got {tuple(given.shape)}"
-            ) from None
-        return nn.Parameter(tensor) if learn else nn.Buffer(tensor)
 
     def initial_state(self) -> State:
         """The states that a sequence starts from, broadcastable to one step."""
-        return tuple(getattr(self, f"{name}_0") for name in self.states)
+        return tuple([getattr(self, f"{name}_0") for name in self.states])
 
     def variance(self, *, with_reset: bool = False) -> Tensor:
         """`Var[h]` of the charged membrane under normalised input, for derived windows.
@@ -159,6 +158,15 @@ class Neuron(SpikingLayer):
         Propagated numerically through the step; a neuron with a closed form overrides this.
         """
         return membrane_variance(self, with_reset=with_reset)
+
+    def width(self) -> Tensor:
+        """The width of the surrogate window now: the spike's own, or, if that is derived, `2
+        sqrt(Var[h])` from the parameters as they are."""
+        if not self.spike.derived:
+            return self.spike.width
+        with torch.no_grad():
+            variance: Tensor = self.variance(with_reset=self.spike.derived == "derived-reset")
+            return 2 * variance.sqrt()
 
     def forward(
         self,
@@ -179,23 +187,24 @@ class Neuron(SpikingLayer):
         (spikes,), _, states = self._run(x, state, drive, None, record=True)
         return {"spikes": spikes, **dict(zip(self.states, states, strict=True))}
 
-    def extra_repr(self) -> str:
-        return f"per={self.per}, threshold={self.threshold.mean().item():g}"
-
-    def start(self, x: Tensor, state: State | None = None) -> State:
-        """What a run over `x` starts from: the state, checked, or the initial one. A derived window
-        is set from the parameters as they are now."""
-        self._check_input(x)
-        wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), self._dtype())
+    def start_state(self, x: Tensor, state: State | None = None) -> State:
+        """What a run over `x` starts from: the state, checked, or the initial one."""
+        check_input(x, self.features if self.per != "layer" else None, self.per)
+        start = self.initial_state()
+        own = start[0].dtype if start else self.threshold.dtype
+        wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), own)
         if state is None:
-            start = tuple(value.to(wide) for value in self.initial_state())
-        else:
-            start = check_state(state, self.states, x[0], wide)
-        if self.spike.derived:
-            with_reset = self.spike.derived == "derived-reset"
-            with torch.no_grad():
-                self.spike.fixed_width = 2 * self.variance(with_reset=with_reset).sqrt()
-        return start
+            return tuple([value.to(wide) for value in start])
+        return check_state(state, self.states, x[0], wide)
+
+    def cell(self) -> Neuron:
+        """The neuron as a loop over time runs it: itself or, where its window is derived, a twin
+        for this run, whose window has the width that follows from the parameters now."""
+        if not self.spike.derived:
+            return self
+        twin = _shallow(self)
+        twin.spike = self.spike.of_width(self.width())
+        return twin
 
     def driven_step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """`step` with a second input, which is added to the charged membrane."""
@@ -217,28 +226,56 @@ class Neuron(SpikingLayer):
         affine: Affine | None,
         **asked: bool,
     ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
-        start = self.start(x, state)
+        start, cell = self.start_state(x, state), self.cell()
         if drive is None and affine is None:
-            return scan(self, (x,), start, backend=self.backend, **asked)
-        if drive is not None and (not isinstance(drive, Tensor) or drive.shape != x.shape):
-            got = tuple(drive.shape) if isinstance(drive, Tensor) else type(drive).__name__
-            raise ValueError(f"drive: expected the shape of x, {tuple(x.shape)}, got {got}")
+            return scan(cell, (x,), start, backend=self.backend, **asked)
         if affine is not None:
             check_affine(affine, x)
-        fed = Driven(self, affine, driven=drive is not None)
+        if drive is not None:
+            check_drive(drive, x)
+        driven = Driven(cell, affine, driven=drive is not None)
         inputs = (x,) if drive is None else (x, drive)
-        return scan(fed, inputs, start, backend=self.backend, **asked)
+        return scan(driven, inputs, start, backend=self.backend, **asked)
 
     def kernel_source(self, backend: str) -> str:
         """The kernels that this neuron's equation becomes, as source for `"cpu"` or `"gpu"`."""
-        return kernel_source(self, backend, n_states=len(self.states), dtype=self._dtype())
+        dtype = self.threshold.dtype
+        return kernel_source(self, backend, n_states=len(self.states), dtype=dtype)
 
-    def _dtype(self) -> torch.dtype:
-        return self.threshold.dtype
+    def extra_repr(self) -> str:
+        return f"per={self.per}, {self.shown()}"
 
-    def _parameter_shape(self) -> tuple[int, ...]:
+    def _adopted(self, option: str, part: Any) -> Any:
+        """A copy of a spike or reset, its values of this neuron's granularity. (A factory with
+        options hands the same objects to every layer.)"""
+        try:
+            return part.adopted(self._granularity)
+        except ValueError as error:
+            raise ValueError(f"{option}: {error} (per={self.per!r})") from None
+
+    def _check_options(self, given: dict[str, Any]) -> None:
+        """An error for features and parameters that are none."""
+        name, known = type(self).__name__, [n for n, q in self.declared.items() if not q.vector]
+        if self.features is not None and not (
+            isinstance(self.features, tuple | list)
+            and all(isinstance(size, int) for size in self.features)
+        ):
+            first = next((n for n in known if n != "threshold"), "threshold")
+            raise TypeError(
+                "features: expected the shape of one step, such as 16 or (64, 8, 8), got "
+                f"{self.features!r}; parameters go by their names, {name}({first}=...)"
+            )
+        for option in given.keys() - known:
+            raise TypeError(str(unknown(name, option, known)))
+        if not isinstance(self._learn, bool):
+            states = [f"{state}_0" for state in self.states]
+            for chosen in (self._learn,) if isinstance(self._learn, str) else self._learn:
+                if chosen not in (*self.declared, *states):
+                    raise unknown("learn", chosen, (*self.declared, *states))
+
+    def _shape_of_parameters(self) -> tuple[int, ...]:
         if self.per == "layer":
-            return ()
+            return (1,)
         if self.per not in ("channel", "neuron"):
             raise unknown("per", self.per, ("layer", "channel", "neuron"))
         needed = self.features if self.per == "neuron" else (self.features or ())[:1]
@@ -251,26 +288,6 @@ class Neuron(SpikingLayer):
             return tuple(needed)
         assert self.features is not None
         return (self.features[0], *(1 for _ in self.features[1:]))
-
-    def _check_input(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(f"x: expected a floating-point tensor, got {got}")
-        if x.ndim < 2:
-            raise ValueError(f"x: expected (T, B, ...), got shape {tuple(x.shape)}")
-        if x.shape[0] == 0:
-            raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
-        if self.per == "layer" or self.features is None:
-            return
-        sizes = x.shape[2:]
-        fits = len(sizes) == len(self.features) and all(
-            want in (-1, got) for want, got in zip(self.features, sizes, strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                f"x: expected (T, B, {', '.join(map(str, self.features))}) for per={self.per!r} "
-                f"parameters, got {tuple(x.shape)}"
-            )
 
 
 def _shallow(module: Module) -> Module:

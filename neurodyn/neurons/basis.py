@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
+from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron
 
 Clip = Literal["hard", "smooth", "none"]
@@ -23,7 +23,7 @@ class LearnedMembrane(Neuron):
         h[t] = u[t-1] + f(v) + x[t]        v = clip(u[t-1])
 
     Args:
-        features, **options: as for `Neuron`; `per` sets how many functions a layer has.
+        features, **options: as for `Neuron`; `per` says how many functions a layer has.
         clip: `"hard"`, `"smooth"` (`k tanh(u / k)`) or `"none"`.
         clip_range: `k`, in units of the membrane potential; two default thresholds.
     """
@@ -44,7 +44,7 @@ class LearnedMembrane(Neuron):
         self.clip, self.clip_range = clip, float(clip_range)
 
     def change(self, v: Tensor) -> Tensor:
-        """`f(v)`: what the membrane gains in a step without input."""
+        """`f(v)`: what the membrane gains per step without input."""
         raise NotImplementedError(f"{type(self).__name__} does not define its change")
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
@@ -58,10 +58,6 @@ class LearnedMembrane(Neuron):
             return self.clip_range * torch.tanh(u / self.clip_range)
         return u
 
-    def weights(self, values: list[float]) -> nn.ParameterList:
-        """Learned numbers of this neuron's granularity."""
-        return nn.ParameterList(self.parameter(value) for value in values)
-
     def extra_repr(self) -> str:
         return f"clip={self.clip}, {super().extra_repr()}"
 
@@ -69,7 +65,7 @@ class LearnedMembrane(Neuron):
 class Rational(LearnedMembrane):
     """A quotient of polynomials:
 
-        f(v) = (c0 + c1 v + ... + cd v^d) / (1 + exp(q) v^2)
+        f(v) = (c0 + c1 v + ... + cd v^d) / (1 + bend v^2)
 
     The denominator has no root, by construction. The start is LIF, `f(v) = -v / tau`, from a
     denominator that is not constant, so that it learns from the first step on. The form is ours.
@@ -81,6 +77,9 @@ class Rational(LearnedMembrane):
         tau: time constant of the LIF to start from, in timesteps.
     """
 
+    bend = Learned(0.25, "curvature of the denominator", low=0.0)
+    c: Any = Learned(vector=True)
+
     def __init__(
         self, features: Features = None, *, degree: int = 3, tau: float = 2.0, **options: Any
     ) -> None:
@@ -88,12 +87,11 @@ class Rational(LearnedMembrane):
         if degree < 3:
             raise ValueError(f"degree: expected at least 3, got {degree}")
         _check_tau(tau)
-        bend = 0.25
-        self.c = self.weights([0.0, -1 / tau, 0.0, -bend / tau, *[0.0] * (degree - 3)])
-        self.q = self.parameter(math.log(bend))
+        start = self.bend.detach()
+        self.c = [0.0, -1 / tau, 0.0, -start / tau, *[0.0] * (degree - 3)]
 
     def change(self, v: Tensor) -> Tensor:
-        return horner(self.c, v) / (1 + self.q.exp() * v * v)
+        return horner(self.c, v) / (1 + self.bend * v * v)
 
 
 class Spline(LearnedMembrane):
@@ -112,6 +110,8 @@ class Spline(LearnedMembrane):
         order: 1 or 3.
         tau: time constant of the LIF to start from, in timesteps.
     """
+
+    y: Any = Learned(vector=True)
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Spline(LearnedMembrane):
         self.spacing = 2 * self.clip_range / (points - 1)
         beyond = order // 2
         self.grid = [i * self.spacing - self.clip_range for i in range(-beyond, points + beyond)]
-        self.y = self.weights([-g / tau for g in self.grid])
+        self.y = [-g / tau for g in self.grid]
 
     def change(self, v: Tensor) -> Tensor:
         total = torch.zeros_like(v)
@@ -166,6 +166,11 @@ class TanhNet(LearnedMembrane):
         tau: time constant of the LIF to start from, in timesteps.
     """
 
+    c: Any = Learned(vector=True)
+    w: Any = Learned(vector=True)
+    a: Any = Learned(vector=True)
+    b: Any = Learned(vector=True)
+
     def __init__(
         self, features: Features = None, *, units: int = 4, tau: float = 2.0, **options: Any
     ) -> None:
@@ -175,10 +180,10 @@ class TanhNet(LearnedMembrane):
         _check_tau(tau)
         centres = [self.clip_range * ((2 * k + 1) / units - 1) for k in range(units)]
         slope = units / self.clip_range
-        self.c = self.weights([0.0, -1 / tau])
-        self.w = self.weights([0.0] * units)
-        self.a = self.weights([slope] * units)
-        self.b = self.weights([-slope * centre for centre in centres])
+        self.c = [0.0, -1 / tau]
+        self.w = [0.0] * units
+        self.a = [slope] * units
+        self.b = [-slope * centre for centre in centres]
 
     def change(self, v: Tensor) -> Tensor:
         total = horner(self.c, v)

@@ -1,20 +1,19 @@
-"""What `scan` runs where more than its input goes into a neuron."""
+"""A neuron into which more than its input goes: an affine map in front, or a drive."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from neurodyn.neurons.base import Neuron
+from neurodyn.neurons.layer import Dynamics
 
 Affine = tuple[Tensor, Tensor]
 
 
 class Driven(nn.Module):
-    """A neuron with an affine map in front, or a second input, or both.
+    """What `scan` runs for a neuron with an affine map in front, or a second input, or both.
 
     Args:
         neuron: the neuron.
@@ -22,10 +21,11 @@ class Driven(nn.Module):
         driven: the second input of the step is a drive.
     """
 
+    neuron: Dynamics
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, neuron: Neuron, affine: Affine | None, *, driven: bool) -> None:
+    def __init__(self, neuron: Dynamics, affine: Affine | None, *, driven: bool) -> None:
         super().__init__()
         self.neuron, self.driven, self.mapped = neuron, driven, affine is not None
         if affine is not None:
@@ -33,6 +33,7 @@ class Driven(nn.Module):
             self.register_buffer("shift", affine[1])
 
     def step(self, x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        """One timestep: `(x[, drive], *states) -> (spikes, *new_states)`."""
         if self.mapped:
             x = self.scale * x + self.shift
         return self.neuron.driven_step(x, *rest) if self.driven else self.neuron.step(x, *rest)
@@ -50,3 +51,10 @@ def check_affine(affine: Affine, x: Tensor) -> None:
                 f"affine: expected a {name} that broadcasts to {tuple(x.shape[1:])}, one step of "
                 f"x, got {tuple(value.shape)}"
             )
+
+
+def check_drive(drive: Any, x: Tensor) -> None:
+    """An error unless the drive has the shape of `x`."""
+    if not isinstance(drive, Tensor) or drive.shape != x.shape:
+        got = tuple(drive.shape) if isinstance(drive, Tensor) else type(drive).__name__
+        raise ValueError(f"drive: expected the shape of x, {tuple(x.shape)}, got {got}")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
 
-from neurodyn.neurons.base import Features, Neuron
-from neurodyn.neurons.reset import HardReset, Reset
+from neurodyn.learned import Learned
+from neurodyn.neurons.base import Neuron
 
 
 class Izhikevich(Neuron):
@@ -19,47 +17,29 @@ class Izhikevich(Neuron):
         u[t] = h[t] (1 - s[t]) + c s[t]
 
     The paper prints the parabola as `.04 v^2 + 5 v + 140` in mV. Its regular spiking neuron, at
-    100 mV a unit and 1 ms a step from -70 mV, is exactly `gain=4, critical=.15` and
+    100 mV per unit and 1 ms per step from -70 mV, is exactly `gain=4, critical=.15` and
     `HardReset(.05)`. The default parabola is the flatter one of `QIF`, which suits normalised
-    input (our choice); the recovery's default is that neuron's.
+    input (our choice); the recovery's default is that neuron's. `c`, the reset value, is learned
+    from 0 unless a `reset` is given.
 
     Args:
         features, **options: as for `Neuron`.
-        gain, rest, critical: the parabola, as `a`, `u1` and `u2` of `QIF`.
-        a: rate of the recovery, a share a step.
-        b: how the membrane drives the recovery.
-        d: what a spike adds to it.
-        learn: train all of them, and `c`.
-        reset: to a learned `c` that starts at 0, unless given.
     """
 
+    gain = Learned(0.25, "gain of the parabola, 1 / potential")
+    rest = Learned(0.0, "resting potential")
+    critical = Learned(0.5, "critical potential")
+    a = Learned(0.02, "rate of the recovery per step", low=0.0, high=1.0, link="clamp")
+    b = Learned(0.2, "how the membrane drives the recovery")
+    d = Learned(0.08, "what a spike adds to the recovery")
     states = ("u", "w")
     operations = (4, 5)
+    default_reset = "learned"
 
-    def __init__(
-        self,
-        features: Features = None,
-        *,
-        gain: float = 0.25,
-        rest: float = 0.0,
-        critical: float = 0.5,
-        a: float = 0.02,
-        b: float = 0.2,
-        d: float = 0.08,
-        learn: bool = True,
-        reset: str | Reset | None = None,
-        **options: Any,
-    ) -> None:
-        reset = HardReset(learn=learn) if reset is None else reset
-        super().__init__(features, reset=reset, **options)
-        if not 0 <= a <= 1:
-            raise ValueError(f"a: expected a share from 0 to 1, got {a}")
-        self.gain = self.parameter(gain, learn=learn)
-        self.rest = self.parameter(rest, learn=learn)
-        self.critical = self.parameter(critical, learn=learn)
-        self.a = self.parameter(a, learn=learn)
-        self.b = self.parameter(b, learn=learn)
-        self.d = self.parameter(d, learn=learn)
+    @property
+    def tau_w(self) -> Tensor:
+        """Time constant of the recovery, timesteps: `1 / a`."""
+        return 1 / self.a
 
     def step(self, x: Tensor, u: Tensor, w: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         above = u - self.rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +41,50 @@ NeuronFactory = Callable[[tuple[int, ...]], SpikingLayer]
 Every neuron class is one; options go through `functools.partial(LNM, degree=5)`."""
 
 
+class Dynamics(Protocol):
+    """A neuron, for what runs its equation one step at a time."""
+
+    threshold: Any
+
+    def initial_state(self) -> tuple[Tensor, ...]:
+        """The states that a sequence starts from."""
+
+    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Spikes and new states."""
+
+    def driven_step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The same with a second input to the charged membrane."""
+
+    def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """New states if no spike were fired."""
+
+
+def check_input(x: Any, features: tuple[int, ...] | None, per: str) -> None:
+    """An error unless `x` is a sequence `(T, B, ...)`, of these features where they are given."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        got = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"x: expected a floating-point tensor, got {got}")
+    if x.ndim < 2:
+        raise ValueError(f"x: expected (T, B, ...), got shape {tuple(x.shape)}")
+    if x.shape[0] == 0:
+        raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
+    if features is None:
+        return
+    sizes = x.shape[2:]
+    if len(sizes) != len(features) or any(
+        want not in (-1, got) for want, got in zip(features, sizes, strict=True)
+    ):
+        raise ValueError(
+            f"x: expected (T, B, {', '.join(map(str, features))}) for per={per!r} parameters, got "
+            f"{tuple(x.shape)}"
+        )
+
+
 def check_state(
     state: Any, names: Sequence[str], step: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, ...]:
-    """A state that was handed in, in `dtype`; an error unless it is one tensor a name, each of the
-    shape and on the device of `step`."""
+    """A state that was handed in, in `dtype`; an error unless it is one tensor per name, each of
+    the shape and on the device of `step`."""
     if not isinstance(state, tuple) or len(state) != len(names):
         got = f"{len(state)} entries" if isinstance(state, tuple) else type(state).__name__
         raise ValueError(f"state: expected a tuple of ({', '.join(names)}), got {got}")
@@ -58,4 +97,4 @@ def check_state(
             )
         if value.device != step.device:
             raise ValueError(f"state: {name} expected on {step.device}, got {value.device}")
-    return tuple(value.to(dtype) for value in state)
+    return tuple([value.to(dtype) for value in state])

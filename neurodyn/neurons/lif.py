@@ -1,16 +1,14 @@
-"""Linear neurons: IF, LIF, PLIF and DecayLIF; KLIF, which rectifies."""
+"""Leaky integrators: IF, LIF, PLIF and DecayLIF; KLIF, which rectifies."""
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron
-from neurodyn.neurons.ranged import LOGIT, Link, Range, Ranged
-from neurodyn.neurons.reset import Reset
 
 
 class IF(Neuron):
@@ -30,49 +28,42 @@ class IF(Neuron):
         return 2 * self.threshold**2
 
 
-class LIF(Neuron):
-    """Leaky integrate and fire:
-
-        h[t] = u[t-1] - u[t-1] / tau + x[t]
-        h[t] = u[t-1] + (x[t] - u[t-1]) / tau       with decay_input
+class Leaky(Neuron):
+    """Base of the neurons whose membrane leaks a share `1/tau` of itself per step. A subclass
+    declares `tau`.
 
     Args:
         features, **options: as for `Neuron`.
-        tau: membrane time constant in timesteps, >= 1. The default 2 is the decay factor
-            lambda = 1 - 1/tau = .5 of the deep-SNN recipes (TET, Deng et al. 2022).
-        decay_input: the input is scaled by 1/tau too, as in SpikingJelly's default.
+        decay_input: the input is scaled by `1/tau` too, as in SpikingJelly's default.
     """
 
-    operations = (1, 1)
+    tau: Any
+    """Membrane time constant, timesteps."""
 
     def __init__(
-        self,
-        features: Features = None,
-        *,
-        tau: float = 2.0,
-        decay_input: bool = False,
-        **options: Any,
+        self, features: Features = None, *, decay_input: bool = False, **options: Any
     ) -> None:
         super().__init__(features, **options)
-        if tau < 1:
-            raise ValueError(f"tau: expected at least one timestep, got {tau}")
         self.decay_input = decay_input
-        self.declare_leak(tau)
-
-    def declare_leak(self, tau: float) -> None:
-        """Create what `leak` is made of."""
-        self.fixed_leak = self.parameter(1 / tau, learn=False)
 
     @property
     def leak(self) -> Tensor:
-        """The leak a step, `1 / tau`."""
-        return self.fixed_leak
+        """The share of the membrane that leaks per step."""
+        leak: Tensor = 1 / self.tau
+        return leak
 
     def integrate(self, x: Tensor, u: Tensor) -> Tensor:
-        """The charged membrane."""
+        """The membrane after leak and input."""
         if self.decay_input:
             return u + self.leak * (x - u)
         return u - self.leak * u + x
+
+
+class Linear(Leaky):
+    """Base of the leaky neurons that do nothing else: the charged membrane is what `integrate`
+    gives."""
+
+    operations = (1, 1)
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         return self.fire(self.integrate(x, u))
@@ -84,80 +75,89 @@ class LIF(Neuron):
         return self.threshold**2 * (gain**2 + (1 - self.leak) ** 2)
 
 
-class PLIF(LIF):
-    """LIF with a learned time constant: `1 / tau = sigmoid(w)` (Fang et al., ICCV 2021).
+class LIF(Linear):
+    """Leaky integrate and fire:
 
-    Takes the options of `LIF`; `tau` > 1 is where it starts. `per` says how many time constants a
-    layer has (the paper: one). The paper scales the input as well: `decay_input=True`.
+        h[t] = u[t-1] - u[t-1] / tau + x[t]
+        h[t] = u[t-1] + (x[t] - u[t-1]) / tau       with decay_input
+
+    The default time constant is the decay factor lambda = 1 - 1/tau = .5 of the deep-SNN recipes
+    (TET, Deng et al. 2022).
+
+    Args:
+        features, **options: as for `Neuron`.
+        decay_input: the input is scaled by 1/tau too, as in SpikingJelly's default.
     """
 
-    links: ClassVar[dict[str, Link]] = {"w": LOGIT}
-
-    def declare_leak(self, tau: float) -> None:
-        if tau <= 1:
-            raise ValueError(f"tau: a learned time constant has to start above 1, got {tau}")
-        self.w = self.parameter(-math.log(tau - 1))
-
-    @property
-    def leak(self) -> Tensor:
-        return torch.sigmoid(self.w)
+    tau = Learned(2.0, "membrane time constant, timesteps", low=1.0, learn=False, inverse=True)
 
 
-class DecayLIF(LIF):
+class PLIF(Linear):
+    """LIF with a learned time constant (Fang et al., ICCV 2021):
+
+        h[t] = u[t-1] - u[t-1] / tau + x[t]         tau = 1 + exp(-w), that is 1/tau = sigmoid(w)
+
+    `per` says how many time constants a layer has (the paper: one). The paper scales the input as
+    well: `decay_input=True`.
+
+    Args:
+        features, decay_input, **options: as for `LIF`.
+    """
+
+    tau = Learned(2.0, "membrane time constant, timesteps", low=1.0, link="exp", inverse=True)
+
+
+class DecayLIF(Neuron):
     """LIF by its decay `alpha`, learned within bounds (Bittar & Garner 2022; arXiv:2512.01906):
 
         h[t] = alpha (h[t-1] - V_th s[t-1]) + (1 - alpha) x[t]
 
-    The sources write the reset into the next step; that is a soft reset at once, `u = h - V_th s`.
+    The sources write the reset into the next step; that is a soft reset at once, `u = h - V_th s`,
+    the default. The range that `alpha` starts in is also the one that it is kept in.
 
     Args:
         features, **options: as for `Neuron`.
-        alpha: a range that the decay starts in and is kept in, or where it starts, in [0, 1].
-        reset: soft, as in the sources.
-        learn: train `alpha`.
     """
 
-    def __init__(
-        self,
-        features: Features = None,
-        *,
-        alpha: Range = (0.36, 0.96),
-        reset: str | Reset = "soft",
-        learn: bool = True,
-        **options: Any,
-    ) -> None:
-        super(LIF, self).__init__(features, reset=reset, **options)
-        self.decay_input = True
-        self.alpha = Ranged("alpha", alpha, self.threshold.shape, limits=(0, 1), learn=learn)
+    alpha = Learned(
+        (0.36, 0.96), "share of the membrane that a step keeps", low=0.36, high=0.96, link="clamp"
+    )
+    operations = (1, 1)
+    default_reset = "soft"
 
     @property
-    def leak(self) -> Tensor:
-        return 1 - self.alpha.now
+    def tau(self) -> Tensor:
+        """Membrane time constant, timesteps: `1 / (1 - alpha)`."""
+        return 1 / (1 - self.alpha)
+
+    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return self.fire(u + (1 - self.alpha) * (x - u))
+
+    def variance(self, *, with_reset: bool = False) -> Tensor:
+        if with_reset:
+            return super().variance(with_reset=True)
+        leak = 1 - self.alpha
+        return self.threshold**2 * (leak**2 + (1 - leak) ** 2)
 
 
-class KLIF(LIF):
+class KLIF(Leaky):
     """LIF with a learned gain and a rectifier before the spike (Jiang & Zhang, arXiv:2302.09238):
 
         h[t] = max(0, k (u[t-1] + (x[t] - u[t-1]) / tau))
 
     Args:
-        features, tau, **options: as for `LIF`.
-        k: where the gain starts; learned.
-        decay_input: True, as in the paper.
+        features, **options: as for `Neuron`.
+        decay_input: the input is scaled by 1/tau, as in the paper.
     """
 
+    tau = Learned(2.0, "membrane time constant, timesteps", low=1.0, learn=False, inverse=True)
+    k = Learned(1.0, "gain")
+    operations = (1, 1)
+
     def __init__(
-        self,
-        features: Features = None,
-        *,
-        k: float = 1.0,
-        decay_input: bool = True,
-        **options: Any,
+        self, features: Features = None, *, decay_input: bool = True, **options: Any
     ) -> None:
         super().__init__(features, decay_input=decay_input, **options)
-        self.k = self.parameter(k)
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         return self.fire(torch.relu(self.k * self.integrate(x, u)))
-
-    variance = Neuron.variance

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurodyn.errors import unknown
+from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features
 from neurodyn.neurons.basis import LearnedMembrane, horner
 from neurodyn.neurons.window import polynomial_variance
@@ -26,8 +27,8 @@ class LNM(LearnedMembrane):
     The polynomial is evaluated by Horner's rule and its coefficients `c[k]` are learned with the
     weights. `f(u) = -u` is LIF: `LNM(degree=1, clip="none")` equals `LIF(tau)` until it learns.
 
-    Known from the paper: the polynomial, Horner, degree 3, one set a layer, a clipped argument, the
-    hard reset. Our reading, therefore an option: the scaling 1/tau, the clip's range, the start.
+    Known from the paper: the polynomial, Horner, degree 3, one set per layer, a clipped argument,
+    the hard reset. Our reading, and so options: the scaling 1/tau, the clip's range, the start.
 
     Args:
         features, **options: as for `Neuron`; `per` sets how many polynomials a layer has.
@@ -37,11 +38,18 @@ class LNM(LearnedMembrane):
         clip: `"hard"`, `"smooth"` (`k tanh(u / k)`) or `"none"`. Unclipped, a positive cubic
             coefficient diverges and a positive square one turns inhibition into spikes.
         clip_range: `k`, in units of the membrane potential; two default thresholds.
-        tau: time constant of the Euler step in timesteps; not learned, as `c` absorbs it.
         start: `"lif"`, `"qif"` (degree >= 2: a = .25, u1 = 0, u2 = .5), or the coefficients
             `(c0, ..., cd)` themselves.
-        learn: train the coefficients.
     """
+
+    tau = Learned(
+        2.0,
+        "time constant of the Euler step, timesteps; `c` absorbs it",
+        low=0.0,
+        learn=False,
+        inverse=True,
+    )
+    c: Any = Learned(vector=True)
 
     def __init__(
         self,
@@ -49,9 +57,7 @@ class LNM(LearnedMembrane):
         *,
         degree: int = 3,
         form: Literal["euler", "absorbed"] = "euler",
-        tau: float = 2.0,
         start: str | Sequence[float] = "lif",
-        learn: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(features, **options)
@@ -59,16 +65,14 @@ class LNM(LearnedMembrane):
             raise ValueError(f"degree: expected at least 1, got {degree}")
         if form not in ("euler", "absorbed"):
             raise unknown("form", form, ("euler", "absorbed"))
-        if tau <= 0:
-            raise ValueError(f"tau: expected a positive number of timesteps, got {tau}")
+        if not self.tau.is_meta and not bool((self.tau > 0).all()):
+            raise ValueError(f"tau: expected a positive number of timesteps, got {options['tau']}")
         self.degree, self.form = degree, form
-        self.rate = self.parameter(1 / tau, learn=False)
         if self.clip != "smooth":
             self.operations = (degree, degree)  # type: ignore[misc]
-        self.c = nn.ParameterList(self.parameter(value) for value in self._start(start, 1 / tau))
-        self.c.requires_grad_(learn)
+        self.c = self._start(start, 1 / self.tau.detach().double())
 
-    def _start(self, start: str | Sequence[float], rate: float) -> list[float]:
+    def _start(self, start: str | Sequence[float], rate: Tensor) -> list[Any]:
         """The coefficients to start from, in this neuron's form."""
         if not isinstance(start, str):
             if len(start) != self.degree + 1:
@@ -81,11 +85,16 @@ class LNM(LearnedMembrane):
             raise unknown("start", start, ("lif", "qif"))
         if start == "qif" and self.degree < 2:
             raise ValueError(f"start: 'qif' needs degree >= 2, got {self.degree}")
-        change = [0.0, -rate] if start == "lif" else list(QIF_START)
+        change: list[Any] = [0.0, -rate] if start == "lif" else list(QIF_START)
         change += [0.0] * (self.degree + 1 - len(change))
         if self.form == "euler":
             return [value / rate for value in change]
         return [value + (k == 1) for k, value in enumerate(change)]
+
+    @property
+    def rate(self) -> Tensor:
+        """What the Euler step multiplies by, `1 / tau`."""
+        return 1 / self.tau
 
     def change(self, v: Tensor) -> Tensor:
         return self.rate * horner(self.c, v)
@@ -105,8 +114,8 @@ class LNM(LearnedMembrane):
         """`V_th^2 + Var[F(U)]`, `U ~ N(0, V_th^2)`; for degree 3 that is
 
         `s^2 + d1^2 s^2 + 2 d2^2 s^4 + 6 d1 d3 s^4 + 15 d3^2 s^6` with `s = V_th`. With a clip,
-        which the closed form knows nothing of, it is integrated numerically. Not in the paper,
-        which has no analytic window: our extension.
+        which the closed form leaves out, it is integrated numerically. The paper has no analytic
+        window; this one is our extension.
         """
         if with_reset or self.clip != "none":
             return super().variance(with_reset=with_reset)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
+from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron
-from neurodyn.surrogate import Rectangle, Surrogate
+from neurodyn.surrogate import Rectangle
 
 
 class QIF(Neuron):
@@ -18,40 +20,26 @@ class QIF(Neuron):
     Without input, `u1` is a stable rest where `0 < a (u2 - u1) < 2` and `u2` the unstable critical
     potential: above it the membrane runs to the threshold by itself. A constant input above the
     rheobase `a (u2 - u1)^2 / 4` makes it fire. The exact form is our reading of the paper, which
-    fits all that its abstract and figures state.
+    fits all that its abstract and figures state. The window is a rectangle of the derived width
+    unless given, as in the paper.
 
     Args:
         features, **options: as for `Neuron`.
-        a: gain, 1 / potential; default as in the paper's figure.
-        u1: resting potential.
-        u2: critical potential.
-        learn: train `a`, `u1` and `u2`; False keeps them as given.
         lower: clip the membrane from below at this potential before the square is taken. The
             parabola turns strong inhibition (`u < u1 - 1/a`, -4 by default) into excitation;
             normalised inputs do not get there, others may need the clip.
-        surrogate: a rectangle of the derived width by default, as in the paper.
     """
 
+    a = Learned(0.25, "gain, 1 / potential; the paper's figure has this one")
+    u1 = Learned(0.0, "resting potential")
+    u2 = Learned(0.5, "critical potential")
     operations = (2, 2)
+    default_surrogate = partial(Rectangle, "derived")
 
     def __init__(
-        self,
-        features: Features = None,
-        *,
-        a: float = 0.25,
-        u1: float = 0.0,
-        u2: float = 0.5,
-        learn: bool = True,
-        lower: float | None = None,
-        surrogate: Surrogate | None = None,
-        **options: Any,
+        self, features: Features = None, *, lower: float | None = None, **options: Any
     ) -> None:
-        super().__init__(
-            features, surrogate=Rectangle("derived") if surrogate is None else surrogate, **options
-        )
-        self.a = self.parameter(a, learn=learn)
-        self.u1 = self.parameter(u1, learn=learn)
-        self.u2 = self.parameter(u2, learn=learn)
+        super().__init__(features, **options)
         self.lower = lower
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from neurodyn.declared import Declared, shape_of
 from neurodyn.errors import unknown
-from neurodyn.neurons.ranged import Range, Ranged
+from neurodyn.learned import Learned
 
 
-class Reset(nn.Module):
-    """Base of the resets.
+class Reset(Declared):
+    """Base of the resets. What a reset learns has the granularity of the neuron that takes it.
 
     Args:
         detach: cut the gradient that flows from the reset back into the spike (the reset then acts
@@ -25,28 +26,41 @@ class Reset(nn.Module):
 
     def apply_reset(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
         """The membrane after the spike decision `s` (0 or 1)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define its apply_reset")
 
     def forward(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
         return self.apply_reset(h, s.detach() if self.detach else s, threshold)
 
     def extra_repr(self) -> str:
-        return "detach=True" if self.detach else ""
+        return ", ".join(filter(None, (self.shown(), "detach=True" if self.detach else "")))
 
 
 class HardReset(Reset):
-    """`u = h (1 - s) + r s`: back to the reset value `r` (0 unless given), which may be learned."""
+    """`u = h (1 - s) + r s`: back to the reset value `r`.
 
-    def __init__(self, value: float = 0.0, *, learn: bool = False, detach: bool = False) -> None:
+    Args:
+        value: `r`; a tensor gives one per channel or neuron.
+        learn: train it.
+        detach: as for `Reset`.
+    """
+
+    value = Learned(0.0, "reset value")
+
+    def __init__(self, value: Any = 0.0, *, learn: bool = False, detach: bool = False) -> None:
         super().__init__(detach=detach)
-        # Zero is left out of the equation so that the usual neuron pays no multiplication for it.
-        at_zero = value == 0.0 and not learn
-        tensor = torch.tensor(float(value))
-        self.value = None if at_zero else nn.Parameter(tensor) if learn else nn.Buffer(tensor)
+        self._learn = learn
+        # Zero is left out of the equation, so that the usual neuron pays no multiplication for it.
+        self.at_zero = not learn and isinstance(value, int | float) and value == 0
+        if not self.at_zero:
+            self._granularity = shape_of(value)
+            self.value = value
 
     def apply_reset(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
         kept = h * (1 - s)
-        return kept if self.value is None else kept + self.value.to(h.dtype) * s
+        return kept if self.at_zero else kept + self.value.to(h.dtype) * s
+
+    def shown(self) -> str:
+        return "value=0" if self.at_zero else super().shown()
 
 
 class SoftReset(Reset):
@@ -57,18 +71,23 @@ class SoftReset(Reset):
 
 
 class SmoothReset(Reset):
-    """`u = h - s (mix h + (1 - mix) threshold)`: between soft (`mix = 0`) and hard (1), learned.
+    """`u = h - s (mix h + (1 - mix) threshold)`: between soft (`mix = 0`) and hard (1).
 
     Args:
-        mix: where it starts, in [0, 1], or the range that it is kept in.
+        mix: where it starts, in [0, 1], and stays.
+        learn: train it.
+        detach: as for `Reset`.
     """
 
-    def __init__(self, mix: Range = 0.5, *, learn: bool = True, detach: bool = False) -> None:
+    mix = Learned(0.5, "share of the hard reset", low=0.0, high=1.0, link="clamp")
+
+    def __init__(self, mix: Any = 0.5, *, learn: bool = True, detach: bool = False) -> None:
         super().__init__(detach=detach)
-        self.mix = Ranged("mix", mix, torch.Size(), limits=(0, 1), learn=learn)
+        self._learn, self._granularity = learn, shape_of(mix)
+        self.mix = mix
 
     def apply_reset(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
-        mix = self.mix.now.to(h.dtype)
+        mix = self.mix.to(h.dtype)
         return h - s * (mix * h + (1 - mix) * threshold)
 
 
@@ -79,27 +98,30 @@ class NoReset(Reset):
         return h
 
 
-RESETS: dict[str, type[Reset]] = {
-    "hard": HardReset,
-    "soft": SoftReset,
-    "smooth": SmoothReset,
-    "none": NoReset,
+RESETS: dict[str, Callable[[bool, bool], Reset]] = {
+    "hard": lambda detach, learn: HardReset(detach=detach),
+    "learned": lambda detach, learn: HardReset(learn=learn, detach=detach),
+    "soft": lambda detach, learn: SoftReset(detach=detach),
+    "smooth": lambda detach, learn: SmoothReset(learn=learn, detach=detach),
+    "none": lambda detach, learn: NoReset(detach=detach),
 }
 
 
-def make_reset(reset: str | Reset, detach: bool) -> Reset:
-    """A reset by its name, or the given one as it is."""
+def make_reset(reset: str | Reset, detach: bool, learn: bool = True) -> Reset:
+    """A reset by its name (`"soft"`, `"SoftReset"`), or the given one as it is.
+
+    Args:
+        detach: as for `Reset`.
+        learn: train what a reset by name learns.
+    """
     if isinstance(reset, Reset):
         if detach:
             raise ValueError("detach_reset: give detach=True to the Reset object itself")
         return reset
-    if reset not in RESETS:
+    if not isinstance(reset, str):
+        raise TypeError(f"reset: expected a name or a Reset, got {reset!r}")
+    name = reset.lower().removesuffix("reset")
+    name = "none" if name == "no" else name
+    if name not in RESETS:
         raise unknown("reset", reset, RESETS)
-    return RESETS[reset](detach=detach)
-
-
-def refuse_reset(name: str, options: dict[str, Any]) -> None:
-    """The options of a neuron whose equation has its own reset may not ask for another."""
-    for option, default in (("reset", "hard"), ("detach_reset", False)):
-        if options.get(option, default) != default:
-            raise ValueError(f"{option}: {name} has its own reset, got {options[option]!r}")
+    return RESETS[name](detach, learn)

@@ -5,20 +5,18 @@ step `N(0, V_th^2)` as well, the charged membrane `h` has a variance that follow
 parameters (LSG, Lian et al., IJCAI 2023; QIF, arXiv:2510.05168). A window of two standard
 deviations gives most neurons a gradient and few of them a useless one.
 
-Closed forms stand with their neurons; here is the generic way, for any step.
+Neurons with a closed form have it in their `variance`; here is the generic way, for any step.
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from neurodyn.neurons.base import Neuron
+from neurodyn.neurons.layer import Dynamics
 
 NODES = 48
 SAMPLES, STEPS = 4096, 4
@@ -26,8 +24,8 @@ GOLDEN = 1.1673039782614187
 """The root of `x^(STEPS + 1) = x + 1`."""
 
 
-def membrane_variance(neuron: Neuron, *, with_reset: bool = False) -> Tensor:
-    """`Var[h]` of a neuron of any step, of the granularity of its parameters.
+def membrane_variance(neuron: Dynamics, *, with_reset: bool = False) -> Tensor:
+    """`Var[h]` of any neuron, of the granularity of its parameters.
 
     Args:
         with_reset: start from rest, run the neuron with its spikes and resets for four steps on

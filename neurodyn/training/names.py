@@ -32,7 +32,6 @@ def shared_options(
     for base in (Neuron, GatedCell):
         if issubclass(old, base) and issubclass(new, base):
             options = set(inspect.signature(base).parameters) - {"features", "reset"}
-            signatures = [inspect.signature(cls).parameters for cls in old.__mro__[-2::-1]]
-            given = {p.name: p.default for parameters in signatures for p in parameters.values()}
-            return {name: given[name] for name in options}
+            given = inspect.signature(old).parameters
+            return {name: given[name].default for name in options if name in given}
     return {}

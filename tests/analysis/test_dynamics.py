@@ -10,10 +10,10 @@ from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF
 
 def test_map_of_lif_is_a_line():
     u = torch.linspace(-2, 2, 9)
-    torch.testing.assert_close(membrane_map(LIF(tau=4.0), u, x=0.3), 0.75 * u + 0.3)
+    torch.testing.assert_close(membrane_map(LIF(tau=4.0), u, x=0.3)[:, 0], 0.75 * u + 0.3)
 
 
-def test_map_has_a_curve_a_channel():
+def test_map_has_a_curve_per_channel():
     neuron = LNM((3, 5, 5), per="channel")
     with torch.no_grad():
         neuron.c[0][1] = 1.0

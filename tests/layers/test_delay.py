@@ -118,7 +118,7 @@ def driven_lif(x, drive, alpha):
 def test_delayed_lif_is_the_papers():
     layer = Delayed(N, neuron=partial(DecayLIF, per="neuron"), order=ORDER)
     x = torch.randn(50, B, N)
-    expected = driven_lif(x, shift_register(x, layer.line.M), layer.neuron.alpha.now)
+    expected = driven_lif(x, shift_register(x, layer.line.M), layer.neuron.alpha)
     assert 0.1 < expected.mean() < 0.9
     assert torch.equal(layer(x), expected)
 

@@ -93,7 +93,7 @@ def lively(cell, *shape):
     cell = cell(INPUTS, HIDDEN, threshold=0.3, learn_threshold=True).double()
     with torch.no_grad():
         for name, parameter in cell.named_parameters():
-            if name not in ("threshold", "alpha", "beta"):
+            if name not in ("threshold", "raw_alpha", "raw_beta"):
                 parameter.uniform_(-1.5, 1.5)
             elif name != "threshold":
                 parameter.uniform_(0.3, 0.95)
@@ -191,7 +191,7 @@ def test_in_chunks(cell, kernel):
 def test_cs_gru_is_spikgru_where_its_gates_are():
     """With `r = alpha`, and `z` from the input."""
     reference, x = lively(SpikGRU)
-    nn.init.constant_(reference.alpha, 0.8)
+    reference.alpha = 0.8
     p = named(reference)
 
     class FromInput(nn.Module):
@@ -245,8 +245,8 @@ def test_decays_stay_between_zero_and_one():
     x = torch.rand(4, 1, 2)
     outside, edge = SpikGRU(2, 3), SpikGRU(2, 3)
     edge.load_state_dict(outside.state_dict())
-    nn.init.constant_(outside.alpha, 1.5)
-    nn.init.constant_(edge.alpha, 1.0)
+    nn.init.constant_(outside.raw_alpha, 1.5)
+    edge.alpha = 1.0
     torch.testing.assert_close(*(cell(x, return_state=True)[1] for cell in (outside, edge)))
 
 

@@ -37,7 +37,7 @@ def test_rlif(delays):
     if delays:  # of the input alone: the line does not hear the recurrence
         outer = Delayed(N, neuron=lambda shape: layer, order=4)
         drive = outer.line(x)
-    cell = {"alpha": layer.neuron.alpha.now.detach(), "beta": 0.0, "a": 0.0, "b": 0.0}
+    cell = {"alpha": layer.neuron.alpha.detach(), "beta": 0.0, "a": 0.0, "b": 0.0}
     expected = radlif(x, cell, without_diagonal(layer.V), drive)
     assert 0.05 < expected.mean() < 0.9
     assert torch.equal(outer(x), expected)
@@ -47,7 +47,7 @@ def test_radlif():
     x = 2 * torch.randn(T, B, N)
     layer = Recurrent(N, neuron=partial(AdLIF, per="neuron"))
     neuron = layer.neuron
-    cell = {name: getattr(neuron, name).now.detach() for name in ("alpha", "beta", "a", "b")}
+    cell = {name: getattr(neuron, name).detach() for name in ("alpha", "beta", "a", "b")}
     expected = radlif(x, cell, without_diagonal(layer.V), torch.zeros_like(x))
     assert 0.05 < expected.mean() < 0.9
     assert torch.equal(layer(x), expected)
@@ -106,8 +106,14 @@ def test_half_precision():
 
 def test_derived_windows_follow_the_parameters():
     layer = Recurrent(N, neuron=partial(QIF, surrogate=Rectangle("derived")))
-    layer(torch.randn(T, B, N))
-    torch.testing.assert_close(layer.neuron.spike.width, 2 * layer.neuron.variance().sqrt())
+    width = 2 * layer.neuron.variance().sqrt().item()
+    fixed = Recurrent(N, neuron=partial(QIF, surrogate=Rectangle(width)))
+    fixed.load_state_dict(layer.state_dict(), strict=False)
+    x = torch.randn(T, B, N, requires_grad=True)
+    weight = torch.randn(T, B, N)
+    grads = [torch.autograd.grad((one(x) * weight).sum(), x)[0] for one in (layer, fixed)]
+    torch.testing.assert_close(*grads)
+    assert layer.neuron.spike.width == 1, "nothing is written into the neuron"
 
 
 def test_errors():

@@ -87,24 +87,24 @@ def test_bounds_of_a_time_constant():
     bounds.attach(nn.Sequential(LIF(), neuron))
     assert bounds().item() == pytest.approx(0.5 * 3**2)
     bounds().backward()
-    assert (neuron.raw_mem.grad > 0).all(), "downhill is towards the bound"
+    assert (neuron.raw_tau_mem.grad > 0).all(), "downhill is towards the bound"
     with torch.no_grad():
-        neuron.raw_mem.fill_(-10.0)
+        neuron.raw_tau_mem.fill_(-10.0)
     assert bounds().item() == pytest.approx(0.5 * 1, rel=1e-3)
     with torch.no_grad():
-        neuron.raw_mem.fill_(2.0)
+        neuron.raw_tau_mem.fill_(2.0)
     assert bounds() == 0
 
 
 def test_bounds_of_a_parameter_that_is_clamped():
     """The clamp has no gradient beyond its ends; the penalty brings the parameter back."""
     neuron = DecayLIF(alpha=(0.4, 0.9))
-    bounds = Bounds("alpha.raw", 0.4, 0.9)
+    bounds = Bounds("raw_alpha", 0.4, 0.9)
     bounds.attach(neuron)
     with torch.no_grad():
-        neuron.alpha.raw.fill_(1.2)
+        neuron.raw_alpha.fill_(1.2)
     bounds().backward()
-    assert neuron.alpha.raw.grad.item() == pytest.approx(0.6)
+    assert neuron.raw_alpha.grad.item() == pytest.approx(0.6)
 
 
 def test_a_network_is_held_within_its_rates():
@@ -132,7 +132,7 @@ def test_a_network_is_held_within_its_rates():
         (lambda: FiringRate(0.5, 0.2), "low, high: expected 0 <= low <= high <= 1"),
         (lambda: FiringRate().attach(nn.Linear(2, 2)), "model: expected spiking layers"),
         (lambda: Bounds("tau", 3.0, 2.0), "low, high: expected low <= high, got 3.0 and 2.0"),
-        (lambda: Bounds("tau").attach(LIF()), "name: no neuron of the model has 'tau'"),
+        (lambda: Bounds("tau_mem").attach(LIF()), "name: no neuron of the model has 'tau_mem'"),
     ],
 )
 def test_bad_arguments(make, message):

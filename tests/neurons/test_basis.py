@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from neurodyn.analysis import family, fixed_points, operations
+from neurodyn.learned import Learned
 from neurodyn.neurons import LIF, Rational, Spline, TanhNet
 from neurodyn.neurons.basis import LearnedMembrane
 
@@ -57,7 +58,7 @@ def test_rational():
     with torch.no_grad():
         for c, value in zip(neuron.c, numbers, strict=True):
             c.fill_(value)
-        neuron.q.fill_(math.log(0.6))
+        neuron.bend = 0.6
     v = torch.linspace(-3, 3, 13, dtype=torch.float64)
     expected = (0.1 - 0.4 * v + 0.2 * v**2 - 0.3 * v**3) / (1 + 0.6 * v**2)
     torch.testing.assert_close(neuron.change(v).detach(), expected)
@@ -81,7 +82,7 @@ def test_cubic_spline_is_twice_differentiable():
     with torch.no_grad():
         for y in neuron.y:
             y.normal_()
-    heights = torch.stack([y.detach() for y in neuron.y])
+    heights = torch.cat([y.detach() for y in neuron.y])
     grid = torch.linspace(-1, 1, 5, dtype=torch.float64)
     knots = (heights[:-2] + 4 * heights[1:-1] + heights[2:]) / 6
     torch.testing.assert_close(neuron.change(grid).detach(), knots)
@@ -115,9 +116,7 @@ def test_clips_bound_the_argument():
 
 def test_a_basis_of_ones_own():
     class Sine(LearnedMembrane):
-        def __init__(self, features=None, **options):
-            super().__init__(features, **options)
-            self.amplitude = self.parameter(-0.5)
+        amplitude = Learned(-0.5)
 
         def change(self, v):
             return self.amplitude * torch.sin(v)

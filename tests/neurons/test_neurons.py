@@ -82,7 +82,7 @@ def test_smooth_reset_mixes_hard_and_soft():
     assert seen["u"][:, 0].tolist() == pytest.approx([after, after / 2])
     seen["u"].sum().backward()
     # du/dmix = threshold - h = -.5, seen in both steps
-    assert neuron.reset.mix.raw.grad.item() == pytest.approx(-0.75)
+    assert neuron.reset.raw_mix.grad.item() == pytest.approx(-0.75)
     for mix, name in ((0.0, "soft"), (1.0, "hard")):
         mixed, pure = (LIF(reset=r, backend="reference") for r in (SmoothReset(mix), name))
         torch.testing.assert_close(mixed.record(x)["u"], pure.record(x)["u"])
@@ -145,7 +145,7 @@ def test_plif_starts_as_lif_and_learns():
     plif = PLIF(tau=2.0)
     torch.testing.assert_close(plif.record(x)["u"], LIF(tau=2.0).record(x)["u"])
     plif(x).sum().backward()
-    assert plif.w.grad != 0
+    assert plif.raw_tau.grad != 0
 
 
 def test_qif_fixed_points_of_the_paper():
@@ -187,9 +187,9 @@ def test_learned_threshold_and_initial_state():
         (lambda: LNM(degree=1, start="qif"), "'qif' needs degree >= 2"),
         (lambda: LNM(clip_range=0), "clip_range: expected a positive"),
         (lambda: LNM(tau=0), "tau: expected a positive"),
-        (lambda: EIF(delta=0.0), "delta: expected a positive potential, got 0.0"),
-        (lambda: LIF(tau=0.5), "tau: expected at least one timestep"),
-        (lambda: PLIF(tau=1.0), "tau: a learned time constant has to start above 1"),
+        (lambda: EIF(delta=0.0), "delta: expected above 0, as it is learned, got 0.0"),
+        (lambda: LIF(tau=0.5), "tau: expected at least 1, got 0.5"),
+        (lambda: PLIF(tau=1.0), "tau: expected above 1, as it is learned, got 1.0"),
         (lambda: LIF(reset="softly"), "Did you mean 'soft'"),
         (lambda: LIF(threshold=0), "threshold: expected a positive"),
         (lambda: LIF(per="channel"), "features: per='channel' needs"),

@@ -5,6 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
+from neurodyn.learned import Learned
 from neurodyn.neurons import LNM, Neuron
 from neurodyn.surrogate import Triangle
 
@@ -15,12 +16,9 @@ class Adaptive(Neuron):
     """Two states: the membrane, and a threshold that rises with every spike."""
 
     states = ("u", "b")
-
-    def __init__(self, features=None, **options):
-        super().__init__(features, **options)
-        self.leak = self.parameter(0.4)
-        self.rise = self.parameter(0.3)
-        self.decay = self.parameter(0.2)
+    leak = Learned(0.4)
+    rise = Learned(0.3)
+    decay = Learned(0.2)
 
     def step(self, x, u, b):
         s, u = self.fire(u - self.leak * u + x, self.threshold + b)

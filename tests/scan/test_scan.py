@@ -133,7 +133,7 @@ def test_no_new_kernel_for_another_length_batch_or_value():
     gradients(neuron, torch.randn(3, 2, 5), "cpu")
     program, _ = program_of(neuron, 1, 1, torch.float32)
     before = dict(program.kernels)
-    neuron.fixed_leak.fill_(0.3)
+    neuron.tau.fill_(3.0)
     gradients(neuron, torch.randn(50, 7, 5), "cpu")
     assert program_of(neuron, 1, 1, torch.float32)[0] is program
     assert program.kernels == before

@@ -167,8 +167,8 @@ def test_regularisers_are_terms_of_the_loss():
     assert logged["penalty_0_FiringRate"] > 0
     assert logged["penalty_1_Bounds"].item() == pytest.approx(0.25 * 2), "thresholds of two layers"
     assert logged["train_loss"] > logged["penalty_0_FiringRate"] + logged["penalty_1_Bounds"]
-    with pytest.raises(ValueError, match="name: no neuron of the model has 'tau'"):
-        small(regularisers=[Bounds("tau")])
+    with pytest.raises(ValueError, match="name: no neuron of the model has 'period'"):
+        small(regularisers=[Bounds("period")])
 
 
 def test_the_data_may_lie_on_the_device(monkeypatch):

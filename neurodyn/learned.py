@@ -1,0 +1,239 @@
+"""Learned quantities: one line on a class, from which everything about one follows.
+
+    class ALIF(Neuron):
+        tau = Learned(2.0, "membrane time constant, timesteps", low=1.0, learn=False)
+        rho = Learned(0.9, "share of the adaptation that a step keeps", low=0.0, high=1.0)
+
+`self.rho` is the value. The line gives the constructor its argument, with type, default and
+documentation; it keeps the bounds, stores what an optimiser sees, and shows the value in `repr`.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, overload
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from neurodyn.errors import unknown
+
+Shape = tuple[int, ...]
+LinkName = Literal["logit", "softplus", "exp", "clamp"]
+Number = float | tuple[float, float]
+
+
+class Link(NamedTuple):
+    """How bounds are kept: the value of an unbounded number, and that number for a value."""
+
+    value: Callable[[Tensor, Any, Any], Tensor]
+    raw: Callable[[Tensor, Any, Any], Tensor]
+
+
+def _above(z: Tensor, low: float) -> Tensor:
+    return z if low == 0 else low + z
+
+
+def _between(p: Tensor, low: float, high: float) -> Tensor:
+    return _above(p if high - low == 1 else (high - low) * p, low)
+
+
+def _inverse_softplus(y: Tensor) -> Tensor:
+    return y + torch.log(-torch.expm1(-y))
+
+
+LINKS: dict[str, Link] = {
+    "logit": Link(
+        lambda raw, low, high: _between(torch.sigmoid(raw), low, high),
+        lambda value, low, high: torch.logit((value - low) / (high - low)),
+    ),
+    "softplus": Link(
+        lambda raw, low, high: _above(F.softplus(raw), low),
+        lambda value, low, high: _inverse_softplus(value - low),
+    ),
+    "exp": Link(
+        lambda raw, low, high: _above(raw.exp(), low),
+        lambda value, low, high: torch.log(value - low),
+    ),
+    "clamp": Link(
+        lambda raw, low, high: raw.clamp(low, high),
+        lambda value, low, high: value,
+    ),
+}
+
+
+class Learned:
+    """A quantity of a neuron, a reset or a surrogate: a line of the class, a value of the instance.
+
+    Args:
+        default: where it starts. A number; a pair `(low, high)`, a spread from which each element
+            draws its own start; the name of another quantity, to start where that one does; for a
+            vector, a list of numbers or pairs.
+        doc: what it is, and in which unit; for the documentation of the class.
+        low, high: bounds, for ever. A start outside them is an error.
+        link: how the bounds are kept. `"logit"` (between two), `"softplus"` and `"exp"` (above
+            `low`) never reach the edge, and are what is chosen unless said otherwise: logit between
+            two bounds, exp above 0, softplus above another `low`. `"clamp"` reaches the edge, and
+            has no gradient beyond it.
+        learn: train it. What is not learned is stored as its value, and may lie on a bound.
+        spread: how a pair is drawn: `"log"` uniformly in the logarithm, or `"uniform"`. Unless
+            given, quantities with a lower bound of 0 or more and no upper one are drawn in the
+            logarithm. Where a whole layer has one value, it starts in the middle of the pair.
+        inverse: the equation multiplies by one over the value, as by a time constant's; that is
+            what `round_dynamics` then rounds.
+        vector: a list of quantities, set by assignment in `__init__`: `self.c = [0.0, -1.0]`.
+
+    On the instance:
+
+    - The constructor takes a number, a pair, or a tensor that broadcasts to the granularity; or a
+      `Learned`, which takes the declaration's place, with its own bounds.
+    - Reading gives the value, of the granularity's shape: `(1,)` for a layer.
+    - Assigning starts it again: `neuron.tau = (2.0, 20.0)`.
+    - A learned quantity with bounds is the parameter `raw_<name>`, any other `<name>`.
+    """
+
+    def __init__(
+        self,
+        default: Any = None,
+        doc: str = "",
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        link: LinkName | None = None,
+        learn: bool = True,
+        spread: Literal["log", "uniform"] | None = None,
+        inverse: bool = False,
+        vector: bool = False,
+    ) -> None:
+        if link is not None and link not in LINKS:
+            raise unknown("link", link, LINKS)
+        if link is None and not low is high is None:
+            between = low is not None and high is not None
+            link = "logit" if between else "clamp" if low is None else "exp" if low == 0 else None
+            link = link or "softplus"
+        if link == "logit" and (low is None or high is None):
+            raise ValueError(f"link: 'logit' needs low and high, got {low} and {high}")
+        if link in ("softplus", "exp") and (low is None or high is not None):
+            raise ValueError(f"link: {link!r} needs low and no high, got {low} and {high}")
+        self.default, self.doc, self.low, self.high, self.link = default, doc, low, high, link
+        self.learn, self.inverse, self.vector = learn, inverse, vector
+        scale = low is not None and low >= 0 and high is None
+        self.spread = spread or ("log" if scale else "uniform")
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, module: None, owner: type) -> Learned: ...
+    @overload
+    def __get__(self, module: nn.Module, owner: type) -> Tensor: ...
+    def __get__(self, module: Any, owner: type | None = None) -> Any:
+        if module is None:
+            return self
+        own = module._own.get(self.name)
+        return (self if own is None else own).value(module, self.name)
+
+    def __set__(self, module: Any, given: Any) -> None:
+        module.start(self.name, given)
+
+    def value(self, module: nn.Module, name: str) -> Any:
+        """The value that an instance has now."""
+        holders: tuple[dict[str, Any], ...] = module._parameters, module._buffers, module._modules
+        for held in holders:
+            if held.get(name) is not None:
+                return held[name]
+        for held in holders:
+            raw = held.get(f"raw_{name}")
+            if raw is not None:
+                return tuple(map(self.linked, raw)) if self.vector else self.linked(raw)
+        raise AttributeError(f"{type(module).__name__} has not started its {name!r} yet")
+
+    def linked(self, raw: Any) -> Tensor:
+        """The value of the number that is learned."""
+        return raw if self.link is None else LINKS[self.link].value(raw, self.low, self.high)
+
+    def unlinked(self, value: Tensor) -> Tensor:
+        """The number that is learned for a value."""
+        return value if self.link is None else LINKS[self.link].raw(value, self.low, self.high)
+
+    def tensor(self, name: str, given: Any, shape: Shape, *, learn: bool) -> Tensor:
+        """The numbers to start from, in float64."""
+        if isinstance(given, Tensor) and given.is_meta:  # There are no numbers to look at.
+            return torch.zeros(shape, dtype=torch.float64, device="cpu")
+        if isinstance(given, tuple):
+            start = self._drawn(name, given, shape, learn)
+        else:
+            start = _number(name, given)
+            self._check(name, given, start, learn)
+        try:
+            return start.expand(shape)
+        except RuntimeError:
+            raise ValueError(
+                f"{name}: expected a number, a pair, or a shape that broadcasts to {shape}, got "
+                f"{tuple(start.shape)}"
+            ) from None
+
+    def _drawn(self, name: str, pair: tuple[float, ...], shape: Shape, learn: bool) -> Tensor:
+        """A start for each element, between the ends of a pair."""
+        if len(pair) != 2 or not pair[0] <= pair[1]:
+            raise ValueError(f"{name}: expected a number or (low, high), got {pair}")
+        ends = _number(name, pair)
+        self._check(name, pair, ends, learn)
+        low, high = (float(end) for end in pair)
+        share = torch.full(shape, 0.5) if math.prod(shape) == 1 else torch.rand(shape)
+        if self.spread == "log" and low > 0:
+            return low * (high / low) ** share.double()
+        return (low + (high - low) * share).double()
+
+    def _check(self, name: str, given: Any, numbers: Tensor, learn: bool) -> None:
+        """An error unless all numbers are within the bounds."""
+        edge = not learn or self.link in (None, "clamp")
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        outside = (numbers < low) | (numbers > high)
+        if not edge:
+            outside |= (numbers == low) | (numbers == high)
+        if bool((outside | numbers.isnan()).any()):
+            raise ValueError(f"{name}: expected {self.range(edge=edge)}, got {given}")
+
+    def changed(self, **fields: Any) -> Learned:
+        """This declaration with other fields, for an instance whose options decide on them."""
+        twin = copy.copy(self)
+        vars(twin).update(fields)
+        return twin
+
+    def argument(self, name: str) -> inspect.Parameter:
+        """The constructor's argument."""
+        named = isinstance(self.default, str)
+        return inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if named else self.default,
+            annotation=Number | None if named else Number,
+        )
+
+    def range(self, *, edge: bool = True) -> str:
+        """The bounds in words."""
+        low, high = (None if end is None else f"{end:g}" for end in (self.low, self.high))
+        if low and high:
+            return f"from {low} to {high}" if edge else f"between {low} and {high}"
+        if low:
+            return f"at least {low}" if edge else f"above {low}, as it is learned"
+        return f"at most {high}" if high else "any number"
+
+    def __repr__(self) -> str:
+        return f"Learned({self.default}, {self.range()}, {self.link})"
+
+
+def _number(name: str, given: Any) -> Tensor:
+    """A number or tensor in float64, on the CPU, as checks need values on the meta device too."""
+    try:
+        with torch.device("cpu"):
+            return torch.as_tensor(given, dtype=torch.float64).detach().cpu()
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name}: expected a number or a tensor, got {given!r}") from None
