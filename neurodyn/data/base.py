@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
 from neurodyn.data.samples import Batch, Samples, stratified, whole
+from neurodyn.errors import check
 
 
 class SampleData(lightning.LightningDataModule):
@@ -199,13 +200,6 @@ class SampleData(lightning.LightningDataModule):
             num_workers=self.workers,
             pin_memory=self.workers > 0 and torch.cuda.is_available(),
         )
-
-
-def check(name: str, value: float, low: float, high: float | None = None) -> None:
-    """Refuse a number outside its range."""
-    if not value >= low or (high is not None and value > high):
-        expected = f"at least {low}" if high is None else f"a number from {low} to {high}"
-        raise ValueError(f"{name}: expected {expected}, got {value}")
 
 
 def _ready(samples: Samples | None) -> Samples:

@@ -36,11 +36,4 @@ class SequenceData(SampleData):
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         # Time first while it is small, floats after.
-        sequences = samples.transpose(0, 1).contiguous().float()
-        if seed is not None:
-            return self.augment(sequences, labels, seed)
-        return sequences, labels
-
-    def augment(self, sequences: Tensor, labels: Tensor, seed: int) -> Batch:
-        """A training batch `(T, B, *shape)`, varied by the draws of this seed; nothing here."""
-        return sequences, labels
+        return samples.transpose(0, 1).contiguous().float(), labels

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurodyn.data.base import check
-from neurodyn.errors import require
+from neurodyn.errors import check, require
 
 Array = np.ndarray[Any, Any]
 

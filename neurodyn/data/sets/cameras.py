@@ -14,12 +14,11 @@ from torch import Tensor
 from neurodyn.data import catalogue
 from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.augment.events import EventAugment
-from neurodyn.data.base import check
 from neurodyn.data.cache import cached
 from neurodyn.data.formats.events import Array, By, event_frames, read_events
 from neurodyn.data.samples import Batch
 from neurodyn.data.sequences import SequenceData
-from neurodyn.errors import unknown
+from neurodyn.errors import check, unknown
 
 
 class EventData(SequenceData):
@@ -33,11 +32,7 @@ class EventData(SequenceData):
         by: "count" gives every frame as many of the recording's events (up to T - 1 at its end are
             left out), "time" as much time.
         size: side of the frames in pixels, averages of the sensor's; all of them unless given.
-        flip: mirror training samples at random.
-        roll: shift training samples by up to so many pixels; what leaves comes back opposite.
-        nda: roll, turn, cut out or shear training samples at random (Li et al., ECCV 2022).
-        drop: probability that events are dropped from a training sample: from a stretch of time,
-            from an area, or at random (Gu et al., IJCAI 2021).
+        augment: how training samples are varied.
         options: as `SampleData`.
     """
 
@@ -51,10 +46,7 @@ class EventData(SequenceData):
         steps: int = 10,
         by: By = "count",
         size: int | None = None,
-        flip: bool = False,
-        roll: int = 0,
-        nda: bool = False,
-        drop: float = 0.0,
+        augment: EventAugment = EventAugment(),  # noqa: B008 - it cannot be changed
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
@@ -65,7 +57,7 @@ class EventData(SequenceData):
             check("size", size, 1, self.side)
         self.steps, self.by = steps, by
         self.shape = (2, size or self.side, size or self.side)
-        self.vary = EventAugment(flip=flip, roll=roll, nda=nda, drop=drop)
+        self.augment = augment
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -84,11 +76,11 @@ class EventData(SequenceData):
         return values, torch.tensor([label for _, label in files])
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
-        frames, labels = super().prepare(samples, labels, None)
+        frames, labels = super().prepare(samples, labels, seed)
         if self.shape[-1] != self.side:
             pooled = F.adaptive_avg_pool2d(frames.flatten(0, 1), self.shape[-1])
             frames = pooled.unflatten(0, frames.shape[:2])
-        return (frames if seed is None else self.vary(frames, seed)), labels
+        return (frames if seed is None else self.augment(frames, seed)), labels
 
     def below(self, folder: str, pattern: str) -> list[Path]:
         """The recordings in a folder of the data set; an error if there are none."""

@@ -9,10 +9,10 @@ from torch import Tensor
 from neurodyn.data import catalogue
 from neurodyn.data.archive import Source
 from neurodyn.data.augment.spikes import SpikeAugment
-from neurodyn.data.base import check
 from neurodyn.data.formats.spikes import Bins, read_spikes
 from neurodyn.data.samples import Batch, Samples
 from neurodyn.data.sequences import SequenceData
+from neurodyn.errors import check
 
 
 class SpikeData(SequenceData):
@@ -23,13 +23,7 @@ class SpikeData(SequenceData):
         steps: number of timesteps T. What comes later is left out; what is shorter ends in silence.
         step_ms: length of a timestep in milliseconds.
         channels: number of channels; neighbours of the recording's are summed.
-        stretch: training samples run faster or slower, by up to the factor `exp(stretch)`.
-        shift: training samples' channels move up or down by at most this many.
-        cutmix: probability that a block of a training sample's steps is replaced by another
-            sample's, its label by as much.
-        time_mask: probability that up to 8 successive steps of a training sample are silenced.
-        channel_mask: probability that a fifth of a training sample's channels at most, neighbours,
-            is silenced.
+        augment: how training samples are varied.
         options: as `SampleData`.
     """
 
@@ -43,11 +37,7 @@ class SpikeData(SequenceData):
         steps: int = 100,
         step_ms: float = 10.0,
         channels: int = 140,
-        stretch: float = 0.0,
-        shift: int = 0,
-        cutmix: float = 0.0,
-        time_mask: float = 0.0,
-        channel_mask: float = 0.0,
+        augment: SpikeAugment = SpikeAugment(),  # noqa: B008 - it cannot be changed
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
@@ -57,20 +47,14 @@ class SpikeData(SequenceData):
         if channels < 1 or self.recorded % channels:
             raise ValueError(f"channels: expected a divisor of {self.recorded}, got {channels}")
         self.shape, self.steps, self.step_ms = (channels,), steps, step_ms
-        self.vary = SpikeAugment(
-            self.sample_shape,
-            self.classes,
-            stretch=stretch,
-            shift=shift,
-            cutmix=cutmix,
-            time_mask=time_mask,
-            time_mask_steps=min(8, steps),
-            channel_mask=channel_mask,
-            channel_mask_width=max(1, channels // 5),
-        )
+        augment.check(self.sample_shape)
+        self.augment = augment
 
-    def augment(self, sequences: Tensor, labels: Tensor, seed: int) -> Batch:
-        return self.vary(sequences, labels, seed)
+    def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
+        sequences, labels = super().prepare(samples, labels, seed)
+        if seed is not None:
+            sequences, labels = self.augment(sequences, labels, seed, self.classes)
+        return sequences, labels
 
     def read_file(self, name: str) -> Batch:
         """The counts and labels of one of the data set's files."""

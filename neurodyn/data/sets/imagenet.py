@@ -10,10 +10,10 @@ import torch
 
 from neurodyn.data import catalogue
 from neurodyn.data.archive import folder_of
-from neurodyn.data.base import check
 from neurodyn.data.formats.photographs import Photographs
 from neurodyn.data.images import ImageData
 from neurodyn.data.samples import Samples
+from neurodyn.errors import check
 
 
 class ImageNet(ImageData):

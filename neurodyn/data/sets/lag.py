@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from neurodyn.data.base import check
 from neurodyn.data.samples import Batch
 from neurodyn.data.sequences import SequenceData
+from neurodyn.errors import check
 
 
 class LagTask(SequenceData):

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurodyn.data.base import check
 from neurodyn.data.images import ImageData
 from neurodyn.data.loader import mix
 from neurodyn.data.samples import Batch
 from neurodyn.data.sets.images import MNIST, Digits
+from neurodyn.errors import check
 
 
 class RateCodedImages(ImageData):

@@ -6,10 +6,11 @@ import hashlib
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from neurodyn.data import ImageData, SequenceData
+from neurodyn.data import EventData, ImageData
 from neurodyn.data.augment.events import EventAugment
+from neurodyn.data.augment.images import ImageAugment
+from neurodyn.data.augment.spikes import SpikeAugment
 from neurodyn.data.sets.heidelberg import SpikeData
 
 
@@ -18,21 +19,12 @@ class Photographs(ImageData):
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 
-class Frames(SequenceData):
-    shape, steps, classes = (2, 34, 34), 5, 10
-    vary = EventAugment(flip=True, roll=5, nda=True, drop=0.5)
-
-    def augment(self, sequences: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        return self.vary(sequences, seed), labels
+class Frames(EventData):
+    side, classes = 34, 10
 
 
 class Trains(SpikeData):
     classes, recorded = 20, 140
-
-
-IMAGES: dict[str, Any] = {"crop": 4, "flip": True, "cutout": 16, "auto_augment": True}
-SPIKES: dict[str, Any] = {"stretch": 0.27, "shift": 9, "cutmix": 0.5}
-MASKS: dict[str, Any] = {"time_mask": 0.65, "channel_mask": 0.65}
 
 
 def digest(data: Any) -> str:
@@ -49,12 +41,15 @@ def digest(data: Any) -> str:
 
 
 def test_images() -> None:
-    assert digest(Photographs(**IMAGES)) == "4125bad4c70f1a21"
+    augment = ImageAugment(crop=4, flip=True, cutout=16, auto_augment=True)
+    assert digest(Photographs(augment=augment)) == "4125bad4c70f1a21"
 
 
 def test_events() -> None:
-    assert digest(Frames()) == "29c1133fb23fd9cd"
+    augment = EventAugment(flip=True, roll=5, nda=True, drop=0.5)
+    assert digest(Frames(steps=5, augment=augment)) == "29c1133fb23fd9cd"
 
 
 def test_spikes() -> None:
-    assert digest(Trains(**SPIKES, **MASKS)) == "283b6877005200c2"
+    augment = SpikeAugment(stretch=0.27, shift=9, cutmix=0.5, time_mask=0.65, channel_mask=0.65)
+    assert digest(Trains(augment=augment)) == "283b6877005200c2"

@@ -9,6 +9,7 @@ import torch
 
 from neurodyn.cli import main
 from neurodyn.data import SHD, SSC, SpokenDigits, SpokenDigitSpikes
+from neurodyn.data.augment.spikes import SpikeAugment
 from neurodyn.data.formats.cochlea import Cochlea
 from tests.data.files import find_real, write_spikes, write_wav
 from tests.data.test_base import fit
@@ -31,7 +32,8 @@ def write_digits(root: Path) -> str:
 def test_shd(tmp_path: Path) -> None:
     write_spikes(tmp_path / "SHD" / "shd_train.h5", [n % 20 for n in range(60)])
     write_spikes(tmp_path / "SHD" / "shd_test.h5", list(range(20)))
-    data = SHD(str(tmp_path), batch_size=10, cutmix=0.5, time_mask=0.65, channel_mask=0.65)
+    augment = SpikeAugment(cutmix=0.5, time_mask=0.65, channel_mask=0.65)
+    data = SHD(str(tmp_path), batch_size=10, augment=augment)
     model = fit(data)
     assert data.shape == (140,)
     sequences, labels = model.seen["train"][0]
