@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from neurodyn.errors import require
-from neurodyn.files import cache_dir
+from neurodyn.files import cache_dir, write, written_aside
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,14 @@ class Source:
         """
         place = folder_of(root) / self.folder
         for archive in self.archives:
-            if not all(self._present(place, name) for name in archive.members or (archive.name,)):
-                place.mkdir(parents=True, exist_ok=True)
-                # On the same file system, so that moving a file into its place is atomic.
-                with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as temporary:
-                    self._download(archive, Path(temporary))
-                    for file in self._unpack(archive, Path(temporary)):
-                        os.replace(file, place / file.name)
+            if all(_present(place / name) for name in archive.members or (archive.name,)):
+                continue
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as folder:
+                packed = self._download(archive, folder)
+                for name, content in self._contents(archive, packed):
+                    with content, written_aside(place / name) as aside, aside.open("wb") as file:
+                        shutil.copyfileobj(content, file)
 
     def _verify(self, path: Path) -> None:
         expected, size = self.md5.get(path.name, ("", 0))
@@ -108,31 +110,27 @@ class Source:
             raise ValueError(
                 f"{path}: found md5 {found}, expected {expected}, that of {self.title}; the file "
                 f"is damaged or another one. Remove it. {self._advice(path)} If it is meant to be "
-                f"another one: a subclass of the data set with a `source` without `md5` reads it."
+                f"another one, read it with a subclass of the data set whose `source` has no `md5`."
             )
-        try:
-            seen.parent.mkdir(parents=True, exist_ok=True)
-            seen.touch()
-        except OSError:
-            pass  # Nothing can be written: it is verified again the next time.
+        # Where nothing can be written, the file is verified again the next time.
+        with contextlib.suppress(OSError):
+            write(seen, "")
 
-    def _present(self, place: Path, name: str) -> bool:
-        return (place / name).is_file() or (place / name.removesuffix(".gz")).is_file()
-
-    def _download(self, archive: Archive, folder: Path) -> None:
+    def _download(self, archive: Archive, folder: str) -> Path:
         pooch = require("pooch", "train")
         failures = []
         for mirror in self.mirrors:
             url = mirror + archive.name
             try:
-                pooch.retrieve(
-                    url,
-                    known_hash=archive.checksum,
-                    fname=archive.name,
-                    path=folder,
-                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                return Path(
+                    pooch.retrieve(
+                        url,
+                        known_hash=archive.checksum,
+                        fname=archive.name,
+                        path=folder,
+                        downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                    )
                 )
-                return
             # A broken transfer is an OSError (requests), a wrong checksum a ValueError (pooch).
             except (OSError, ValueError) as error:
                 failures.append(f"{url}: {error}")
@@ -141,22 +139,26 @@ class Source:
             + " ".join(failures)
         )
 
-    def _unpack(self, archive: Archive, folder: Path) -> list[Path]:
+    def _contents(self, archive: Archive, path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+        """The wanted files of a download, by name, to be read.
+
+        An archive never says where to write: pooch's `Untar` follows its links out of the folder
+        (on Python 3.11, which has no filter by default).
+        """
         if not archive.members:
-            return [folder / archive.name]
-        if archive.name.endswith(".zip"):
-            with zipfile.ZipFile(folder / archive.name) as packed:
-                return [Path(packed.extract(name, folder)) for name in archive.members]
-        inside = [f"{self.folder}/{name}" for name in archive.members]
-        with tarfile.open(folder / archive.name) as tar:
-            for name in inside:
-                packed_file = tar.extractfile(name) if tar.getmember(name).isfile() else None
-                if packed_file is None:
-                    raise ValueError(f"{archive.name}: expected {name} to be a file in it")
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                with packed_file, open(folder / name, "wb") as file:
-                    shutil.copyfileobj(packed_file, file)
-        return [folder / name for name in inside]
+            yield archive.name, path.open("rb")
+        elif archive.name.endswith(".zip"):
+            with zipfile.ZipFile(path) as packed:
+                for name in archive.members:
+                    yield name, packed.open(name)
+        else:
+            with tarfile.open(path) as tar:
+                for name in archive.members:
+                    member = tar.getmember(f"{self.folder}/{name}")
+                    content = tar.extractfile(member) if member.isfile() else None
+                    if content is None:
+                        raise ValueError(f"{archive.name}: expected {member.name} to be a file")
+                    yield name, content
 
     def _advice(self, path: Path) -> str:
         if not self.archives:
@@ -169,6 +171,11 @@ class Source:
             if archive.name == f"{path.name}.gz":
                 return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
         raise AssertionError(f"{path.name} is no file of {self.title}")
+
+
+def _present(path: Path) -> bool:
+    """Whether a file is there, packed or not."""
+    return path.is_file() or (path.suffix == ".gz" and path.with_suffix("").is_file())
 
 
 def folder_of(root: str | Path) -> Path:
