@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from neurodyn.data import catalogue
 from neurodyn.data.archive import Source
 from neurodyn.data.augment.spikes import SpikeAugment
-from neurodyn.data.formats.spikes import Bins, read_spikes
+from neurodyn.data.cache import cached
+from neurodyn.data.formats.spikes import Bins, read_counts, read_labels
 from neurodyn.data.samples import Batch, Samples
 from neurodyn.data.sequences import SequenceData
 from neurodyn.errors import check
@@ -56,10 +59,18 @@ class SpikeData(SequenceData):
             sequences, labels = self.augment(sequences, labels, seed, self.classes)
         return sequences, labels
 
+    @property
+    def bins(self) -> Bins:
+        """The steps and channels in which spikes are counted."""
+        return Bins(self.steps, self.step_ms / 1000, self.recorded, self.shape[0])
+
     def read_file(self, name: str) -> Batch:
         """The counts and labels of one of the data set's files."""
-        bins = Bins(self.steps, self.step_ms / 1000, self.recorded, self.shape[0])
-        return read_spikes(self.source.find(self.root, name), bins)
+        path = self.source.find(self.root, name)
+        labels = torch.from_numpy(read_labels(path))
+        shape = (len(labels), *self.sample_shape)
+        counts = cached(path.stem, asdict(self.bins), [path], shape, read_counts(path, self.bins))
+        return counts, labels
 
 
 class SHD(SpikeData):
