@@ -1,4 +1,4 @@
-"""A published data set: where it lies, how it gets there, and whether it is what it claims."""
+"""A published data set: where its files lie, how to get them, and whether they are intact."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Archive:
     Args:
         name: its name, below each of the source's mirrors.
         checksum: `"md5:..."` or `"sha256:..."`, as published.
-        members: the files that are wanted out of a zip archive or out of the source's folder in a
-            tar archive; nothing for a file that is used as it is.
+        members: the files to take from a zip archive, or from the source's folder in a tar archive;
+            empty for a file that is used as it is.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Source:
     """A published data set.
 
     Args:
-        title: what it is called.
-        folder: where its files lie below the root; torchvision's and Tonic's layout.
+        title: its name.
+        folder: the folder of its files below the root, as torchvision and Tonic lay them out.
         mirrors: addresses to try in this order.
-        archives: what to download.
-        advice: how to get what cannot be downloaded here.
-        md5: of its files as they are read, and how many bytes all their samples have. A file that
-            large claims to be the published one and has to be; a smaller one is somebody's own.
+        archives: the files to download.
+        advice: how to get the files if they cannot be downloaded here.
+        md5: for each file, its md5 and the number of bytes that its samples have. A file at least
+            that large must be the published one. A smaller file passes as your own.
     """
 
     title: str
@@ -58,8 +58,8 @@ class Source:
         """The path of one of the data set's files below the root, plain or gzipped.
 
         Raises:
-            FileNotFoundError: it is not there; says where to get it and where to put it.
-            ValueError: it is as large as the published one, and has another content.
+            FileNotFoundError: it is not there. The message says where to get it and where to put it.
+            ValueError: it is as large as the published one, but has other content.
         """
         path = folder_of(root) / self.folder / name
         for candidate in (path, path.with_name(f"{name}.gz")):
@@ -67,6 +67,18 @@ class Source:
                 self._verify(candidate)
                 return candidate
         raise self.missing(path)
+
+    def find_all(self, root: str | Path, folder: str, pattern: str) -> list[Path]:
+        """The paths in one of the data set's folders that match a pattern, sorted.
+
+        Raises:
+            FileNotFoundError: there are none.
+        """
+        path = folder_of(root) / self.folder / folder
+        found = sorted(path.glob(pattern))
+        if not found:
+            raise self.missing(path / pattern if path.is_dir() else path)
+        return found
 
     def missing(self, path: Path) -> FileNotFoundError:
         """The error for a file or folder that is not there."""
@@ -82,7 +94,7 @@ class Source:
         Files appear in their place complete or not at all.
 
         Raises:
-            OSError: no mirror gave the right file; says what each of them gave.
+            OSError: no mirror gave the right file. The message says what each of them gave.
         """
         place = folder_of(root) / self.folder
         for archive in self.archives:
@@ -170,7 +182,7 @@ class Source:
                 return f"Get {self.mirrors[0]}{archive.name} and unpack it in {place}."
             if archive.name == f"{path.name}.gz":
                 return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
-        raise AssertionError(f"{path.name} is no file of {self.title}")
+        raise AssertionError(f"{path.name} is not a file of {self.title}")
 
 
 def _present(path: Path) -> bool:

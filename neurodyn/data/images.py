@@ -1,4 +1,4 @@
-"""What data modules of images share: batches are normalised and augmented on their device."""
+"""Base of the image data sets: batches are normalised and augmented on their device."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class ImageData(SampleData):
             def read(self, train):
                 return images, labels  # (N, C, H, W) uint8, (N,) int64
 
-    Images stay in memory as bytes; a batch comes out as floats `(B, C, H, W)`, normalised and, in
-    training, augmented. Splits and order are those of `SampleData`.
+    Images stay in memory as bytes. A batch is floats `(B, C, H, W)`, normalised and, in training,
+    augmented. Splits and order are those of `SampleData`.
 
     Args:
         root: folder that holds the data sets, each in torchvision's layout.
@@ -31,10 +31,10 @@ class ImageData(SampleData):
     """
 
     mean: tuple[float, ...]
-    """Mean of the training images, in units of `peak`, one value a channel."""
+    """Mean of the training images, in units of `peak`, one value per channel."""
 
     std: tuple[float, ...]
-    """Standard deviation of the training images, in units of `peak`, one value a channel."""
+    """Standard deviation of the training images, in units of `peak`, one value per channel."""
 
     peak: int = 255
     """The largest value that a pixel can have."""

@@ -100,7 +100,7 @@ class SpikeAugment:
 
 
 class _Draws:
-    """What is drawn for a batch, from one seed."""
+    """The random numbers of a batch, from one seed."""
 
     def __init__(self, batch: int, seed: int) -> None:
         self.batch, self.generator = batch, torch.Generator().manual_seed(seed)
@@ -115,7 +115,7 @@ class _Draws:
         return torch.randint(low, high + 1, (self.batch, 1), generator=self.generator)
 
     def block(self, size: int, probability: float, shortest: int, longest: int) -> Tensor:
-        """Where each sample's block lies, `(B, size)`; nowhere for those that have none."""
+        """Where each sample's block lies, `(B, size)`; all False for samples without one."""
         number = (self.batch, 1)
         has_one = torch.rand(number, generator=self.generator) < probability
         length = torch.randint(shortest, longest + 1, number, generator=self.generator) * has_one
@@ -125,7 +125,7 @@ class _Draws:
 
 
 def _taken(sequences: Tensor, source: Tensor, dim: int) -> Tensor:
-    """What lies at the sources along a dimension; silence where they are outside.
+    """The sequences read at the sources along a dimension; silence where a source is outside.
 
     `source` is `(T, B)` for the steps, `dim` 0, or `(B, channels)` for the channels, `dim` 2.
     """

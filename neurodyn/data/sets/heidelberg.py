@@ -1,4 +1,4 @@
-"""Spike trains, and spoken words as the spikes of a cochlea: SHD and SSC."""
+"""Spike trains, and the Heidelberg data sets of spoken words as spikes: SHD and SSC."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class SpikeData(SequenceData):
 
     Args:
         root: folder that holds the data sets, each in Tonic's layout.
-        steps: number of timesteps T. What comes later is left out; what is shorter ends in silence.
+        steps: number of timesteps T. Longer recordings are cut off; shorter ones end in silence.
         step_ms: length of a timestep in milliseconds.
-        channels: number of channels; neighbours of the recording's are summed.
+        channels: number of channels; neighbouring channels of the recording are summed.
         augment: how training samples are varied.
         options: as `SampleData`.
     """
@@ -66,7 +66,7 @@ class SpikeData(SequenceData):
 
     def read_file(self, name: str) -> Batch:
         """The counts and labels of one of the data set's files."""
-        path = self.source.find(self.root, name)
+        path = self.find(name)
         labels = torch.from_numpy(read_labels(path))
         shape = (len(labels), *self.sample_shape)
         counts = cached(path.stem, asdict(self.bins), [path], shape, read_counts(path, self.bins))
@@ -77,9 +77,9 @@ class SHD(SpikeData):
     """Spiking Heidelberg Digits (Cramer et al. 2020): zero to nine in English and in German by 12
     speakers, through a cochlea model of 700 channels; 8,156 and 2,264 recordings.
 
-    Two of the speakers are in the test set alone. By default 100 steps of 10 ms and 140 channels,
-    as in arXiv:2512.01906, which leaves the number of steps open: 1 s holds nearly every recording,
-    the longest lasts 1.4 s.
+    Two of the speakers are in the test set alone. The defaults, 10 ms and 140 channels, follow
+    arXiv:2512.01906. That paper leaves the number of steps open: the 100 steps here (1 s) hold
+    nearly every recording, and the longest lasts 1.4 s.
     """
 
     classes = 20
@@ -93,11 +93,11 @@ class SHD(SpikeData):
 class SSC(SpikeData):
     """Spiking Speech Commands (Cramer et al. 2020): 35 English words by many speakers, through a
     cochlea model of 700 channels; 75,466 recordings for training, 9,981 for validation and 20,382
-    for testing, each in its file.
+    for testing, each part in its own file.
 
     Args:
         root: folder that holds the data sets.
-        validation: what the publishers made it; nothing else can be asked for.
+        validation: "published" alone, because the set comes with validation recordings.
         options: as `SpikeData`.
     """
 

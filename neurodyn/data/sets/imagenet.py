@@ -84,12 +84,12 @@ class Photographs:
 
 class ImageNet(ImageData):
     """Photographs of 1,000 kinds of things: 1,281,167 and 50,000 (Russakovsky et al. 2015), as
-    `imagenet/{train,val}/<wnid>/*.JPEG`; any such tree will do.
+    `imagenet/{train,val}/<wnid>/*.JPEG`; any tree of this form can be read.
 
-    Workers read, crop and resize the files; flip and normalisation happen on the device. The tree's
-    `val` is the test set, as in the literature, so epochs are selected on validation images that
-    come off the training set. The crops follow from seed, epoch and image: a training that is
-    resumed, at whatever batch and with however many workers, sees those that it would have seen.
+    Workers read, crop and resize the files; flip and normalisation happen on the device. As in the
+    literature, the tree's `val` is the test set, so epochs are selected on validation images taken
+    from the training set. The crops depend on seed, epoch and image alone: a resumed training sees
+    the same crops, whatever the batch it resumes at and the number of workers.
 
     Args:
         root: folder that holds the data sets.
@@ -97,7 +97,7 @@ class ImageNet(ImageData):
         size: side of the images in pixels.
         smallest: least share of a training image's area that a random crop keeps.
         folder: the tree's name below the root.
-        workers: processes that read files.
+        workers: number of processes that read files.
         validation: as `SampleData`; 10,000 images unless given.
         options: as `ImageData`.
     """
@@ -153,7 +153,7 @@ class ImageNet(ImageData):
             )
         names, labels = [], []
         for label, kind in enumerate(kinds):
-            # Below it, as Tiny ImageNet has them, or in it.
+            # In the folder, or in one below it, as in Tiny ImageNet.
             found = [
                 os.path.relpath(os.path.join(where, name), folder)
                 for where, _, files in os.walk(folder / kind)

@@ -16,13 +16,13 @@ from neurodyn.data.samples import Batch
 from neurodyn.data.sets.heidelberg import SpikeData
 
 DIGITS = "o123456789z"
-"""The last part of a recording's name says its digits: "oh", one to nine, "zero"."""
+"""How the last part of a recording's name spells its digits: "oh", one to nine, "zero"."""
 
 
 class NTIDIGITS(SpikeData):
     """The single digits of N-TIDIGITS18 (Anumula et al. 2018): "oh", zero to nine, spoken to a
-    silicon cochlea of 64 channels. File: `NTIDIGITS/n-tidigits.hdf5`, of which the strings of
-    several digits are left out.
+    silicon cochlea of 64 channels. File: `NTIDIGITS/n-tidigits.hdf5`; its strings of several
+    digits are left out.
 
     Args:
         root: folder that holds the data sets, each in Tonic's layout.
@@ -48,7 +48,7 @@ class NTIDIGITS(SpikeData):
 
     def read(self, train: bool) -> Batch:
         part = "train" if train else "test"
-        path = self.source.find(self.root, "n-tidigits.hdf5")
+        path = self.find("n-tidigits.hdf5")
         with opened(path) as file:
             names = [name.decode() for name in member(file, path, f"{part}_labels")[:]]
             said = {name: name.rsplit("-", 1)[-1] for name in names}
