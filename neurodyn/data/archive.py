@@ -58,7 +58,7 @@ class Source:
         """The path of one of the data set's files below the root, plain or gzipped.
 
         Raises:
-            FileNotFoundError: it is not there. The message says where to get it and where to put it.
+            FileNotFoundError: it is not there; the message says how to get it.
             ValueError: it is as large as the published one, but has other content.
         """
         path = folder_of(root) / self.folder / name

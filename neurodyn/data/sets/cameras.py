@@ -147,7 +147,9 @@ class CIFAR10DVS(EventData):
 
 class DVSGesture(EventData):
     """DVS128 Gesture, 128x128: 11 gestures of 29 people under three lights (Amir et al. 2017); 23
-    people are in the training set. Files: `DVSGesture/ibmGesture{Train,Test}/<person_light>/<label>.npy`.
+    people are in the training set.
+
+    Files: `DVSGesture/ibmGesture{Train,Test}/<person_light>/<label>.npy`.
     """
 
     classes = 11

@@ -16,8 +16,8 @@ from neurodyn.errors import check
 
 class RateCodedImages(ImageData):
     """Base of image data sets that are shown as spikes. In each of `steps` timesteps a pixel fires
-    with a probability of its value over the largest possible one. A batch is `(T, B, C, H, W)`, of
-    zeros and ones.
+    with a probability that is its value between 0 (black) and 1 (the peak). A batch is
+    `(T, B, C, H, W)`, of zeros and ones.
 
     In training, the draws depend on the seed and the number of the batch. In validation and test,
     the same batch always gets the same draws.
