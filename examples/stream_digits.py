@@ -3,7 +3,7 @@
     neurodyn compare --config spoken-digits-gru --neurons csgru --seeds 1
     python examples/stream_digits.py runs/spoken-digits-gru/csgru/seed-0 7_theo_0.wav
 
-Sound comes in chunks, as from a microphone. Each chunk goes through the cochlea, the network and the
+Sound comes in chunks, as from a microphone. Each goes through the cochlea, the network and the
 read-out, which continue from where the last chunk left them.
 """
 

@@ -381,7 +381,7 @@ def test_options_and_their_help_reach_the_command_line(capsys: pytest.CaptureFix
 
 def test_import_is_cheap() -> None:
     code = (
-        "import sys, neurodyn.data; "
+        "import sys, neurodyn.data; from neurodyn.data import catalogue, formats; "
         "print([m for m in ('lightning', 'kornia', 'sklearn', 'pooch') if m in sys.modules]); "
         "neurodyn.data.Typo"
     )
