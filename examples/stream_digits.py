@@ -1,10 +1,10 @@
-"""Listen to spoken digits and say, while they are being spoken, which they are.
+"""Listen to spoken digits and name them while they are being spoken.
 
     neurodyn compare --config spoken-digits-gru --neurons csgru --seeds 1
     python examples/stream_digits.py runs/spoken-digits-gru/csgru/seed-0 7_theo_0.wav
 
 Sound comes in chunks, as from a microphone. Each goes through the cochlea, the network and the
-read-out, all of which go on where the last chunk left them.
+read-out, which continue from where the last chunk left them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,9 @@ def listen(
     Args:
         model: from spikes `(T, 1, channels)` to scores `(1, 10)`.
         sound: `(samples,)`.
-        cochlea: what makes spikes of it.
-        channels: of the model; neighbouring ones of the cochlea are summed.
+        cochlea: turns the sound into spikes.
+        channels: number of the model's input channels; neighbouring channels of the cochlea are
+            summed.
         chunk_ms: length of a chunk in milliseconds.
     """
     stream, state = Stream(model), None

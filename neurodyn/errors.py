@@ -16,6 +16,13 @@ def unknown(kind: str, name: object, options: Iterable[str]) -> ValueError:
     return ValueError(f"{kind}: unknown name {name!r}.{hint} Known: {', '.join(options)}.")
 
 
+def check(name: str, value: float, low: float, high: float | None = None) -> None:
+    """Raise an error for an argument outside its range."""
+    if not value >= low or (high is not None and value > high):
+        expected = f"at least {low}" if high is None else f"a number from {low} to {high}"
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional dependency, or say which extra installs it."""
     try:

@@ -89,9 +89,9 @@ def test_mistakes_are_explained(capsys, arguments, message):
     [
         (["--data.limit=0"], ["neurodyn: limit: expected at least 10, got 0"]),
         (
-            ["--data.crop=x"],
+            ["--data.augment.crop=x"],
             [
-                "neurodyn: recipe: data.crop: Expected a <class 'int'>. Got value: x",
+                "neurodyn: recipe: data.augment.crop: Expected a <class 'int'>. Got value: x",
                 "--print_config shows every setting, --help explains them.",
             ],
         ),

@@ -1,19 +1,20 @@
-"""A published data set: where it lies, how it gets there, and whether it is what it claims."""
+"""A published data set: where its files lie, how to get them, and whether they are intact."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import os
 import shutil
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from neurodyn.errors import require
-from neurodyn.files import cache_dir
+from neurodyn.files import cache_dir, write, written_aside
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Archive:
     Args:
         name: its name, below each of the source's mirrors.
         checksum: `"md5:..."` or `"sha256:..."`, as published.
-        members: the files that are wanted out of a zip archive or out of the source's folder in a
-            tar archive; nothing for a file that is used as it is.
+        members: the files to take from a zip archive, or from the source's folder in a tar archive;
+            empty for a file that is used as it is.
     """
 
     name: str
@@ -37,13 +38,13 @@ class Source:
     """A published data set.
 
     Args:
-        title: what it is called.
-        folder: where its files lie below the root; torchvision's and Tonic's layout.
+        title: its name.
+        folder: the folder of its files below the root, as torchvision and Tonic lay them out.
         mirrors: addresses to try in this order.
-        archives: what to download.
-        advice: how to get what cannot be downloaded here.
-        md5: of its files as they are read, and how many bytes all their samples have. A file that
-            large claims to be the published one and has to be; a smaller one is somebody's own.
+        archives: the files to download.
+        advice: how to get the files if they cannot be downloaded here.
+        md5: for each file, its md5 and the number of bytes that its samples have. A file at least
+            that large must be the published one. A smaller file passes as your own.
     """
 
     title: str
@@ -57,8 +58,8 @@ class Source:
         """The path of one of the data set's files below the root, plain or gzipped.
 
         Raises:
-            FileNotFoundError: it is not there; says where to get it and where to put it.
-            ValueError: it is as large as the published one, and has another content.
+            FileNotFoundError: it is not there; the message says how to get it.
+            ValueError: it is as large as the published one, but has other content.
         """
         path = folder_of(root) / self.folder / name
         for candidate in (path, path.with_name(f"{name}.gz")):
@@ -66,6 +67,18 @@ class Source:
                 self._verify(candidate)
                 return candidate
         raise self.missing(path)
+
+    def find_all(self, root: str | Path, folder: str, pattern: str) -> list[Path]:
+        """The paths in one of the data set's folders that match a pattern, sorted.
+
+        Raises:
+            FileNotFoundError: there are none.
+        """
+        path = folder_of(root) / self.folder / folder
+        found = sorted(path.glob(pattern))
+        if not found:
+            raise self.missing(path / pattern if path.is_dir() else path)
+        return found
 
     def missing(self, path: Path) -> FileNotFoundError:
         """The error for a file or folder that is not there."""
@@ -81,17 +94,18 @@ class Source:
         Files appear in their place complete or not at all.
 
         Raises:
-            OSError: no mirror gave the right file; says what each of them gave.
+            OSError: no mirror gave the right file. The message says what each of them gave.
         """
         place = folder_of(root) / self.folder
         for archive in self.archives:
-            if not all(self._present(place, name) for name in archive.members or (archive.name,)):
-                place.mkdir(parents=True, exist_ok=True)
-                # On the same file system, so that moving a file into its place is atomic.
-                with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as temporary:
-                    self._download(archive, Path(temporary))
-                    for file in self._unpack(archive, Path(temporary)):
-                        os.replace(file, place / file.name)
+            if all(_present(place / name) for name in archive.members or (archive.name,)):
+                continue
+            place.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as folder:
+                packed = self._download(archive, folder)
+                for name, content in self._contents(archive, packed):
+                    with content, written_aside(place / name) as aside, aside.open("wb") as file:
+                        shutil.copyfileobj(content, file)
 
     def _verify(self, path: Path) -> None:
         expected, size = self.md5.get(path.name, ("", 0))
@@ -108,31 +122,27 @@ class Source:
             raise ValueError(
                 f"{path}: found md5 {found}, expected {expected}, that of {self.title}; the file "
                 f"is damaged or another one. Remove it. {self._advice(path)} If it is meant to be "
-                f"another one: a subclass of the data set with a `source` without `md5` reads it."
+                f"another one, read it with a subclass of the data set whose `source` has no `md5`."
             )
-        try:
-            seen.parent.mkdir(parents=True, exist_ok=True)
-            seen.touch()
-        except OSError:
-            pass  # Nothing can be written: it is verified again the next time.
+        # Where nothing can be written, the file is verified again the next time.
+        with contextlib.suppress(OSError):
+            write(seen, "")
 
-    def _present(self, place: Path, name: str) -> bool:
-        return (place / name).is_file() or (place / name.removesuffix(".gz")).is_file()
-
-    def _download(self, archive: Archive, folder: Path) -> None:
+    def _download(self, archive: Archive, folder: str) -> Path:
         pooch = require("pooch", "train")
         failures = []
         for mirror in self.mirrors:
             url = mirror + archive.name
             try:
-                pooch.retrieve(
-                    url,
-                    known_hash=archive.checksum,
-                    fname=archive.name,
-                    path=folder,
-                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                return Path(
+                    pooch.retrieve(
+                        url,
+                        known_hash=archive.checksum,
+                        fname=archive.name,
+                        path=folder,
+                        downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+                    )
                 )
-                return
             # A broken transfer is an OSError (requests), a wrong checksum a ValueError (pooch).
             except (OSError, ValueError) as error:
                 failures.append(f"{url}: {error}")
@@ -141,22 +151,26 @@ class Source:
             + " ".join(failures)
         )
 
-    def _unpack(self, archive: Archive, folder: Path) -> list[Path]:
+    def _contents(self, archive: Archive, path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+        """The wanted files of a download, by name, to be read.
+
+        An archive never says where to write: pooch's `Untar` follows its links out of the folder
+        (on Python 3.11, which has no filter by default).
+        """
         if not archive.members:
-            return [folder / archive.name]
-        if archive.name.endswith(".zip"):
-            with zipfile.ZipFile(folder / archive.name) as packed:
-                return [Path(packed.extract(name, folder)) for name in archive.members]
-        inside = [f"{self.folder}/{name}" for name in archive.members]
-        with tarfile.open(folder / archive.name) as tar:
-            for name in inside:
-                packed_file = tar.extractfile(name) if tar.getmember(name).isfile() else None
-                if packed_file is None:
-                    raise ValueError(f"{archive.name}: expected {name} to be a file in it")
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                with packed_file, open(folder / name, "wb") as file:
-                    shutil.copyfileobj(packed_file, file)
-        return [folder / name for name in inside]
+            yield archive.name, path.open("rb")
+        elif archive.name.endswith(".zip"):
+            with zipfile.ZipFile(path) as packed:
+                for name in archive.members:
+                    yield name, packed.open(name)
+        else:
+            with tarfile.open(path) as tar:
+                for name in archive.members:
+                    member = tar.getmember(f"{self.folder}/{name}")
+                    content = tar.extractfile(member) if member.isfile() else None
+                    if content is None:
+                        raise ValueError(f"{archive.name}: expected {member.name} to be a file")
+                    yield name, content
 
     def _advice(self, path: Path) -> str:
         if not self.archives:
@@ -168,7 +182,12 @@ class Source:
                 return f"Get {self.mirrors[0]}{archive.name} and unpack it in {place}."
             if archive.name == f"{path.name}.gz":
                 return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
-        raise AssertionError(f"{path.name} is no file of {self.title}")
+        raise AssertionError(f"{path.name} is not a file of {self.title}")
+
+
+def _present(path: Path) -> bool:
+    """Whether a file is there, packed or not."""
+    return path.is_file() or (path.suffix == ".gz" and path.with_suffix("").is_file())
 
 
 def folder_of(root: str | Path) -> Path:

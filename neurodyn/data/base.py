@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import ClassVar
 
 import lightning
@@ -13,47 +14,48 @@ from torch.utils.data import DataLoader
 from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
 from neurodyn.data.samples import Batch, Samples, stratified, whole
+from neurodyn.errors import check
 
 
 class SampleData(lightning.LightningDataModule):
-    """Base of the data sets. Their samples stay in memory as compactly as they come; what makes a
-    network's input of them happens to whole batches after they reached their device.
+    """Base of the data sets. Samples stay in memory in their compact form. They become a network's
+    input batch by batch, on their device.
 
-    A subclass reads its samples (`read`) and prepares a batch of them (`prepare`); `ImageData` and
-    `SequenceData` do the latter for images and for samples that have time.
+    A subclass reads its samples (`read`) and prepares a batch of them (`prepare`). `ImageData` and
+    `SequenceData` prepare images and samples that have time.
 
-    The test set is what its publishers made it; validation samples come off the training set. The
-    order of the training samples follows from the seed of `lightning.seed_everything` (0 without)
-    and the epoch, and the augmentation of a batch from the seed and the number of batches before
-    it. Neither depends on random numbers drawn elsewhere: models that are trained with the same
-    seed see the same samples, and a training that is resumed sees those that it would have seen.
+    The test set is the published one; validation samples are taken from the training set. The order
+    of the training samples depends on the seed of `lightning.seed_everything` (0 without) and the
+    epoch. The augmentation of a batch depends on the seed and the number of batches before it.
+    Neither depends on random numbers drawn elsewhere. So models trained with the same seed see the
+    same samples, and a resumed training sees the samples that an uninterrupted one would have seen.
 
     Args:
         root: folder that holds the data sets.
         download: fetch what is missing there.
-        batch_size: samples a batch (on each device).
+        batch_size: samples per batch and device.
         validation: share (below 1) or number of the training samples that are set aside for
             validation, stratified by class; 0 for none.
-        split_seed: what the choice of validation samples and of a limited training set depends on,
-            apart from the seed of the training.
+        split_seed: seed of the choice of validation samples and of a limited training set; the
+            training's own seed does not matter to them.
         limit: train on this many samples only, equally many of each class.
         on_device: keep all samples on the training's device, so that no batch travels there.
     """
 
     shape: tuple[int, ...]
-    """What a network is given in one timestep, without the batch: `(C, H, W)`, `(features,)`."""
+    """A network's input at one timestep, without the batch: `(C, H, W)` or `(features,)`."""
 
     classes: int
     """How many classes there are."""
 
     dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8,)
-    """In what the samples may be kept."""
+    """The types that samples may be kept in."""
 
     workers: int = 0
-    """Processes that make batches; samples in memory need none."""
+    """Number of processes that make batches; samples in memory need none."""
 
     source: ClassVar[Source | None] = None
-    """Where the files come from; None if there are none."""
+    """Where the files come from; None if there are no files."""
 
     def __init__(
         self,
@@ -92,6 +94,11 @@ class SampleData(lightning.LightningDataModule):
         """The shape of one sample as `read` gives it."""
         return self.shape
 
+    def find(self, name: str) -> Path:
+        """The path of one of the data set's files."""
+        assert self.source is not None
+        return self.source.find(self.root, name)
+
     def read(self, train: bool) -> Batch:
         """All samples `(N, *sample_shape)` and labels `(N,)`, int64, of the published split."""
         raise NotImplementedError(f"{type(self).__name__} does not define its read")
@@ -106,13 +113,13 @@ class SampleData(lightning.LightningDataModule):
         Args:
             samples: `(B, *sample_shape)`, as kept.
             labels: `(B,)`, int64.
-            seed: of the batch's augmentation; None outside training, where there is none.
+            seed: of the batch's augmentation; None outside training, for no augmentation.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define its prepare")
 
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
-        """The training set and what is set aside of it for validation."""
-        assert not isinstance(self.validation, str), "a name is a subclass's own business"
+        """The training set without its validation samples, and the validation samples."""
+        assert not isinstance(self.validation, str), "a subclass that takes a name splits by itself"
         share = self.validation < 1
         held = round(self.validation * len(samples)) if share else int(self.validation)
         if held >= len(samples) or (self.validation > 0 and held == 0):
@@ -156,12 +163,12 @@ class SampleData(lightning.LightningDataModule):
             seed = mix(global_seed(), self.trainer.global_rank, batches)
         samples, labels = self.prepare(*batch, seed)
         if self.trainer:
-            # Lightning did this before there were floating-point numbers to convert.
+            # Lightning did this earlier, when there were no floating-point numbers to convert.
             samples = self.trainer.precision_plugin.convert_input(samples)
         return samples, labels
 
     def checked(self, samples: Tensor, labels: Tensor, part: str) -> Samples:
-        """What was read, after a look at whether it is what the class says; `part` is its name."""
+        """Samples and labels, checked against what the class says; `part` is for the error."""
         name = f"{type(self).__name__} ({part} set)"
         if samples.shape[1:] != self.sample_shape or samples.dtype not in self.dtypes:
             raise ValueError(
@@ -185,7 +192,7 @@ class SampleData(lightning.LightningDataModule):
         return samples.subset(order[: self.limit])
 
     def _loader(self, samples: Samples, sampler: Order[Batch] | None = None) -> DataLoader[Batch]:
-        # Lightning's advice to use more workers is no good where a batch is one gather.
+        # Lightning advises more workers, which do not help where a batch is one gather.
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         # A last batch of few samples would unsettle batch normalisation.
         drop_last = sampler is not None and len(sampler) > self.batch_size
@@ -199,13 +206,6 @@ class SampleData(lightning.LightningDataModule):
             num_workers=self.workers,
             pin_memory=self.workers > 0 and torch.cuda.is_available(),
         )
-
-
-def check(name: str, value: float, low: float, high: float | None = None) -> None:
-    """Refuse a number outside its range."""
-    if not value >= low or (high is not None and value > high):
-        expected = f"at least {low}" if high is None else f"a number from {low} to {high}"
-        raise ValueError(f"{name}: expected {expected}, got {value}")
 
 
 def _ready(samples: Samples | None) -> Samples:

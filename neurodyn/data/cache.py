@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from neurodyn import __version__
-from neurodyn.files import cache_dir
+from neurodyn.files import cache_dir, written_aside
 
 
 def cached(
@@ -27,20 +26,21 @@ def cached(
     samples: Iterable[np.ndarray[Any, Any]],
     dtype: type[np.generic] = np.uint8,
 ) -> Tensor:
-    """The samples as one tensor, made now or read from where an earlier call has put them.
+    """The samples as one tensor: read from the cache if an earlier call made them, else made now.
 
-    A file is named by the hash of everything its content depends on, appears complete or not at
-    all, and is mapped into memory: only what is asked for is read, and writing to the tensor does
-    not change the file. It lies below `samples` in the cache folder (`NEURODYN_CACHE`) and may be
-    deleted at any time. Where nothing can be written the samples stay in memory.
+    The file lies below `samples` in the cache folder (`NEURODYN_CACHE`) and may be deleted at any
+    time. Its name is the hash of everything that its content depends on, and it appears complete or
+    not at all. It is mapped into memory, so only the samples asked for are read, and writing to the
+    tensor does not change the file. Where nothing can be written, the samples stay in memory.
 
     Args:
-        name: what they are, for the file's name and the progress bar.
-        settings: what they were made with; anything that JSON can say.
-        files: what they were made of: another size or date makes them anew.
+        name: for the file's name and the progress bar.
+        settings: the settings that the samples were made with; anything that JSON can say.
+        files: the files that they were made from. If the size or date of one changes, the samples
+            are made again.
         shape: `(N, *sample)`.
-        samples: makes them one after the other; not looked at if they are there.
-        dtype: in what they are kept.
+        samples: makes them one after the other; not used if they are in the cache.
+        dtype: the type of the kept numbers.
 
     Raises:
         ValueError: a sample has another shape, or there are more or fewer of them.
@@ -50,17 +50,13 @@ def cached(
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = cache_dir() / "samples" / f"{name}-{digest}.npy"
     if not path.is_file():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            folder = tempfile.TemporaryDirectory(prefix=".making-", dir=path.parent)
-        except OSError:
-            return torch.from_numpy(_fill(np.empty(shape, dtype), name, samples))
-        # On the same file system, so that moving the file into its place is atomic.
-        with folder as aside:
-            draft = Path(aside) / path.name
-            array = np.lib.format.open_memmap(draft, "w+", np.dtype(dtype), shape)
+        with contextlib.ExitStack() as stack:
+            try:
+                aside = stack.enter_context(written_aside(path))
+            except OSError:
+                return torch.from_numpy(_fill(np.empty(shape, dtype), name, samples))
+            array = np.lib.format.open_memmap(aside, "w+", np.dtype(dtype), shape)
             _fill(array, name, samples).flush()
-            os.replace(draft, path)
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
 
 

@@ -1,4 +1,4 @@
-"""Where the data sets come from, and where they lie."""
+"""The published data sets: where they come from and where their files lie."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What data modules of images share: batches are normalised and augmented on their device."""
+"""Base of the image data sets: batches are normalised and augmented on their device."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from neurodyn.data.augment.images import Augment
-from neurodyn.data.base import SampleData, check
+from neurodyn.data.augment.images import ImageAugment
+from neurodyn.data.base import SampleData
 from neurodyn.data.samples import Batch
 
 
@@ -21,23 +21,20 @@ class ImageData(SampleData):
             def read(self, train):
                 return images, labels  # (N, C, H, W) uint8, (N,) int64
 
-    Images stay in memory as bytes; a batch comes out as floats `(B, C, H, W)`, normalised and, in
-    training, augmented. Splits and order are those of `SampleData`.
+    Images stay in memory as bytes. A batch is floats `(B, C, H, W)`, normalised and, in training,
+    augmented. Splits and order are those of `SampleData`.
 
     Args:
         root: folder that holds the data sets, each in torchvision's layout.
-        crop: pad the training images by this many pixels and crop them back at random.
-        flip: mirror training images at random.
-        cutout: side in pixels of a square that is blanked out of each training image.
-        auto_augment: vary training images with AutoAugment's policy for CIFAR-10 (needs colour).
+        augment: how training images are varied; Cutout blanks with their mean.
         options: as `SampleData`.
     """
 
     mean: tuple[float, ...]
-    """Mean of the training images, in units of `peak`, one value a channel."""
+    """Mean of the training images, in units of `peak`, one value per channel."""
 
     std: tuple[float, ...]
-    """Standard deviation of the training images, in units of `peak`, one value a channel."""
+    """Standard deviation of the training images, in units of `peak`, one value per channel."""
 
     peak: int = 255
     """The largest value that a pixel can have."""
@@ -45,34 +42,17 @@ class ImageData(SampleData):
     def __init__(
         self,
         root: str = "~/.cache/neurodyn/data",
-        crop: int = 0,
-        flip: bool = False,
-        cutout: int = 0,
-        auto_augment: bool = False,
+        augment: ImageAugment = ImageAugment(),  # noqa: B008 - it cannot be changed
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
-        side = min(self.shape[1:])
-        check("crop", crop, 0, side - 1)
-        check("cutout", cutout, 0, side)
-        if auto_augment and self.shape[0] != 3:
-            raise ValueError(
-                f"auto_augment: expected images of 3 channels (it varies colours), "
-                f"got {type(self).__name__} of {self.shape[0]}"
-            )
-        self.augment = Augment(
-            self.shape,
-            crop=crop,
-            flip=flip,
-            cutout=cutout,
-            auto_augment=auto_augment,
-            fill=self.mean,
-        )
+        augment.check(self.shape)
+        self.augment = augment
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         images = samples.float() / self.peak
         if seed is not None:
-            images = self.augment(images, seed)
+            images = self.augment(images, seed, self.mean)
         return self.normalise(images), labels
 
     def normalise(self, images: Tensor) -> Tensor:

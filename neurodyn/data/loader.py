@@ -1,4 +1,4 @@
-"""Training batches in an order that can be taken up again at any batch."""
+"""Training batches in an order that can be resumed at any batch."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Order(DistributedSampler[T_co]):
-    """Torch's distributed sampler, also on one device: unlike the usual one it depends on nothing
-    but the seed and the epoch, which Lightning tells it. It can leave out the first of an epoch."""
+    """PyTorch's distributed sampler, used on one device too: its order depends on the seed and the
+    epoch alone. Lightning tells it the epoch. It can leave out the first samples of an epoch."""
 
     left_out = 0
 
@@ -26,8 +26,8 @@ class Order(DistributedSampler[T_co]):
 class ResumableLoader(DataLoader[T_co]):
     """A loader whose checkpointed state is the epoch and the batch within it.
 
-    Made with `sampler=Order(...)`. A resumed epoch begins with its next batch, and what came before
-    is not read; its length stays that of the whole epoch, as Lightning expects.
+    Made with `sampler=Order(...)`. A resumed epoch begins with its next batch; earlier ones are not
+    read. Its length stays that of the whole epoch, as Lightning expects.
     """
 
     sampler: Order[T_co]

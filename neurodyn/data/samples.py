@@ -13,7 +13,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Values(Protocol):
-    """What gives the samples at some rows: a tensor, or files that are read when asked for."""
+    """Gives the samples at some rows: a tensor, or files that are read when asked for."""
 
     def __getitem__(self, rows: Tensor, /) -> Tensor: ...
 
@@ -21,14 +21,14 @@ class Values(Protocol):
 class Samples(Dataset[Batch]):
     """Samples and their labels as two tensors, or some rows of them.
 
-    A `DataLoader` that gets `collate_fn=whole` takes a batch in one gather instead of one sample
-    after the other, so no worker processes are needed to keep a device busy.
+    With `collate_fn=whole`, a `DataLoader` takes a batch in one gather instead of sample by sample.
+    No worker processes are then needed to keep a device busy.
 
     Args:
-        values: `(N, *shape)`; may lie in a memory-mapped file or in many files, of which only what
-            is asked for is read.
+        values: `(N, *shape)`; may lie in a memory-mapped file or in many files. Only the rows asked
+            for are read.
         labels: `(N,)`, int64.
-        rows: which of them these samples are, in their order; all unless given.
+        rows: the rows that these samples are, in their order; all unless given.
     """
 
     def __init__(self, values: Values, labels: Tensor, rows: Tensor | None = None) -> None:
@@ -48,7 +48,7 @@ class Samples(Dataset[Batch]):
         return self.values[self.rows[chosen]], self.labels[chosen]
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell values that differ from epoch to epoch."""
+        """Tell the epoch to values that differ from epoch to epoch."""
         if hasattr(self.values, "set_epoch"):
             self.values.set_epoch(epoch)
 
@@ -69,8 +69,9 @@ def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:
 
     Args:
         labels: the class of each sample, `(N,)`.
-        seed: what the order depends on, beside the labels.
-        balanced: classes equally often, as far as they go, in place of in proportion to their size.
+        seed: the order depends on this and the labels alone.
+        balanced: take all classes equally often, as far as they go, instead of in proportion to
+            their size.
     """
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     classes, by_class = labels[shuffled].sort(stable=True)

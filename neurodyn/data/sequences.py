@@ -1,4 +1,4 @@
-"""What data modules of samples with time share: compact when kept, time first on the device."""
+"""Base of the data sets whose samples have time: compact when kept, time first on the device."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SequenceData(SampleData):
             def read(self, train):
                 return sequences, labels  # (N, T, 140) uint8 or float16, (N,) int64
 
-    Sequences are kept sample first and as small as they come, in memory or in a memory-mapped file;
-    a batch comes out as floats, time first, `(T, B, *shape)`.
-    Splits and order are those of `SampleData`, and so are the arguments.
+    Sequences are kept sample first and in their compact form, in memory or in a memory-mapped file.
+    A batch is floats, time first, `(T, B, *shape)`. Splits, order and arguments are those of
+    `SampleData`.
     """
 
     steps: int
@@ -35,12 +35,5 @@ class SequenceData(SampleData):
         return (self.steps, *self.shape)
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
-        # Time first while it is small, floats after.
-        sequences = samples.transpose(0, 1).contiguous().float()
-        if seed is not None:
-            return self.augment(sequences, labels, seed)
-        return sequences, labels
-
-    def augment(self, sequences: Tensor, labels: Tensor, seed: int) -> Batch:
-        """A training batch `(T, B, *shape)`, varied by the draws of this seed; nothing here."""
-        return sequences, labels
+        # Transposed while it is small, then made floats.
+        return samples.transpose(0, 1).contiguous().float(), labels

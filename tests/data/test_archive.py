@@ -3,6 +3,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -169,6 +172,67 @@ def test_archive_cannot_write_elsewhere(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"all\.tar\.gz: expected batches/one to be a file"):
         Source("Batches", "batches", (server.url,), (archive,)).fetch(tmp_path)
     assert files_below(tmp_path) == []
+
+
+def test_links_in_an_archive_lead_nowhere(server: Server, tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    outside.mkdir()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        link = tarfile.TarInfo("batches/one_more")
+        link.type, link.linkname = tarfile.SYMTYPE, str(outside)
+        tar.addfile(link)
+        for name in ("batches/one_more/evil", "../outside/evil", "batches/one"):
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"x"))
+    server.files["/all.tar.gz"] = buffer.getvalue()
+    archive = Archive("all.tar.gz", md5(buffer.getvalue()), ("one",))
+    Source("Batches", "batches", (server.url,), (archive,)).fetch(root)
+    assert files_below(tmp_path) == ["root/batches/one"]
+
+
+def test_names_in_a_zip_lead_nowhere(server: Server, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name in ("one.h5", "../one.h5", "../../one.h5", "/one.h5"):
+            packed.writestr(name, name)
+    server.files["/one.zip"] = buffer.getvalue()
+    archive = Archive("one.zip", md5(buffer.getvalue()), ("one.h5",))
+    Source("Zipped", "zipped", (server.url,), (archive,)).fetch(tmp_path / "root")
+    assert files_below(tmp_path) == ["root/zipped/one.h5"]
+    assert (tmp_path / "root" / "zipped" / "one.h5").read_bytes() == b"one.h5"
+
+
+KILLED = """
+import os, shutil, signal, sys
+from neurodyn.data.archive import Archive, Source
+
+def half(content, file):
+    file.write(content.read(1000))
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+shutil.copyfileobj = half
+root, url, checksum = sys.argv[1:]
+archive = Archive("all.tar.gz", checksum, ("one", "two"))
+Source("Batches", "batches", (url,), (archive,)).fetch(root)
+"""
+
+
+def test_killed_while_unpacking(server: Server, tmp_path: Path) -> None:
+    content = tar_of(batches__one=CONTENT, batches__two=CONTENT)
+    server.files["/all.tar.gz"] = content
+    command = [sys.executable, "-c", KILLED, str(tmp_path), server.url, md5(content)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    packed = Source(
+        "Batches", "batches", (server.url,), (Archive("all.tar.gz", md5(content), ("one", "two")),)
+    )
+    assert files_below(tmp_path), "what it had begun, under another name"
+    with pytest.raises(FileNotFoundError):
+        packed.find(tmp_path, "one")
+    packed.fetch(tmp_path)
+    assert packed.find(tmp_path, "one").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(

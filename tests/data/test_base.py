@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from neurodyn.data import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST, ImageData
+from neurodyn.data.augment.images import ImageAugment
 from neurodyn.data.samples import Batch
 from tests.data.files import write_mnist
 
@@ -202,7 +203,11 @@ def test_precision_of_the_trainer_is_honoured() -> None:
     assert model.seen["train"][0][0].dtype == torch.float64
 
 
-VARIED: dict[str, Any] = {"crop": 2, "flip": True, "cutout": 3, "limit": 100, "batch_size": 25}
+VARIED: dict[str, Any] = {
+    "augment": ImageAugment(crop=2, flip=True, cutout=3),
+    "limit": 100,
+    "batch_size": 25,
+}
 
 
 def test_augmentation_is_off_outside_training() -> None:
@@ -249,9 +254,12 @@ def test_resumed_training_sees_what_it_would_have_seen(tmp_path: Path) -> None:
         ({"validation": float("nan")}, "validation: expected a share"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
         ({"limit": 9}, "limit: expected at least 10, got 9"),
-        ({"crop": -1}, "crop: expected a number from 0 to 7, got -1"),
-        ({"cutout": 9}, "cutout: expected a number from 0 to 8, got 9"),
-        ({"auto_augment": True}, "auto_augment: expected images of 3 channels"),
+        ({"augment": ImageAugment(crop=-1)}, "crop: expected a number from 0 to 7, got -1"),
+        ({"augment": ImageAugment(cutout=9)}, "cutout: expected a number from 0 to 8, got 9"),
+        (
+            {"augment": ImageAugment(auto_augment=True)},
+            "auto_augment: expected images of 3 channels",
+        ),
     ],
 )
 def test_bad_arguments(options: dict[str, Any], message: str) -> None:
@@ -360,7 +368,9 @@ def test_options_and_their_help_reach_the_command_line(capsys: pytest.CaptureFix
     jsonargparse = pytest.importorskip("jsonargparse")
     parser = jsonargparse.ArgumentParser()
     parser.add_subclass_arguments(ImageData, "data")
-    args = parser.parse_args(["--data=CIFAR10", "--data.validation=5000", "--data.limit=100"])
+    options = ["--data.validation=5000", "--data.limit=100", "--data.augment.crop=4"]
+    args = parser.parse_args(["--data=CIFAR10", *options])
+    assert args.data.init_args.augment.crop == 4
     assert args.data.init_args.validation == 5000
     assert isinstance(args.data.init_args.validation, int)
     assert args.data.init_args.limit == 100
@@ -371,7 +381,7 @@ def test_options_and_their_help_reach_the_command_line(capsys: pytest.CaptureFix
 
 def test_import_is_cheap() -> None:
     code = (
-        "import sys, neurodyn.data; "
+        "import sys, neurodyn.data; from neurodyn.data import catalogue, formats; "
         "print([m for m in ('lightning', 'kornia', 'sklearn', 'pooch') if m in sys.modules]); "
         "neurodyn.data.Typo"
     )

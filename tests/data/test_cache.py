@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +44,7 @@ def test_wrong_number(number: int, folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_files_that_changed_make_them_anew(tmp_path: Path) -> None:
+def test_files_that_changed_make_them_again(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.write_text("1")
 
@@ -58,3 +62,33 @@ def test_without_a_place_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     blocked.touch()
     monkeypatch.setenv("NEURODYN_CACHE", str(blocked))
     assert make().tolist() == [[0, 0], [1, 1], [2, 2]]
+
+
+KILLED = """
+import os, signal
+import numpy as np
+from neurodyn.data.cache import cached
+
+def samples():
+    yield np.full((2,), 7, np.uint8)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+cached("numbers", {}, [], (3, 2), samples())
+"""
+
+
+def test_killed_while_making(folder: Path) -> None:
+    run = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, check=False)
+    assert run.returncode == -signal.SIGKILL
+    assert len(list(folder.iterdir())) == 1
+    assert make().tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert {path.name[0] for path in folder.iterdir()} == {".", "n"}, "the draft is not read"
+
+
+def test_an_error_while_making_is_not_taken_for_a_full_disk() -> None:
+    def fails() -> Iterator[np.ndarray]:
+        raise FileNotFoundError("a recording")
+        yield
+
+    with pytest.raises(FileNotFoundError, match="a recording"):
+        cached("numbers", {}, [], (3, 2), fails())

@@ -1,1 +1,1 @@
-"""Augmentation: what training samples go through on their device."""
+"""Augmentation: how training batches are varied on their device; one class per kind of data."""

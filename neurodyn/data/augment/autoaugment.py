@@ -1,4 +1,4 @@
-"""AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019), every image with its own draw."""
+"""AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019); every image has its own draw."""
 
 from __future__ import annotations
 
@@ -48,30 +48,29 @@ CIFAR10: tuple[SubPolicy, ...] = (
 
 
 class AutoAugment:
-    """One sub-policy for each image, each of its operations with its probability.
+    """Applies one sub-policy to each image, each of its operations with its probability.
 
-    The operations are those of PIL, and as there, what one gives is cut to whole bytes. At
-    magnitude m:
+    The operations are those of PIL. As there, each result is cut to whole bytes. At magnitude m:
 
-    | operation | what it does |
+    | operation | effect |
     |---|---|
     | Rotate | turned by 30 m/9 degrees |
     | ShearY | rows sheared by .3 m/9 of the column |
     | TranslateX, TranslateY | shifted by 150/331 m/9 of the side |
     | Brightness, Color | 1 + .9 m/9 times as far from black, from grey |
     | Contrast, Sharpness | 1 + .9 m/9 times as far from the mean grey, from the blurred image |
-    | Posterize | the first round(8 - 4 m/9) bits |
-    | Solarize | bytes from 256 (1 - m/9) on are inverted |
-    | AutoContrast, Equalize, Invert | m says nothing |
+    | Posterize | keeps the first round(8 - 4 m/9) bits |
+    | Solarize | bytes from 256 (1 - m/9) up are inverted |
+    | AutoContrast, Equalize, Invert | does not depend on m |
 
     Turns, shears, shifts and the .9 of the next two have either sign with probability 1/2. The
-    paper says little of how pixels move; as the public implementations do, the nearest pixel is
-    taken, and grey (128) from outside of the image.
+    paper says little about how pixels move. As in the public implementations, the nearest pixel is
+    taken, and grey (128) where that lies outside the image.
 
-    Kornia's own AutoAugment is another policy: its brightness is added and only upward, its shifts,
-    turns and shears have one sign, and one sub-policy is drawn for a whole batch.
+    Kornia's own AutoAugment is another policy: it adds brightness, and only upward; its shifts,
+    turns and shears have one sign; and it draws one sub-policy for a whole batch.
 
-    Draws come from PyTorch's global generator of the CPU, equally many for every image.
+    Draws come from PyTorch's global CPU generator; every image takes equally many.
 
     Args:
         policy: the sub-policies, of two operations each.
@@ -133,7 +132,7 @@ class AutoAugment:
                 strict=True,
             )
         ]
-        # Whole bytes: what comes next cuts too, and 1 - x is often a hair below one.
+        # Whole bytes. A little is added first: 1 - x is often slightly below a whole byte.
         whole = (255 * torch.cat(varied) + 1e-3).floor() / 255
         return whole[order.argsort().to(images.device)]
 
@@ -162,7 +161,7 @@ def _warp(images: Tensor, columns: Row, rows: Row) -> Tensor:
     height, width = images.shape[-2:]
     y = torch.arange(height, device=images.device)[:, None] + 0.5
     x = torch.arange(width, device=images.device) + 0.5
-    # Sums of products and no matrix product, which a GPU may round to ten bits.
+    # Sums of products, because a GPU may round a matrix product to ten bits.
     column, row = (
         (_each(a) * x + _each(b) * y + _each(c)).floor().long() for a, b, c in (columns, rows)
     )

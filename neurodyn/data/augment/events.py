@@ -1,43 +1,49 @@
-"""Augmentation of event frames, every sample with its own draw, the same for all its steps."""
+"""Augmentation of event frames; every sample has its own draw, the same for all its steps."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurodyn.data.base import check
+from neurodyn.errors import check
 
 
+@dataclass(frozen=True)
 class EventAugment:
-    """Flip, roll, one of NDA's geometric changes, and drop, in this order; those asked for.
+    """Flip, roll, one of NDA's geometric changes, and drop, in this order; each only if asked for.
 
-    The magnitudes of NDA (Li et al., ECCV 2022: roll, rotation, cutout or shear, one of them for
-    each sample) and of EventDrop (Gu et al., IJCAI 2021: a stretch of time, an area, or pixels at
-    random) are our reading: roll by 5 pixels of 48, 30 degrees either way, a square of a sixth of
-    the side; up to half of the time, of each side, of the pixels.
+    The papers leave some magnitudes open; these are our reading. NDA (Li et al., ECCV 2022) makes
+    one change per sample: it rolls by up to 5 pixels of 48, rotates by up to 30 degrees either way,
+    cuts out a rectangle of up to a sixth of the side, or shears. EventDrop (Gu et al., IJCAI 2021)
+    drops a stretch of up to half of the time, an area of up to half of each side, or up to half of
+    the pixels.
 
     A call draws from its own seed and leaves the global random state alone. All draws are made on
     the CPU, so they are the same on every device.
 
     Args:
         flip: mirror left and right with probability 1/2.
-        roll: shift by up to so many pixels in each direction; what leaves comes back opposite.
-        nda: one of NDA's changes for each sample.
+        roll: shift by up to this many pixels in each direction; pixels that leave on one side come
+            back on the other.
+        nda: make one of NDA's changes to each sample.
         drop: probability that events are dropped from a sample.
     """
 
-    def __init__(
-        self, *, flip: bool = False, roll: int = 0, nda: bool = False, drop: float = 0.0
-    ) -> None:
-        check("roll", roll, 0)
-        check("drop", drop, 0, 1)
-        self.flip, self.roll, self.nda, self.drop = flip, roll, nda, drop
+    flip: bool = False
+    roll: int = 0
+    nda: bool = False
+    drop: float = 0.0
+
+    def __post_init__(self) -> None:
+        check("roll", self.roll, 0)
+        check("drop", self.drop, 0, 1)
 
     def __call__(self, frames: Tensor, seed: int) -> Tensor:
-        """The batch `(T, B, 2, H, W)`, varied by the draws of this seed."""
+        """The batch `(T, B, 2, H, W)`, varied; the draws depend on the seed alone."""
         draws = torch.Generator().manual_seed(seed)
         if self.flip:
             frames = _flip(frames, draws)

@@ -1,83 +1,87 @@
-"""Augmentation of a whole batch on its device, every image with its own draw."""
+"""Augmentation of images, on their device; every image has its own draw."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from neurodyn.data.augment.autoaugment import AutoAugment
-from neurodyn.errors import require
-
-Transform = Callable[[Tensor], Tensor]
+from neurodyn.errors import check, require
 
 
-class Augment:
-    """Crop, flip, AutoAugment and Cutout, in this order; those that are asked for.
+@dataclass(frozen=True)
+class ImageAugment:
+    """Crop, flip, AutoAugment and Cutout, in this order; each only if asked for.
 
-    A call draws from its own seed and leaves the global random state alone: what an image goes
-    through depends neither on the model nor on where training was resumed. All draws are made on
-    the CPU, so they are also the same on every device.
+    A call draws from its own seed and leaves the global random state alone, so the result depends
+    neither on the model nor on where training was resumed. All draws are made on the CPU, so they
+    are the same on every device.
 
     Args:
-        shape: (C, H, W) of the images.
-        crop: pad by this many black pixels and crop back at random.
+        crop: pad by this many black pixels, then crop back at random.
         flip: mirror left and right with probability 1/2.
-        cutout: side of the square that is blanked out, in pixels.
-        auto_augment: AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019).
-        fill: what Cutout puts there, one value a channel.
+        cutout: side in pixels of a square that is blanked out of each image.
+        auto_augment: apply AutoAugment's policy for CIFAR-10 (Cubuk et al. 2019); needs colour.
     """
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        *,
-        crop: int = 0,
-        flip: bool = False,
-        cutout: int = 0,
-        auto_augment: bool = False,
-        fill: tuple[float, ...] = (0.0,),
-    ) -> None:
-        kornia: Any = require("kornia.augmentation", "train") if crop or flip else None
-        self.transforms: list[Transform] = []
-        if crop:
-            self.transforms.append(kornia.RandomCrop(shape[1:], padding=crop))
-        if flip:
-            self.transforms.append(kornia.RandomHorizontalFlip())
-        if auto_augment:
-            self.transforms.append(AutoAugment())
-        if cutout:
-            self.transforms.append(_Cutout(cutout, torch.tensor(fill).reshape(-1, 1, 1)))
+    crop: int = 0
+    flip: bool = False
+    cutout: int = 0
+    auto_augment: bool = False
 
-    def __call__(self, images: Tensor, seed: int) -> Tensor:
-        """The batch `(B, C, H, W)` of values in [0, 1], varied by the draws of this seed."""
-        if not self.transforms:
+    def __post_init__(self) -> None:
+        if self.crop or self.flip or self.auto_augment:
+            require("kornia.augmentation", "train")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse options that do not suit images of the shape `(C, H, W)`."""
+        check("crop", self.crop, 0, min(shape[1:]) - 1)
+        check("cutout", self.cutout, 0, min(shape[1:]))
+        if self.auto_augment and shape[0] != 3:
+            raise ValueError(
+                f"auto_augment: expected images of 3 channels (it varies colours), got {shape[0]}"
+            )
+
+    def __call__(self, images: Tensor, seed: int, fill: tuple[float, ...] = (0.0,)) -> Tensor:
+        """Images `(B, C, H, W)` with values in [0, 1], varied.
+
+        Args:
+            images: the batch.
+            seed: the only thing that the draws depend on.
+            fill: the colour of Cutout's squares, one value per channel.
+        """
+        self.check(images.shape[1:])
+        if self == ImageAugment():
             return images
+        kornia: Any = require("kornia.augmentation", "train")
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            for transform in self.transforms:
-                images = transform(images)
+            if self.crop:
+                images = kornia.RandomCrop(images.shape[2:], padding=self.crop)(images)
+            if self.flip:
+                images = kornia.RandomHorizontalFlip()(images)
+            if self.auto_augment:
+                images = AutoAugment()(images)
+            if self.cutout:
+                images = _cutout(images, self.cutout, images.new_tensor(fill))
         return images
 
 
-class _Cutout:
+def _cutout(images: Tensor, side: int, fill: Tensor) -> Tensor:
     """Blank a square around a random pixel (DeVries & Taylor 2017).
 
-    Its centre is uniform over the image, so part of the square may lie outside; Kornia's
+    Its centre is uniform over the image, so part of the square may lie outside. Kornia's
     `RandomErasing` keeps it inside, which blanks more of the image.
     """
+    rows, columns = (_stretches(len(images), size, side) for size in images.shape[2:])
+    square = (rows[:, None, :, None] & columns[:, None, None, :]).to(images.device)
+    return torch.where(square, fill.reshape(-1, 1, 1), images)
 
-    def __init__(self, side: int, fill: Tensor) -> None:
-        self.side, self.fill = side, fill
 
-    def __call__(self, images: Tensor) -> Tensor:
-        rows = self._within(images, images.shape[-2])[:, None, :, None]
-        columns = self._within(images, images.shape[-1])[:, None, None, :]
-        return torch.where(rows & columns, self.fill.to(images), images)
-
-    def _within(self, images: Tensor, size: int) -> Tensor:
-        first = torch.randint(size, (len(images), 1)) - self.side // 2
-        distance = torch.arange(size) - first
-        return ((distance >= 0) & (distance < self.side)).to(images.device)
+def _stretches(number: int, size: int, side: int) -> Tensor:
+    first = torch.randint(size, (number, 1)) - side // 2
+    distance = torch.arange(size) - first
+    return (distance >= 0) & (distance < side)

@@ -21,7 +21,7 @@ def read_batch(path: str | Path, labels: str = "labels") -> tuple[Tensor, Tensor
         labels: the labels' key: `"labels"`, or for CIFAR-100 `"fine_labels"` or `"coarse_labels"`.
 
     Raises:
-        ValueError: the file is no such batch; see also `load_pickle`.
+        ValueError: the file is not such a batch; see also `load_pickle`.
     """
     batch = load_pickle(path)
     if not isinstance(batch, dict) or not {"data", labels} <= batch.keys():
@@ -35,5 +35,5 @@ def read_batch(path: str | Path, labels: str = "labels") -> tuple[Tensor, Tensor
         raise ValueError(f"{path}: found {labels!r} that are no list of integers")
     if len(classes) != len(images):
         raise ValueError(f"{path}: found {len(images)} images and {len(classes)} labels")
-    # The array looks at the file's bytes, which are read-only.
+    # The array is a view of the file's bytes, which are read-only.
     return torch.from_numpy(images.copy()).reshape(-1, 3, 32, 32), torch.tensor(classes)

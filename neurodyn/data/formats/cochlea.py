@@ -1,4 +1,4 @@
-"""A small cochlea: sound in, spikes of its channels out, as it arrives."""
+"""A small cochlea: it turns sound into the spikes of its channels, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neurodyn.data.base import check
-from neurodyn.errors import require
+from neurodyn.errors import check, require
 
 Array = np.ndarray[Any, Any]
 
 
 class CochleaState(NamedTuple):
-    """Where a `Cochlea` stands."""
+    """The state of a `Cochlea` between two chunks of sound."""
 
     filters: Array
     """The filters' memories, `(channels, 8)`."""
@@ -25,34 +24,34 @@ class CochleaState(NamedTuple):
     """The neurons' potentials, `(channels,)`."""
 
     rest: Array
-    """Sound that does not fill a step yet."""
+    """The sound that does not yet fill a step."""
 
 
 @dataclass(frozen=True)
 class Cochlea:
-    """Gammatone filters, half-wave rectification, compression, and a LIF neuron a channel:
+    """Gammatone filters, half-wave rectification, compression, and one LIF neuron per channel:
 
         y_c = gammatone_c * x                       4th order, one ERB wide (Slaney 1993)
-        i_c = gain sum_step max(y_c, 0)^power dt    what a hair cell passes on in a step
+        i_c = gain sum_step max(y_c, 0)^power dt    a hair cell's output in one step
         h_c = exp(-step / tau) u_c + i_c
-        n_c = floor(h_c), u_c = h_c - n_c           as many spikes as thresholds (of 1) are crossed
+        n_c = floor(h_c), u_c = h_c - n_c           one spike for each threshold (of 1) crossed
 
     Centre frequencies are equally far apart on the ERB scale (Glasberg & Moore 1990). Everything is
     causal: `counts, state = cochlea(chunk, state, return_state=True)` gives chunk by chunk exactly
-    what one call gives. A model of engineering, not of physiology: it is here to make spikes of
-    sound with what SciPy has.
+    the result of one call. It is an engineering model, not physiology: it makes spikes from sound
+    with SciPy's filters.
 
     Args:
-        rate: samples a second.
+        rate: samples per second.
         channels: number of filters.
         lowest: centre frequency of the first filter in Hz.
         highest: centre frequency of the last filter in Hz; 0.45 of the rate unless given.
         step_ms: length of a timestep in milliseconds; a whole number of samples.
-        gain: current a second of a full-scale input; 800 makes about 0.4 spikes a channel and
-            step of speech at a tenth of full scale.
+        gain: current per second of a full-scale input; with 800, speech at a tenth of full scale
+            makes about 0.4 spikes per channel and step.
         power: of the compression; 0.3 is the slope of loudness over pressure (Stevens 1957).
-        tau_ms: membrane time constant in milliseconds; what drives a neuron to less than its
-            threshold in this time never makes it spike.
+        tau_ms: membrane time constant in milliseconds; input that does not drive a neuron to its
+            threshold within about this time never makes it spike.
     """
 
     rate: int
@@ -75,13 +74,13 @@ class Cochlea:
         samples = self.rate * self.step_ms / 1000
         if self.samples < 1 or abs(self.samples - samples) > 1e-9:
             raise ValueError(
-                f"step_ms: expected a whole number of samples at {self.rate} a second, "
+                f"step_ms: expected a whole number of samples at {self.rate} per second, "
                 f"got {self.step_ms} ms of {samples:g}"
             )
 
     @property
     def samples(self) -> int:
-        """Samples a timestep."""
+        """Samples per timestep."""
         return round(self.rate * self.step_ms / 1000)
 
     @cached_property
@@ -105,8 +104,8 @@ class Cochlea:
 
         Args:
             sound: `(samples,)`, full scale from -1 to 1.
-            state: where to go on from; silence unless given.
-            return_state: give the state too.
+            state: the state after the sound before; silence unless given.
+            return_state: return the state too.
         """
         if sound.ndim != 1 or not np.isfinite(sound).all():
             raise ValueError(f"sound: expected finite (samples,), got shape {sound.shape}")
@@ -141,7 +140,7 @@ def read_wav(path: Path, rate: int) -> Array:
     """The sound of a wav file of one channel, `(samples,)`, full scale from -1 to 1.
 
     Raises:
-        ValueError: it is none, has several channels, or another rate.
+        ValueError: the file is not a wav file, has several channels, or another rate.
     """
     wavfile = require("scipy.io.wavfile", "audio")
     try:

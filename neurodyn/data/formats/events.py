@@ -13,7 +13,7 @@ from neurodyn.errors import require
 Array = np.ndarray[Any, Any]
 
 EVENT = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
-"""An event: column, row, microseconds, brighter or darker. Tonic's names."""
+"""An event: column, row, microseconds, brighter or darker; Tonic's names."""
 
 By = Literal["count", "time"]
 
@@ -23,13 +23,13 @@ def read_events(path: Path) -> Array:
 
     | suffix | format |
     |---|---|
-    | .bin | N-MNIST and N-Caltech101, 40 bits an event |
+    | .bin | N-MNIST and N-Caltech101, 40 bits per event |
     | .aedat4 | AEDAT 4, as inivation's DV and Tonic's CIFAR10-DVS have it |
     | .aedat | AEDAT 2 of a DVS128, as CIFAR10-DVS was published |
     | .npy | columns x, y, p, t in milliseconds, as Tonic's DVS128 Gesture has it |
 
     Raises:
-        ValueError: another suffix, or not what it says.
+        ValueError: the suffix is unknown, or the file is not of its format.
     """
     if path.suffix not in READERS:
         raise ValueError(f"{path}: expected a file of {', '.join(READERS)}")
@@ -37,7 +37,7 @@ def read_events(path: Path) -> Array:
         events = READERS[path.suffix](path)
     except ImportError:
         raise
-    # What a broken file makes a decoder raise is the decoder's business.
+    # A broken file can make a decoder raise anything.
     except Exception as error:
         raise ValueError(f"{path}: not a complete {path.suffix} recording ({error})") from error
     if not len(events):
@@ -46,14 +46,14 @@ def read_events(path: Path) -> Array:
 
 
 def event_frames(events: Array, side: int, steps: int, by: By) -> np.ndarray[Any, Any]:
-    """Events counted in frames `(T, 2, side, side)`, uint8; more than 255 of a pixel stay 255.
+    """Events counted in frames `(T, 2, side, side)`, uint8; a pixel's count stops at 255.
 
     Args:
         events: in order of time.
         side: of the sensor in pixels.
         steps: number of frames T.
-        by: "count" gives every frame as many events and leaves out the last few that do not fill
-            one more; "time" gives it as much time and counts all.
+        by: "count" gives every frame the same number of events and leaves out the last few that do
+            not fill another; "time" gives it the same length of time and counts all events.
 
     Raises:
         ValueError: there are fewer events than frames, or some lie outside the sensor.
@@ -99,7 +99,7 @@ def _aedat2(path: Path) -> Array:
         start = content.index(b"\n", start) + 1
     pairs = np.frombuffer(content, ">u4", offset=start).reshape(-1, 2)
     address = pairs[:, 0]
-    # As jAER has it for the DVS128: columns count from the right, and 0 is brighter.
+    # The DVS128's layout in jAER: columns count from the right, and 0 is brighter.
     return _events(127 - (address >> 1 & 127), address >> 8 & 127, pairs[:, 1], ~address & 1)
 
 

@@ -1,21 +1,18 @@
 """Recordings of spikes in the HDF5 layout of the Heidelberg data sets (Cramer et al. 2020).
 
-A file holds `spikes/times` and `spikes/units`, each an array of one array a sample (seconds, as
-float16, and channels), and `labels`; what else is known lies in `extra`.
+A file holds `spikes/times` and `spikes/units`, each an array with one array per sample (seconds, as
+float16, and channels), and `labels`. `extra` holds more, such as the speakers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from neurodyn.data.cache import cached
 from neurodyn.errors import require
 
 Array = np.ndarray[Any, Any]
@@ -23,10 +20,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Bins:
-    """How spikes are counted.
+    """The steps and channels in which spikes are counted.
 
     Args:
-        steps: number of timesteps; spikes after the last are left out.
+        steps: number of timesteps; later spikes are left out.
         seconds: length of a timestep.
         recorded: number of channels of the recording.
         channels: number of channels after summing neighbours; a divisor of `recorded`.
@@ -39,12 +36,12 @@ class Bins:
 
 
 def bin_spikes(times: Array, units: Array, bins: Bins) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Spikes counted in steps and channels, `(steps, channels)`.
+    """Count spikes in steps and channels, `(steps, channels)`.
 
     Args:
         times: of the spikes, in seconds.
-        units: the spikes' channels, 0 to recorded - 1.
-        bins: how they are counted.
+        units: of the spikes: channels from 0 to recorded - 1.
+        bins: the steps and channels.
 
     Raises:
         ValueError: times and units differ in length, lie outside their range, or a count is above
@@ -71,31 +68,31 @@ def bin_spikes(times: Array, units: Array, bins: Bins) -> np.ndarray[Any, np.dty
     return counts.astype(np.uint8).reshape(bins.steps, bins.channels)
 
 
-def read_spikes(path: Path, bins: Bins) -> tuple[Tensor, Tensor]:
-    """The counts `(N, steps, channels)`, uint8, and the labels `(N,)`, int64, of one file.
+def read_labels(path: Path) -> Array:
+    """The class of each sample of a file, `(N,)`, int64."""
+    with opened(path) as file:
+        return np.asarray(member(file, path, "labels")[:], np.int64)
+
+
+def read_counts(path: Path, bins: Bins) -> Iterator[Array]:
+    """The counts `(steps, channels)` of each sample of a file, uint8.
 
     Raises:
-        ValueError: the file has another layout.
+        ValueError: the file has another layout, or a sample cannot be counted.
     """
     with opened(path) as file:
-        labels = torch.from_numpy(member(file, path, "labels")[:].astype(np.int64))
         times, units = (member(file, path, f"spikes/{name}") for name in ("times", "units"))
+        labels = member(file, path, "labels")
         if not len(times) == len(units) == len(labels):
             raise ValueError(
                 f"{path}: found {len(times)} spikes/times, {len(units)} spikes/units and "
                 f"{len(labels)} labels"
             )
-
-        def samples() -> Iterator[Array]:
-            for number, (when, unit) in enumerate(zip(times, units, strict=True)):
-                try:
-                    yield bin_spikes(when, unit, bins)
-                except ValueError as error:
-                    raise ValueError(f"{path}: sample {number}: {error}") from error
-
-        shape = (len(labels), bins.steps, bins.channels)
-        values = cached(path.stem, asdict(bins), [path], shape, samples())
-    return values, labels
+        for number, (when, unit) in enumerate(zip(times, units, strict=True)):
+            try:
+                yield bin_spikes(when, unit, bins)
+            except ValueError as error:
+                raise ValueError(f"{path}: sample {number}: {error}") from error
 
 
 def opened(path: Path) -> Any:
@@ -115,7 +112,7 @@ def member(file: Any, path: Path, name: str) -> Any:
 
 
 def read_speakers(path: Path) -> np.ndarray[Any, np.dtype[np.str_]]:
-    """Who spoke each sample of a file, by `extra/speaker` and their names in `extra/meta_info`."""
+    """The name of each sample's speaker, from `extra/speaker` and `extra/meta_info`."""
     with opened(path) as file:
         names = member(file, path, "extra/meta_info/speaker_name")[:].astype(str)
         speakers = member(file, path, "extra/speaker")[:]

@@ -12,32 +12,28 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from neurodyn.data import catalogue
-from neurodyn.data.archive import Source, folder_of
+from neurodyn.data.archive import Source
 from neurodyn.data.augment.events import EventAugment
-from neurodyn.data.base import check
 from neurodyn.data.cache import cached
 from neurodyn.data.formats.events import Array, By, event_frames, read_events
 from neurodyn.data.samples import Batch
 from neurodyn.data.sequences import SequenceData
-from neurodyn.errors import unknown
+from neurodyn.errors import check, unknown
 
 
 class EventData(SequenceData):
     """Base of the data sets of event cameras: frames of event counts, `(T, B, 2, H, W)`.
 
-    The frames of a set are made once and kept, memory-mapped, in the cache folder.
+    The frames of a set are made once and kept in the cache folder, memory-mapped.
 
     Args:
         root: folder that holds the data sets, each in Tonic's layout.
         steps: number of frames T.
-        by: "count" gives every frame as many of the recording's events (up to T - 1 at its end are
-            left out), "time" as much time.
-        size: side of the frames in pixels, averages of the sensor's; all of them unless given.
-        flip: mirror training samples at random.
-        roll: shift training samples by up to so many pixels; what leaves comes back opposite.
-        nda: roll, turn, cut out or shear training samples at random (Li et al., ECCV 2022).
-        drop: probability that events are dropped from a training sample: from a stretch of time,
-            from an area, or at random (Gu et al., IJCAI 2021).
+        by: "count" gives every frame the same number of events (up to T - 1 at the recording's end
+            are left out), "time" the same length of time.
+        size: side of the frames in pixels, each the average of the sensor's; the sensor's own side
+            unless given.
+        augment: how training samples are varied.
         options: as `SampleData`.
     """
 
@@ -51,10 +47,7 @@ class EventData(SequenceData):
         steps: int = 10,
         by: By = "count",
         size: int | None = None,
-        flip: bool = False,
-        roll: int = 0,
-        nda: bool = False,
-        drop: float = 0.0,
+        augment: EventAugment = EventAugment(),  # noqa: B008 - it cannot be changed
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
@@ -65,7 +58,7 @@ class EventData(SequenceData):
             check("size", size, 1, self.side)
         self.steps, self.by = steps, by
         self.shape = (2, size or self.side, size or self.side)
-        self.vary = EventAugment(flip=flip, roll=roll, nda=nda, drop=drop)
+        self.augment = augment
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -84,19 +77,11 @@ class EventData(SequenceData):
         return values, torch.tensor([label for _, label in files])
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
-        frames, labels = super().prepare(samples, labels, None)
+        frames, labels = super().prepare(samples, labels, seed)
         if self.shape[-1] != self.side:
             pooled = F.adaptive_avg_pool2d(frames.flatten(0, 1), self.shape[-1])
             frames = pooled.unflatten(0, frames.shape[:2])
-        return (frames if seed is None else self.vary(frames, seed)), labels
-
-    def below(self, folder: str, pattern: str) -> list[Path]:
-        """The recordings in a folder of the data set; an error if there are none."""
-        path = folder_of(self.root) / self.source.folder / folder
-        found = sorted(path.glob(pattern))
-        if not found:
-            raise self.source.missing(path / pattern if path.is_dir() else path)
-        return found
+        return (frames if seed is None else self.augment(frames, seed)), labels
 
     def _frames(self, paths: list[Path]) -> Iterator[Array]:
         for path in paths:
@@ -109,7 +94,7 @@ class EventData(SequenceData):
 
 class NMNIST(EventData):
     """Neuromorphic MNIST, 34x34: 60,000 and 10,000 digits in front of a moving camera (Orchard et
-    al. 2015). Files: `NMNIST/{Train,Test}/<digit>/*.bin`; part of them will do.
+    al. 2015). Files: `NMNIST/{Train,Test}/<digit>/*.bin`; some of them are enough.
     """
 
     classes = 10
@@ -117,7 +102,7 @@ class NMNIST(EventData):
     source = catalogue.NMNIST
 
     def files(self, train: bool) -> list[tuple[Path, int]]:
-        paths = self.below("Train" if train else "Test", "[0-9]/*.bin")
+        paths = self.source.find_all(self.root, "Train" if train else "Test", "[0-9]/*.bin")
         return [(path, int(path.parent.name)) for path in paths]
 
 
@@ -125,12 +110,12 @@ class CIFAR10DVS(EventData):
     """CIFAR10-DVS, 128x128: 10,000 of CIFAR-10's images moving in front of a DVS128 (Li et al.
     2017). Files: `CIFAR10DVS/<class>/*.aedat4`, or `.aedat` as published.
 
-    There is no published split; as most papers do, the first 900 of each class, by their number,
-    are trained on and the last 100 are the test set.
+    There is no published split. As in most papers, the first 900 of each class by number are the
+    training set and the last 100 the test set.
 
     Args:
         root: folder that holds the data sets.
-        train_share: share of each class that is trained on; .7 in some papers.
+        train_share: the training set's share of each class; .7 in some papers.
         options: as `EventData`.
     """
 
@@ -154,7 +139,7 @@ class CIFAR10DVS(EventData):
     def files(self, train: bool) -> list[tuple[Path, int]]:
         files = []
         for label, name in enumerate(self.NAMES):
-            paths = sorted(self.below(name, "*.aedat*"), key=_number)
+            paths = sorted(self.source.find_all(self.root, name, "*.aedat*"), key=_number)
             first = round(self.train_share * len(paths))
             files += [(path, label) for path in (paths[:first] if train else paths[first:])]
         return files
@@ -162,7 +147,9 @@ class CIFAR10DVS(EventData):
 
 class DVSGesture(EventData):
     """DVS128 Gesture, 128x128: 11 gestures of 29 people under three lights (Amir et al. 2017); 23
-    people are trained on. Files: `DVSGesture/ibmGesture{Train,Test}/<person_light>/<label>.npy`.
+    people are in the training set.
+
+    Files: `DVSGesture/ibmGesture{Train,Test}/<person_light>/<label>.npy`.
     """
 
     classes = 11
@@ -170,7 +157,9 @@ class DVSGesture(EventData):
     source = catalogue.DVS_GESTURE
 
     def files(self, train: bool) -> list[tuple[Path, int]]:
-        paths = self.below(f"ibmGesture{'Train' if train else 'Test'}", "*/*.npy")
+        paths = self.source.find_all(
+            self.root, f"ibmGesture{'Train' if train else 'Test'}", "*/*.npy"
+        )
         return [(path, int(path.stem)) for path in paths]
 
 

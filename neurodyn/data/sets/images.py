@@ -1,14 +1,12 @@
-"""The image data sets: what they are and how their files are read."""
+"""Digits, MNIST, Fashion-MNIST and CIFAR."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 
 from neurodyn.data import catalogue
-from neurodyn.data.archive import Source
 from neurodyn.data.formats.cifar import read_batch
 from neurodyn.data.formats.idx import read_idx
 from neurodyn.data.images import ImageData
@@ -20,8 +18,8 @@ class Digits(ImageData):
     """Handwritten digits, 8x8, grey: the 1,797 images that come with scikit-learn.
 
     They are the test set of UCI's "Optical Recognition of Handwritten Digits" (Alpaydin & Kaynak
-    1998) and have no split of their own: 360 of them, stratified and always the same, are the test
-    set here. Nothing is read from `root`.
+    1998) and have no published split. Here, 360 of them are the test set: stratified, and always
+    the same. Nothing is read from `root`.
     """
 
     shape = (1, 8, 8)
@@ -41,15 +39,7 @@ class Digits(ImageData):
         return images[chosen], labels[chosen]
 
 
-class _Published(ImageData):
-    source: ClassVar[Source]
-
-    def find(self, name: str) -> Path:
-        """The path of one of the data set's files."""
-        return self.source.find(self.root, name)
-
-
-class MNIST(_Published):
+class MNIST(ImageData):
     """Handwritten digits, 28x28, grey: 60,000 and 10,000 images (LeCun et al. 1998)."""
 
     shape = (1, 28, 28)
@@ -73,7 +63,7 @@ class FashionMNIST(MNIST):
     source = catalogue.FASHION_MNIST
 
 
-class CIFAR10(_Published):
+class CIFAR10(ImageData):
     """Photographs of 10 kinds of objects, 32x32, colour: 50,000 and 10,000 (Krizhevsky 2009)."""
 
     shape = (3, 32, 32)

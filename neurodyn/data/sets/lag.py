@@ -6,25 +6,26 @@ from typing import Any
 
 import torch
 
-from neurodyn.data.base import check
 from neurodyn.data.samples import Batch
 from neurodyn.data.sequences import SequenceData
+from neurodyn.errors import check
 
 
 class LagTask(SequenceData):
     """Two channels: the first spikes once, at a random time, the second `tau` steps later; the
     class is `tau`, from 0 to `lags - 1`.
 
-    A neuron that holds the first spike back by `tau` sees a coincidence, one that does not has to
-    read the lag off a fading trace. Made, not read: nothing is taken from `root`, and the same
+    A neuron that delays the first spike by `tau` sees a coincidence. One that does not must read
+    the lag from a fading trace. The samples are made, not read: `root` is not used, and the same
     options always make the same samples. The first spike's time does not depend on the class.
 
     Args:
         lags: number of classes.
         steps: length of a sample; the first spike comes at one of the first `steps - lags + 1`.
-        samples: training samples (validation's included); a quarter as many are the test set.
-        noise: probability of a stray spike, for each channel and step.
-        **options: as for `SequenceData`.
+        samples: number of training samples, validation included; the test set has a quarter as
+            many.
+        noise: probability of a stray spike per channel and step.
+        options: as `SequenceData`.
     """
 
     shape = (2,)

@@ -1,4 +1,4 @@
-"""Rate coding: images as random spikes, the more of them the brighter a pixel is."""
+"""Rate coding: images as random spikes; the brighter a pixel, the more spikes."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurodyn.data.base import check
 from neurodyn.data.images import ImageData
 from neurodyn.data.loader import mix
 from neurodyn.data.samples import Batch
 from neurodyn.data.sets.images import MNIST, Digits
+from neurodyn.errors import check
 
 
 class RateCodedImages(ImageData):
-    """Base of image data sets that are shown as spikes: in each of `steps` timesteps a pixel fires
-    with the probability that its value is of the largest. A batch is `(T, B, C, H, W)`, of zeros
-    and ones.
+    """Base of image data sets that are shown as spikes. In each of `steps` timesteps a pixel fires
+    with a probability that is its value between 0 (black) and 1 (the peak). A batch is
+    `(T, B, C, H, W)`, of zeros and ones.
 
-    In training the draws follow from the seed and the number of the batch. Validation and test
-    draw the same for the same batch, always.
+    In training, the draws depend on the seed and the number of the batch. In validation and test,
+    the same batch always gets the same draws.
 
     Args:
         root: folder that holds the data sets, each in torchvision's layout.
-        steps: T; 16 is that of CS-GRU on MNIST (arXiv:2510.25696).
+        steps: number of timesteps T; 16 as in CS-GRU on MNIST (arXiv:2510.25696).
         options: as `ImageData`.
     """
 
@@ -36,7 +36,7 @@ class RateCodedImages(ImageData):
         self.steps = steps
 
     def normalise(self, images: Tensor) -> Tensor:
-        """The images as they are: their values are probabilities."""
+        """The images unchanged: their values are probabilities."""
         return images
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:

@@ -15,17 +15,17 @@ from neurodyn.errors import unknown
 
 
 class SequentialImages(ImageData):
-    """Base of image data sets that show a pixel, a row or a column of the image a timestep.
+    """Base of image data sets that show one pixel, row or column of the image per timestep.
 
     A batch is `(T, B, C)` by pixels (left to right, then down), `(H, B, C, W)` by rows and
-    `(W, B, C, H)` by columns; normalised, and augmented as images before.
+    `(W, B, C, H)` by columns. Images are augmented and normalised first.
 
     Args:
         root: folder that holds the data sets, each in torchvision's layout.
-        by: what a step shows.
-        pool: average squares of this side first: 2 makes 14x14 of 28x28, and 196 steps of 784.
-        permuted: show the pixels in an order drawn once, by seed 0, the same for all images
-            (Le et al. 2015). Every paper draws its own.
+        by: the part of the image that a timestep shows.
+        pool: first average squares of this side: 2 turns 28x28 into 14x14, and 784 steps into 196.
+        permuted: show the pixels of all images in one random order (Le et al. 2015), drawn from
+            seed 0. Every paper draws its own order.
         options: as `ImageData`.
     """
 
@@ -44,7 +44,7 @@ class SequentialImages(ImageData):
         if permuted and by != "pixel":
             raise ValueError(f"permuted: expected by='pixel', got by={by!r}")
         height, width = height // pool, width // pool
-        # What a network is given; the class's shape stays that of an image.
+        # The shapes of a network's input; the class's shape stays that of an image.
         sizes: dict[str, tuple[int, tuple[int, ...]]] = {
             "pixel": (height * width, (channels,)),
             "row": (height, (channels, width)),

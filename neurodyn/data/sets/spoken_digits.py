@@ -1,4 +1,4 @@
-"""Spoken digits whose speakers are known, as spikes of two cochleas."""
+"""Spoken digits whose speakers are known, as spikes of two cochlea models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from neurodyn.data import catalogue
-from neurodyn.data.archive import folder_of
 from neurodyn.data.cache import cached
 from neurodyn.data.formats.cochlea import Cochlea, read_wav
 from neurodyn.data.formats.spikes import read_speakers
@@ -24,7 +23,7 @@ _WAV = re.compile(r"(\d)_(\w+)_(\d+)\.wav")
 
 
 class Recordings(NamedTuple):
-    """Samples of which it is known who spoke."""
+    """Samples and their speakers."""
 
     values: Tensor
     labels: Tensor
@@ -32,16 +31,16 @@ class Recordings(NamedTuple):
 
 
 class SpeakerData(SpikeData):
-    """Base of spoken digits whose speakers are known, so that a network can be tested on a speaker
-    whom it has never heard.
+    """Base of spoken digits whose speakers are known. A network can be tested on a speaker that it
+    has never heard.
 
     Args:
         root: folder that holds the data sets.
-        test_speaker: the test set is all that this speaker said, and the others are trained on;
-            without, it is the published one, of the speakers that are trained on.
-        validation: as `SampleData`, or the name of a speaker whose recordings are set aside. That
-            tells, as the test does, how well a network fares with an unknown speaker; the test
-            speaker's recordings are never among those for validation.
+        test_speaker: all recordings of this speaker are the test set; the others are trained on.
+            Unless given, the test set is the published one, whose speakers are trained on.
+        validation: as `SampleData`, or the name of a speaker whose recordings are set aside. Like
+            the test, that measures how well a network does with an unknown speaker. The test
+            speaker's recordings are never used for validation.
         options: as `SpikeData`.
     """
 
@@ -93,11 +92,11 @@ class SpeakerData(SpikeData):
 
 
 class SpokenDigitSpikes(SpeakerData):
-    """Zero to nine in English as SHD has them: the Free Spoken Digit Dataset's recordings through
-    SHD's cochlea model, in SHD's layout (`fsdd_spikes/fsdd_spikes_{train,test}.h5`).
+    """Zero to nine in English: the Free Spoken Digit Dataset's recordings through SHD's cochlea
+    model, in SHD's layout (`fsdd_spikes/fsdd_spikes_{train,test}.h5`).
 
-    Not SHD: other speakers, 10 classes, and recordings at 8 kHz, so the channels above 4 kHz are
-    silent. Half of them last up to 0.4 s, and all but one in a hundred up to 0.8 s.
+    This is not SHD: it has other speakers, 10 classes, and recordings at 8 kHz, so the channels
+    above 4 kHz are silent. Half of the recordings last up to 0.4 s, and 99 % up to 0.8 s.
     """
 
     recorded = 700
@@ -105,17 +104,17 @@ class SpokenDigitSpikes(SpeakerData):
 
     def recordings(self, train: bool) -> Recordings:
         name = f"fsdd_spikes_{'train' if train else 'test'}.h5"
-        path = self.source.find(self.root, name)
+        path = self.find(name)
         return Recordings(*self.read_file(name), read_speakers(path))
 
 
 class SpokenDigits(SpeakerData):
     """Zero to nine in English: the Free Spoken Digit Dataset (Jackson et al. 2018), its recordings
-    `<digit>_<speaker>_<index>.wav` at 8 kHz turned to spikes by `Cochlea`; those of index 0 to 4
-    are the published test set.
+    `<digit>_<speaker>_<index>.wav` at 8 kHz turned to spikes by `Cochlea`. Those of index 0 to
+    4 are the published test set.
 
-    Each recording is brought to the same loudness first (a root mean square of 0.1 of full scale):
-    the speakers' microphones differ tenfold. Sound that streams in needs such a gain from outside.
+    Each recording is first scaled to the same loudness (a root mean square of 0.1 of full scale),
+    because the speakers' microphones differ tenfold. Streamed sound must be scaled by the caller.
     """
 
     recorded = 64
@@ -130,10 +129,7 @@ class SpokenDigits(SpeakerData):
         super().__init__(root, channels=channels, **options)
 
     def recordings(self, train: bool) -> Recordings:
-        folder = folder_of(self.root) / self.source.folder
-        paths = sorted(folder.glob("*.wav"))
-        if not paths:
-            raise self.source.missing(folder / "*.wav")
+        paths = self.source.find_all(self.root, "", "*.wav")
         names = [_WAV.fullmatch(path.name) for path in paths]
         if None in names:
             path = paths[names.index(None)]

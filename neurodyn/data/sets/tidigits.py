@@ -11,18 +11,18 @@ import torch
 
 from neurodyn.data import catalogue
 from neurodyn.data.cache import cached
-from neurodyn.data.formats.spikes import Array, Bins, bin_spikes, member, opened
+from neurodyn.data.formats.spikes import Array, bin_spikes, member, opened
 from neurodyn.data.samples import Batch
 from neurodyn.data.sets.heidelberg import SpikeData
 
 DIGITS = "o123456789z"
-"""The last part of a recording's name says its digits: "oh", one to nine, "zero"."""
+"""How the last part of a recording's name spells its digits: "oh", one to nine, "zero"."""
 
 
 class NTIDIGITS(SpikeData):
     """The single digits of N-TIDIGITS18 (Anumula et al. 2018): "oh", zero to nine, spoken to a
-    silicon cochlea of 64 channels. File: `NTIDIGITS/n-tidigits.hdf5`, of which the strings of
-    several digits are left out.
+    silicon cochlea of 64 channels. File: `NTIDIGITS/n-tidigits.hdf5`; its strings of several
+    digits are left out.
 
     Args:
         root: folder that holds the data sets, each in Tonic's layout.
@@ -48,23 +48,21 @@ class NTIDIGITS(SpikeData):
 
     def read(self, train: bool) -> Batch:
         part = "train" if train else "test"
-        path = self.source.find(self.root, "n-tidigits.hdf5")
-        bins = Bins(self.steps, self.step_ms / 1000, self.recorded, self.shape[0])
+        path = self.find("n-tidigits.hdf5")
         with opened(path) as file:
             names = [name.decode() for name in member(file, path, f"{part}_labels")[:]]
-            spoken = [name.rsplit("-", 1)[-1] for name in names]
-            single = [i for i, said in enumerate(spoken) if len(said) == 1 and said in DIGITS]
+            said = {name: name.rsplit("-", 1)[-1] for name in names}
+            single = [name for name in names if len(said[name]) == 1 and said[name] in DIGITS]
 
-            def samples() -> Iterator[Array]:
-                for index in single:
-                    name = names[index]
+            def counts() -> Iterator[Array]:
+                for name in single:
                     times = member(file, path, f"{part}_timestamps/{name}")[:]
                     units = member(file, path, f"{part}_addresses/{name}")[:]
                     try:
-                        yield bin_spikes(np.ravel(times), np.ravel(units), bins)
+                        yield bin_spikes(np.ravel(times), np.ravel(units), self.bins)
                     except ValueError as error:
                         raise ValueError(f"{path}: {name}: {error}") from error
 
             shape = (len(single), *self.sample_shape)
-            values = cached(f"n-tidigits-{part}", asdict(bins), [path], shape, samples())
-        return values, torch.tensor([DIGITS.index(spoken[index]) for index in single])
+            values = cached(f"n-tidigits-{part}", asdict(self.bins), [path], shape, counts())
+        return values, torch.tensor([DIGITS.index(said[name]) for name in single])

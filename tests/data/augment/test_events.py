@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
 from neurodyn.data.augment.events import EventAugment, _nda
@@ -88,3 +89,15 @@ def test_all_together_depends_on_the_seed_alone() -> None:
 
 def test_nothing_asked_for_changes_nothing() -> None:
     assert EventAugment()(FRAMES, 1) is FRAMES
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"drop": 2.0}, "drop: expected a number from 0 to 1, got 2.0"),
+        ({"roll": -1}, "roll: expected at least 0, got -1"),
+    ],
+)
+def test_bad_arguments(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EventAugment(**options)

@@ -13,7 +13,7 @@ ONES, LABELS = torch.ones(T, B, C), torch.arange(B) % K
 
 
 def varied(**options: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    return SpikeAugment((T, C), K, **options)(ONES, LABELS, 3)
+    return SpikeAugment(**options)(ONES, LABELS, 3, K)
 
 
 def runs(silent: torch.Tensor) -> torch.Tensor:
@@ -48,7 +48,7 @@ def test_cutmix_replaces_steps_and_mixes_labels_by_their_share() -> None:
     # Every value names its sample and step.
     where = torch.arange(B)[None, :, None] + B * torch.arange(T)[:, None, None]
     where = where.expand(T, B, C).float()
-    after, labels = SpikeAugment((T, C), K, cutmix=0.5)(where, LABELS, 3)
+    after, labels = SpikeAugment(cutmix=0.5)(where, LABELS, 3, K)
     assert (after == after[..., :1]).all()
     sample, step = after[..., 0] % B, after[..., 0] // B
     assert torch.equal(step.long(), torch.arange(T)[:, None].expand(T, B))
@@ -60,7 +60,7 @@ def test_cutmix_replaces_steps_and_mixes_labels_by_their_share() -> None:
 
 def test_stretching_reads_each_sample_at_its_own_speed() -> None:
     steps = torch.arange(float(T))[:, None, None].expand(T, B, C) + 1
-    after = SpikeAugment((T, C), K, stretch=0.3)(steps, LABELS, 3)[0]
+    after = SpikeAugment(stretch=0.3)(steps, LABELS, 3, K)[0]
     assert (after == after[..., :1]).all()
     after = after[..., 0]
     # Where a faster sample is over, there is silence.
@@ -74,7 +74,7 @@ def test_stretching_reads_each_sample_at_its_own_speed() -> None:
 
 def test_shifting_moves_all_channels_of_a_sample_alike() -> None:
     channels = torch.arange(1.0, C + 1).expand(T, B, C)
-    after = SpikeAugment((T, C), K, shift=4)(channels, LABELS, 3)[0]
+    after = SpikeAugment(shift=4)(channels, LABELS, 3, K)[0]
     assert (after == after[:1]).all()
     moved = after[0, :, C // 2] - channels[0, :, C // 2]
     assert set(moved.tolist()) == set(range(-4, 5))
@@ -87,14 +87,14 @@ def test_shifting_moves_all_channels_of_a_sample_alike() -> None:
 def test_all_together_on_frames_and_only_from_the_seed() -> None:
     options: dict[str, Any] = {"cutmix": 0.5, "time_mask": 0.65, "channel_mask": 0.65}
     frames = torch.rand(T, 6, 2, 4, 5)
-    augment = SpikeAugment((T, 2, 4, 5), K, **options)
+    augment = SpikeAugment(**options)
     state = torch.get_rng_state()
-    first, labels = augment(frames, LABELS[:6], 1)
+    first, labels = augment(frames, LABELS[:6], 1, K)
     assert torch.equal(torch.get_rng_state(), state)
     assert first.shape == frames.shape
     assert labels.shape == (6, K)
-    assert torch.equal(first, augment(frames, LABELS[:6], 1)[0])
-    assert not torch.equal(first, augment(frames, LABELS[:6], 2)[0])
+    assert torch.equal(first, augment(frames, LABELS[:6], 1, K)[0])
+    assert not torch.equal(first, augment(frames, LABELS[:6], 2, K)[0])
 
 
 def test_nothing_asked_for_changes_nothing() -> None:

@@ -67,7 +67,7 @@ def test_chunks_of_any_size_give_what_one_call_gives() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"step_ms": 0.3}, "step_ms: expected a whole number of samples at 8000 a second"),
+        ({"step_ms": 0.3}, "step_ms: expected a whole number of samples at 8000 per second"),
         ({"highest": 5000.0}, "highest: expected a number from 100.0 to 4000.0, got 5000.0"),
         ({"tau_ms": 0}, "tau_ms: expected a number above 0, got 0"),
         ({"channels": 0}, "channels: expected at least 1"),

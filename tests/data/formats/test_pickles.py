@@ -19,7 +19,7 @@ def written(tmp_path: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("protocol", range(5))
 @pytest.mark.parametrize("array", [ARRAY, np.asfortranarray(ARRAY), ARRAY[:, ::2]])
 def test_arrays_round_trip(tmp_path: Path, protocol: int, array: np.ndarray) -> None:
     value = {b"data": array, b"labels": [1, 2, 3], "nested": [{"a": (None, 1.5, "x", b"\xff")}]}
@@ -87,7 +87,8 @@ def test_code_is_refused_and_not_run(
         b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
         b"c_codecs\nlookup\n.",
         b"ccopyreg\n_reconstructor\n.",
-        b"cneurodyn.data.pickles\nALLOWED\n.",
+        b"cneurodyn.data.formats.pickles\nALLOWED\n.",
+        b"cnumpy._core.numeric\n_frombuffer\n.",
     ],
 )
 def test_neighbours_of_the_allowed_are_refused(tmp_path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from neurodyn.data import CIFAR10DVS, NMNIST, DVSGesture
+from neurodyn.data.augment.events import EventAugment
 from neurodyn.data.sets.cameras import EventData
 from tests.data.files import find_real, write_nmnist
 from tests.data.formats.test_events import made
@@ -32,7 +33,8 @@ def write_digits(root: Path) -> str:
 
 def test_nmnist(tmp_path: Path) -> None:
     root = write_digits(tmp_path)
-    data = NMNIST(root, steps=5, batch_size=20, validation=20, flip=True, roll=2)
+    augment = EventAugment(flip=True, roll=2)
+    data = NMNIST(root, steps=5, batch_size=20, validation=20, augment=augment)
     frames, labels = fit(data).seen["val"][0]
     assert frames.shape == (5, 20, 2, 34, 34)
     assert torch.equal(frames.sum((0, 2, 3, 4)).long(), 50 + 10 * labels)
@@ -113,7 +115,6 @@ def test_gestures(tmp_path: Path) -> None:
         (NMNIST, {"by": "counts"}, "by: unknown name 'counts'. Did you mean 'count'?"),
         (NMNIST, {"size": 48}, "size: expected a number from 1 to 34, got 48"),
         (CIFAR10DVS, {"train_share": 1.0}, "train_share: expected a number between 0 and 1"),
-        (DVSGesture, {"drop": 2.0}, "drop: expected a number from 0 to 1, got 2.0"),
     ],
 )
 def test_bad_arguments(kind: type[EventData], options: dict[str, Any], message: str) -> None:

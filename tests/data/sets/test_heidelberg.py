@@ -9,6 +9,7 @@ import torch
 
 from neurodyn.cli import main
 from neurodyn.data import SHD, SSC, SpokenDigits, SpokenDigitSpikes
+from neurodyn.data.augment.spikes import SpikeAugment
 from neurodyn.data.formats.cochlea import Cochlea
 from tests.data.files import find_real, write_spikes, write_wav
 from tests.data.test_base import fit
@@ -28,10 +29,22 @@ def write_digits(root: Path) -> str:
     return str(root)
 
 
+def test_counts_are_made_once(tmp_path: Path) -> None:
+    write_spikes(tmp_path / "SHD" / "shd_train.h5", [3, 1, 2])
+    values, labels = SHD(str(tmp_path)).read(train=True)
+    (kept,) = (tmp_path / "cache" / "samples").iterdir()
+    before = kept.stat().st_mtime_ns
+    assert torch.equal(SHD(str(tmp_path)).read(train=True)[0], values)
+    assert kept.stat().st_mtime_ns == before
+    assert labels.tolist() == [3, 1, 2]
+    assert SHD(str(tmp_path), channels=70).read(train=True)[0].shape == (3, 100, 70)
+
+
 def test_shd(tmp_path: Path) -> None:
     write_spikes(tmp_path / "SHD" / "shd_train.h5", [n % 20 for n in range(60)])
     write_spikes(tmp_path / "SHD" / "shd_test.h5", list(range(20)))
-    data = SHD(str(tmp_path), batch_size=10, cutmix=0.5, time_mask=0.65, channel_mask=0.65)
+    augment = SpikeAugment(cutmix=0.5, time_mask=0.65, channel_mask=0.65)
+    data = SHD(str(tmp_path), batch_size=10, augment=augment)
     model = fit(data)
     assert data.shape == (140,)
     sequences, labels = model.seen["train"][0]

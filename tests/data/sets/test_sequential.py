@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from neurodyn.data import Digits, SequentialCIFAR10, SequentialDigits, SequentialMNIST
+from neurodyn.data.augment.images import ImageAugment
 from tests.data.test_base import fit
 
 
 def both(**options: Any) -> tuple[torch.Tensor, torch.Tensor, SequentialDigits]:
     """The same training batch as images and over time."""
-    shown = SequentialDigits(batch_size=32, crop=1, limit=64, **options)
-    images = fit(Digits(batch_size=32, crop=1, limit=64)).seen["train"][1]
+    crop = ImageAugment(crop=1)
+    shown = SequentialDigits(batch_size=32, augment=crop, limit=64, **options)
+    images = fit(Digits(batch_size=32, augment=crop, limit=64)).seen["train"][1]
     sequences = fit(shown).seen["train"][1]
     assert torch.equal(images[1], sequences[1])
     assert sequences[0].shape == (shown.steps, 32, *shown.shape)
@@ -52,7 +54,8 @@ def test_rows_and_columns() -> None:
 def test_shapes_without_data() -> None:
     pixels, small = SequentialMNIST(permuted=True), SequentialMNIST(pool=2)
     assert (pixels.steps, pixels.shape, small.steps) == (784, (1,), 196)
-    rows, colours = SequentialCIFAR10(by="row"), SequentialCIFAR10(auto_augment=True)
+    augment = ImageAugment(auto_augment=True)
+    rows, colours = SequentialCIFAR10(by="row"), SequentialCIFAR10(augment=augment)
     assert (rows.steps, rows.shape) == (32, (3, 32))
     assert (colours.steps, colours.shape) == (1024, (3,))
 
@@ -76,14 +79,14 @@ def test_options_reach_the_command_line() -> None:
 
     parser = jsonargparse.ArgumentParser()
     parser.add_subclass_arguments(SampleData, "data")
-    options = ["--data.permuted=true", "--data.limit=100", "--data.crop=2"]
+    options = ["--data.permuted=true", "--data.limit=100", "--data.augment.crop=2"]
     args = parser.parse_args(["--data=neurodyn.data.SequentialMNIST", *options])
     assert args.data.init_args.permuted is True
-    assert args.data.init_args.crop == 2
+    assert args.data.init_args.augment.crop == 2
     digits = [
         "--data=neurodyn.data.SpokenDigits",
         "--data.validation=theo",
-        "--data.time_mask=0.65",
+        "--data.augment.time_mask=0.65",
     ]
     assert parser.parse_args(digits).data.init_args.validation == "theo"
     assert (
