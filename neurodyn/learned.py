@@ -109,12 +109,9 @@ class Learned:
         inverse: bool = False,
         vector: bool = False,
     ) -> None:
+        link = link or _usual_link(low, high)
         if link is not None and link not in LINKS:
             raise unknown("link", link, LINKS)
-        if link is None and not low is high is None:
-            between = low is not None and high is not None
-            link = "logit" if between else "clamp" if low is None else "exp" if low == 0 else None
-            link = link or "softplus"
         if link == "logit" and (low is None or high is None):
             raise ValueError(f"link: 'logit' needs low and high, got {low} and {high}")
         if link in ("softplus", "exp") and (low is None or high is not None):
@@ -228,6 +225,15 @@ class Learned:
 
     def __repr__(self) -> str:
         return f"Learned({self.default}, {self.range()}, {self.link})"
+
+
+def _usual_link(low: float | None, high: float | None) -> LinkName | None:
+    """The link of a declaration that names none."""
+    if low is None:
+        return None if high is None else "clamp"
+    if high is not None:
+        return "logit"
+    return "exp" if low == 0 else "softplus"
 
 
 def _number(name: str, given: Any) -> Tensor:

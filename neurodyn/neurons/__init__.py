@@ -1,8 +1,9 @@
-"""Neurons: one file a family, each a step and its learnable parameters."""
+"""Neurons: one file per family; each neuron is a step and its learned parameters."""
 
 from neurodyn.neurons.adaptive import ALIF, AdLIF
-from neurodyn.neurons.base import Neuron, dynamics_parameters, neurons_of
+from neurodyn.neurons.base import Neuron
 from neurodyn.neurons.basis import Rational, Spline, TanhNet
+from neurodyn.neurons.collect import dynamics_parameters, neurons_of
 from neurodyn.neurons.complementary import CLIF
 from neurodyn.neurons.exponential import EIF
 from neurodyn.neurons.fixed_point import round_dynamics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -12,7 +12,7 @@ from neurodyn.declared import Declared, Learn
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.driven import Affine, Driven, check_affine, check_drive
-from neurodyn.neurons.layer import SpikingLayer, Stateful, check_input, check_state
+from neurodyn.neurons.layer import SpikingLayer, check_input, check_state
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import kernel_source, scan
@@ -297,25 +297,3 @@ def _shallow(module: Module) -> Module:
     twin.__dict__.update(module.__dict__)
     twin.__dict__["_modules"] = dict(module._modules)
     return twin
-
-
-def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:
-    """Every neuron in a module, with its name."""
-    for name, child in module.named_modules():
-        if isinstance(child, Neuron):
-            yield name, child
-
-
-def dynamics_parameters(module: nn.Module) -> list[nn.Parameter]:
-    """The learned parameters of all neurons in a module (dynamics, thresholds, widths, states), and
-    those that other layers name as their `dynamics`, such as delays.
-
-    They belong in an optimiser group of their own: no weight decay, own learning rate.
-    """
-    found: list[Any] = []
-    for part in module.modules():
-        if isinstance(part, Neuron):
-            found.extend(part.parameters())
-        elif isinstance(part, Stateful):
-            found.extend(getattr(part, name) for name in part.dynamics)
-    return list({id(p): p for p in found if isinstance(p, nn.Parameter)}.values())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neurodyn.declared import Declared
 from neurodyn.learned import Learned
-from neurodyn.neurons.base import neurons_of
+from neurodyn.neurons.collect import neurons_of
 from neurodyn.surrogate import Surrogate
 
 

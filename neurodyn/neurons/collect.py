@@ -1,0 +1,33 @@
+"""The neurons of a network, and what is learned in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from neurodyn.neurons.base import Neuron
+from neurodyn.neurons.layer import Stateful
+
+
+def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:
+    """Every neuron in a module, with its name."""
+    for name, child in module.named_modules():
+        if isinstance(child, Neuron):
+            yield name, child
+
+
+def dynamics_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The learned parameters of all neurons in a module (dynamics, thresholds, widths, states), and
+    those that other layers name as their `dynamics`, such as delays.
+
+    They belong in an optimiser group of their own: no weight decay, own learning rate.
+    """
+    found: list[Any] = []
+    for part in module.modules():
+        if isinstance(part, Neuron):
+            found.extend(part.parameters())
+        elif isinstance(part, Stateful):
+            found.extend(getattr(part, name) for name in part.dynamics)
+    return list({id(p): p for p in found if isinstance(p, nn.Parameter)}.values())
