@@ -28,7 +28,7 @@ torch.library.define(
 torch.library.define(
     "neurodyn::scan_backward",
     "(str backend, str key, Tensor[] inputs, Tensor[] states, Tensor[] parameters, "
-    "Tensor?[] grads, bool[] wanted, Tensor[] marks) -> Tensor[]",
+    "Tensor?[] grads, bool[] wanted, Tensor[] checkpoints) -> Tensor[]",
 )
 
 
@@ -61,13 +61,13 @@ def _scan_backward(
     parameters: Tensors,
     grads: list[Tensor | None],
     wanted: list[bool],
-    marks: Tensors,
+    checkpoints: Tensors,
 ) -> Tensors:
     program = program_by_key(key)
     module = backend_module(backend)
     groups = map(_written_out, (inputs, states, parameters))
     grads = [None if g is None or g._is_zerotensor() else g.resolve_neg() for g in grads]
-    given = module.backward(program, *groups, grads, tuple(wanted), marks)
+    given = module.backward(program, *groups, grads, tuple(wanted), checkpoints)
     leaves = (*inputs, *states, *parameters)
     # What the step does not depend on has a gradient of zero, which an operator has to write out.
     return [
@@ -91,8 +91,8 @@ def _fake_scan(
     outputs = [_like(x, steps, x.dtype) for _ in range(program.trace.n_outputs)]
     finals = [_like(x, None, program.dtype) for _ in states if final]
     length = backend_module(backend).segment(steps)
-    marked = states if keep and steps > length else []
-    return [*outputs, *finals, *(_like(x, -(-steps // length), program.dtype) for _ in marked)]
+    saved = states if keep and steps > length else []
+    return [*outputs, *finals, *(_like(x, -(-steps // length), program.dtype) for _ in saved)]
 
 
 @torch.library.register_fake("neurodyn::scan_backward")
@@ -104,7 +104,7 @@ def _fake_backward(
     parameters: Tensors,
     grads: list[Tensor | None],
     wanted: list[bool],
-    marks: Tensors,
+    checkpoints: Tensors,
 ) -> Tensors:
     n = len(inputs)
     likes: list[Tensor] = []
@@ -146,13 +146,13 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         n, m = ctx.n, ctx.m
         saved = ctx.saved_tensors  # Once: whoever reads it again unpacks again.
-        leaves, marks = saved[: ctx.count], saved[ctx.count :]
+        leaves, checkpoints = saved[: ctx.count], saved[ctx.count :]
         groups = leaves[:n], leaves[n : n + m], leaves[n + m :]
         wanted = list(ctx.needs_input_grad[6:])
         given = [*map(_single, grads[: ctx.visible]), *(None for _ in range(ctx.unasked))]
         once = _plain(leaves[0]) and not torch.is_grad_enabled()
         run = _scan_backward if once else torch.ops.neurodyn.scan_backward.default
-        pulled = iter(run(ctx.backend, ctx.key, *groups, given, wanted, marks))
+        pulled = iter(run(ctx.backend, ctx.key, *groups, given, wanted, checkpoints))
         return *(None for _ in range(6)), *(next(pulled) if w else None for w in wanted)
 
 

@@ -31,9 +31,9 @@ from neurodyn.step.record import OWN, NoPeeking, Recorder
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
     r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
-    r"|begin|end|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width"
-    r"|groups|length|passing|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
-    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|marks|grad)"
+    r"|begin|end|first|last|back|checkpoint|mask|wide|elements|steps|outer|period|inner|pieces|width"
+    r"|groups|length|streaming|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
+    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|checkpoints|grad)"
     r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
     r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
 )

@@ -21,7 +21,7 @@ from neurodyn.step.program import Program, making
 SEGMENT = 16
 """Steps whose states and inputs a thread has in its cache at once in the backward pass; of longer
 sequences, forward keeps the state at the start of every so many steps."""
-PASSING = 1 << 23
+STREAMING = 1 << 23
 """Bytes from which an output is written past the cache, which could not hold it for its reader."""
 NOTHING = (0, 0, 0)
 
@@ -76,12 +76,12 @@ def forward(
         layout.empty(inputs[0], steps, program.dtype) for _ in range(program.trace.n_outputs)
     ]
     finals = [layout.empty(inputs[0], None, program.dtype) for _ in states if final]
-    marks = [layout.empty(inputs[0], segments, program.dtype) for _ in states if segments]
+    checkpoints = [layout.empty(inputs[0], segments, program.dtype) for _ in states if segments]
     tensors.fresh(outputs)
     tensors.fresh(finals, len(states))
-    tensors.fresh(marks, len(states))
+    tensors.fresh(checkpoints, len(states))
     team.run(kernel, layout.tasks, tensors.pack(steps, length), steps * layout.elements)
-    return [*(_as(y, inputs[0].dtype) for y in outputs), *finals, *marks]
+    return [*(_as(y, inputs[0].dtype) for y in outputs), *finals, *checkpoints]
 
 
 def backward(
@@ -91,7 +91,7 @@ def backward(
     parameters: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     wanted: tuple[bool, ...],
-    marks: Sequence[Tensor] = (),
+    checkpoints: Sequence[Tensor] = (),
 ) -> list[Tensor | None]:
     """The gradients of inputs, states and parameters; None where not wanted or zero."""
     functions, used = program.functions(wanted)
@@ -105,7 +105,7 @@ def backward(
     tensors.operands(values)
     for i, grad in enumerate(grads):
         tensors.cotangent(grad, is_state=i >= program.trace.n_outputs)
-    tensors.fresh(marks, len(states))
+    tensors.fresh(checkpoints, len(states))
     result: list[Tensor | None] = [None] * len(functions.leaves)
     for i, leaf in enumerate(program.trace.inputs):
         if functions.gradient(leaf) is not None:
@@ -184,8 +184,8 @@ class _Arguments:
         walk = (steps, at.outer, at.period, at.inner, at.pieces, at.width, at.groups)
         size = steps * at.elements * self.dtype.itemsize
         whole = not any(n % LINE for n in (at.elements, at.period, at.inner, at.width))
-        passing = whole and size >= PASSING
-        values = (*walk, at.elements, length, passing, *self.entries)
+        streaming = whole and size >= STREAMING
+        values = (*walk, at.elements, length, streaming, *self.entries)
         return (ctypes.c_int64 * len(values))(*values)
 
 

@@ -153,13 +153,13 @@ class Code:
         )
         return Value(self, made, kind)
 
-    def store(self, value: Value, address: Value, *, passing: bool = False) -> None:
-        """Write adjacent numbers; `passing`, without reading their line of the cache before.
+    def store(self, value: Value, address: Value, *, streaming: bool = False) -> None:
+        """Write adjacent numbers; `streaming`, without reading their line of the cache before.
         The address has to be a multiple of the vector's size then."""
         size, build = self.size(value.kind), self.builder
-        align = size * value.lanes if passing else size
+        align = size * value.lanes if streaming else size
         made = build.store(value.ir, self._pointer(address), align=align)
-        if passing:
+        if streaming:
             made.set_metadata("nontemporal", build.module.add_metadata([WORD(1)]))
 
     def prefetch(self, address: Value) -> None:

@@ -24,7 +24,9 @@ def forward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> st
     """
     outputs = [f"out{i}" for i in range(functions.trace.n_outputs)]
     finals = [f"{u}_final" for u in functions.trace.states]
-    kernel = Kernel("forward", functions, bits, kinds, [*outputs, *finals, *_marks(functions)])
+    kernel = Kernel(
+        "forward", functions, bits, kinds, [*outputs, *finals, *_checkpoints(functions)]
+    )
     Forward(kernel, outputs).emit()
     return kernel.text()
 
@@ -33,12 +35,16 @@ def backward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> s
     """The module of the backward kernel; arguments as for `forward`."""
     inputs = [x for x in functions.trace.inputs if functions.gradient(x)]
     learned = [p for p in functions.parameters if functions.gradient(p)]
-    names = [*map(str, functions.trace.grads), *_marks(functions), *(f"grad_{x}" for x in inputs)]
+    names = [
+        *map(str, functions.trace.grads),
+        *_checkpoints(functions),
+        *(f"grad_{x}" for x in inputs),
+    ]
     names += [f"sum_{leaf}" for leaf in (*functions.trace.states, *learned)]
     kernel = Kernel("backward", functions, bits, kinds, names)
     Backward(kernel, inputs, learned).emit()
     return kernel.text()
 
 
-def _marks(functions: Functions) -> list[str]:
-    return [f"{u}_marks" for u in functions.trace.states]
+def _checkpoints(functions: Functions) -> list[str]:
+    return [f"{u}_checkpoints" for u in functions.trace.states]

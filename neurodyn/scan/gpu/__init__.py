@@ -88,12 +88,12 @@ def forward(
     outputs = [layout.empty(x, steps) for _ in range(program.trace.n_outputs)]
     finals = [layout.empty(x, None, torch.float32) for _ in states if final]
     segments = -(-steps // length)
-    marks = [layout.empty(x, segments, torch.float32) for _ in states] if keep else []
+    checkpoints = [layout.empty(x, segments, torch.float32) for _ in states] if keep else []
     unused = [x for _ in states]
-    launch.add(*outputs, *(finals or unused), *(marks or unused))
+    launch.add(*outputs, *(finals or unused), *(checkpoints or unused))
     kernel = _kernel(program, layout, ("gpu", None), lambda kinds: print_forward(functions, kinds))
     launch.run(kernel.forward, steps, LENGTH=length, KEEP=keep, FINAL=final)
-    return [*outputs, *finals, *marks]
+    return [*outputs, *finals, *checkpoints]
 
 
 def backward(
@@ -103,7 +103,7 @@ def backward(
     parameters: Sequence[Tensor],
     grads: Sequence[Tensor | None],
     wanted: tuple[bool, ...],
-    marks: Sequence[Tensor] = (),
+    checkpoints: Sequence[Tensor] = (),
 ) -> list[Tensor | None]:
     """The gradients of inputs, states and parameters; None where not wanted or zero."""
     functions, used = program.functions(wanted)
@@ -122,7 +122,7 @@ def backward(
     for i, grad in enumerate(finals):
         full = torch.zeros(layout.shape, device=x.device) if grad is None else grad
         finals[i] = layout.arrange(full[None])[0] if given else x
-    launch.add(*finals, *(marks or [x for _ in states]))
+    launch.add(*finals, *(checkpoints or [x for _ in states]))
     result: list[Tensor | None] = [None] * len(functions.leaves)
     for i, leaf in enumerate(program.trace.inputs):
         if functions.gradient(leaf) is not None:
@@ -137,7 +137,7 @@ def backward(
             launch.add(sums[-1][-1])
     key = ("gpu", wanted, length)
     kernel = _kernel(program, layout, key, lambda kinds: print_backward(functions, kinds, length))
-    launch.run(kernel.backward, steps, MARKS=bool(marks), FINALS=given)
+    launch.run(kernel.backward, steps, CHECKPOINTS=bool(checkpoints), FINALS=given)
     for index, value, operand, partial in sums:
         if wanted[index]:
             result[index] = _collect(layout, partial, operand).to(value.dtype).reshape(value.shape)
