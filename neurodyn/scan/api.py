@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from neurodyn.errors import unknown
-from neurodyn.scan.op import backend_module, scan_op
+from neurodyn.scan.launch import UnfitError, backend_of, looks, unfit
+from neurodyn.scan.op import scan_op
 from neurodyn.scan.reference import Sequences, scan_reference
 from neurodyn.step.graph import KernelError, UnsupportedStepError
 from neurodyn.step.program import Program, program_of
+from neurodyn.step.torch_private import assume_constant_result, carries_tangents, functorch_active
 
 BACKENDS = ("auto", "reference", "cpu", "gpu")
+KERNELS = {"cpu": "cpu", "cuda": "gpu"}
+"""The backend that `"auto"` takes, by device."""
 INLINE_STEPS = 8
 """Up to this many steps `torch.compile` sees the loop itself, and fuses it with what is around."""
 
@@ -100,8 +102,7 @@ def kernel_source(
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         raise program
-    source: str = backend_module(backend).source(program)
-    return source
+    return backend_of(backend).source(program)
 
 
 def _reference(
@@ -152,55 +153,31 @@ def why_not(
         cell, inputs, state: as for `scan`.
         backend: `"cpu"`, `"gpu"`, or `"auto"` for the one of the inputs' device.
     """
-    program = _choose(cell, inputs, state, backend)
-    return program if isinstance(program, str) else None
-
-
-Choice = tuple[str, Program, list[Tensor]]
+    choice = _choose(cell, inputs, state, backend)
+    if isinstance(choice, str):
+        return choice
+    name, program, leaves = choice
+    return unfit(name, program, looks(leaves))
 
 
 def _choose(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
-) -> Choice | str:
-    """The backend, the program and the cell's tensors; or why there is none."""
-    x = inputs[0]
+) -> tuple[str, Program, list[Tensor]] | str:
+    """Backend, program and its tensors; or why there are none, whatever the tensors look like."""
     if not isinstance(cell, nn.Module):
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
-    if torch._C._are_functorch_transforms_active():
+    if functorch_active():
         return "kernels do not run inside transforms of torch.func"
-    if forward_ad._current_level >= 0:
+    if carries_tangents():
         return "kernels carry no tangents of forward-mode differentiation"
+    device = inputs[0].device.type
+    name = KERNELS.get(device) if backend == "auto" else backend
+    if name is None:
+        return f"there are no kernels for {device!r} devices"
     program, tensors = program_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(program, UnsupportedStepError):
         return str(program)
-    # Symbolic sizes cannot be looked up.
-    misfit = _misfit if isinstance(x.numel(), int) else _misfit.__wrapped__
-    reason = misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
-    if reason is None and any(t.device != x.device for t in (*inputs, *state, *tensors)):
-        reason = f"not all tensors of the cell are on {x.device}, as x is"
-    name = _kernels_of(backend, x.device.type)
-    reason = reason or _unfit(name, program, x.device.type, tuple(x.dtype for x in inputs))
-    return reason or (name, program, tensors)
-
-
-def _kernels_of(backend: str, device: str) -> str:
-    return {"cpu": "cpu", "cuda": "gpu"}.get(device, "") if backend == "auto" else backend
-
-
-def _unfit(name: str, program: Program, device: str, stored: tuple[torch.dtype, ...]) -> str | None:
-    if not name:
-        return f"there are no kernels for {device!r} devices"
-    reason: str | None = backend_module(name).why_not(program, device, stored)
-    return reason or program.failures.get(name)
-
-
-@lru_cache(maxsize=1024)
-def _misfit(step: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> str | None:
-    for shape in shapes:
-        pairs = zip(reversed(shape), reversed(step), strict=False)
-        if len(shape) > len(step) or any(size not in (1, given) for size, given in pairs):
-            return f"a parameter or state of shape {tuple(shape)} does not broadcast to {step}"
-    return None
+    return program.failures.get(name) or (name, program, [*inputs, *state, *tensors])
 
 
 def _compiled(
@@ -209,14 +186,16 @@ def _compiled(
     """The scan by a kernel; None if the reference has to do it."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
-        name, program, tensors = choice
         try:
-            return _run(name, program.key, program.trace.n_outputs, inputs, state, tensors, final)
+            name, program, leaves = choice
+            return _run(name, program.key, program.trace.n_outputs, leaves, final)
+        except UnfitError as error:
+            choice = str(error)
         except KernelError:
             choice = program.failures[name]
     if backend != "auto":
         raise _cannot(backend, choice)
-    _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
+    _warn_once(f"scan: the plain loop runs instead of a kernel: {choice}")
     return None
 
 
@@ -225,17 +204,10 @@ def _cannot(backend: str, reason: str) -> ValueError:
 
 
 def _run(
-    backend: str,
-    key: str,
-    n_outputs: int,
-    inputs: Sequence[Tensor],
-    state: Sequence[Tensor],
-    tensors: Sequence[Tensor],
-    final: bool,
+    name: str, key: str, n_outputs: int, leaves: list[Tensor], final: bool
 ) -> tuple[Sequences, Sequences, Sequences]:
-    results = scan_op(backend, key, inputs, state, tensors, final)
-    count = len(state) if final else 0
-    return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + count]), ()
+    results = scan_op(name, key, leaves, final)
+    return tuple(results[:n_outputs]), tuple(results[n_outputs:]), ()
 
 
 def _warn_once(message: str) -> None:
@@ -264,12 +236,12 @@ def _captured(
         if backend != "auto":
             raise _cannot(backend, found)
         return None
-    # One step is traced for nothing but its guards: whatever it reads of the cell, a change of that
-    # has to lead here again. Its result is unused and drops out of the graph.
+    # One step is traced for its guards alone: a change of what it reads has to lead here again. Its
+    # result is unused and drops out of the graph.
     cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
     name, key, names, n_outputs = found
-    tensors = [_tensor(cell, name) for name in names]
-    return _run(name, key, n_outputs, inputs, state, tensors, final)
+    leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
+    return _run(name, key, n_outputs, leaves, final)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:
@@ -280,6 +252,7 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
     return value
 
 
+@assume_constant_result
 def _constant_choice(
     cell: nn.Module,
     n_inputs: int,
@@ -287,16 +260,14 @@ def _constant_choice(
     dtype: torch.dtype,
     backend: str,
     device: str,
-    stored: tuple[torch.dtype, ...],
+    dtypes: tuple[torch.dtype, ...],
 ) -> tuple[str, str, tuple[str, ...], int] | str:
     """Backend, key, names of tensors and number of outputs; or why there is none."""
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         return str(program)
-    name = _kernels_of(backend, device)
-    reason = _unfit(name, program, device, stored)
+    name = KERNELS.get(device) if backend == "auto" else backend
+    if name is None:
+        return f"there are no kernels for {device!r} devices"
+    reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
     return reason or (name, program.key, program.names, program.trace.n_outputs)
-
-
-# What `torch.compiler.assume_constant_result` does, without importing the compiler stack here.
-_constant_choice._dynamo_marked_constant = True  # type: ignore[attr-defined]

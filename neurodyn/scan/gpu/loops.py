@@ -64,7 +64,7 @@ class _Kernel:
         outputs = [f"out{i}" for i in range(n_outputs)]
         fresh = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
         constants = "LENGTH: tl.constexpr, KEEP: tl.constexpr, FINAL: tl.constexpr"
-        self._head("forward", self.trace.inputs, fresh, constants)
+        self._head("forward", (), fresh, constants)
         with put:
             self._begin()
             for u in states:
@@ -100,7 +100,7 @@ class _Kernel:
         checkpoints = [f"{u}_checkpoints" for u in states]
         self._head(
             "backward",
-            (*self.trace.inputs, *grads_out),
+            grads_out,
             [*map(str, grads_state), *checkpoints, *fresh],
             "CHECKPOINTS: tl.constexpr, FINALS: tl.constexpr",
         )
@@ -178,12 +178,11 @@ class _Kernel:
         for p in learned:
             put(f"{p}_grad += d_{p}")
 
-    def _head(
-        self, name: str, sequences: Sequence[object], fresh: Sequence[str], constants: str
-    ) -> None:
+    def _head(self, name: str, grads: Sequence[Node], fresh: Sequence[str], constants: str) -> None:
         put = self.put
-        arguments = [f"{x}_p, {x}_t, {x}_o" for x in sequences]
+        arguments = [f"{x}_p, {x}_t, {x}_o" for x in self.trace.inputs]
         arguments += [f"{leaf}_p, {leaf}_run, {leaf}_size: tl.constexpr" for leaf in self.operands]
+        arguments += [f"{g}_p, {g}_t, {g}_o" for g in grads]
         arguments += [f"{name}_p" for name in fresh]
         arguments += ["steps, elements, period", constants]
         put("", "", '@triton.jit(do_not_specialize=["steps"])', f"def {name}(")
