@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
-from neurodyn.scan.launch import UnfitError, backend_of, looks, unfit
+from neurodyn.scan.bind import UnfitError, unfit
+from neurodyn.scan.launch import backend_of, looks
 from neurodyn.scan.op import scan_op
 from neurodyn.scan.reference import Sequences, scan_reference
 from neurodyn.step.graph import KernelError, UnsupportedStepError
@@ -188,7 +189,8 @@ def _compiled(
     if not isinstance(choice, str):
         try:
             name, program, leaves = choice
-            return _run(name, program.key, program.trace.n_outputs, leaves, final)
+            n_finals = len(state) if final else 0
+            return _run(name, program.key, leaves, program.trace.n_outputs, n_finals)
         except UnfitError as error:
             choice = str(error)
         except KernelError:
@@ -204,10 +206,11 @@ def _cannot(backend: str, reason: str) -> ValueError:
 
 
 def _run(
-    name: str, key: str, n_outputs: int, leaves: list[Tensor], final: bool
+    name: str, key: str, leaves: list[Tensor], n_outputs: int, n_finals: int
 ) -> tuple[Sequences, Sequences, Sequences]:
-    results = scan_op(name, key, leaves, final)
-    return tuple(results[:n_outputs]), tuple(results[n_outputs:]), ()
+    results = scan_op(name, key, leaves, n_finals > 0)
+    # Checkpoints follow, which are for the backward pass alone.
+    return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + n_finals]), ()
 
 
 def _warn_once(message: str) -> None:
@@ -241,7 +244,7 @@ def _captured(
     cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
     name, key, names, n_outputs = found
     leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
-    return _run(name, key, n_outputs, leaves, final)
+    return _run(name, key, leaves, n_outputs, len(state) if final else 0)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -13,15 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurodyn.scan.launch import (
-    Launch,
-    UnfitError,
-    backend_of,
-    backward_launch,
-    forward_launch,
-    looks,
-    unfit,
-)
+from neurodyn.scan.bind import UnfitError, bind_backward, bind_forward, unfit
+from neurodyn.scan.launch import Launch, backend_of, looks
 from neurodyn.scan.layout import memory_order, ordered_strides
 from neurodyn.step.program import program_by_key
 from neurodyn.step.torch_private import below_autograd, is_batched, modes_at_work
@@ -54,7 +47,7 @@ def scan_op(backend: str, key: str, leaves: Tensors, final: bool) -> Tensors:
             raise UnfitError(reason)
         results: Tensors = torch.ops.neurodyn.scan.default(*call, leaves)
     else:
-        launch = forward_launch(*call, looks(leaves))
+        launch = bind_forward(*call, looks(leaves))
         results = list(_Scan.apply(call, launch, *leaves)) if keep else launch(leaves)
     return results
 
@@ -66,7 +59,7 @@ def _plain(x: Tensor) -> bool:
 
 
 def _scan(backend: str, key: str, keep: bool, final: bool, leaves: Tensors) -> Tensors:
-    return forward_launch(backend, key, keep, final, looks(leaves))(leaves)
+    return bind_forward(backend, key, keep, final, looks(leaves))(leaves)
 
 
 def _scan_backward(
@@ -78,7 +71,7 @@ def _scan_backward(
     checkpoints: Sequence[Tensor],
 ) -> Tensors:
     tensors = [*leaves, *grads, *checkpoints]
-    return backward_launch(backend, key, tuple(wanted), looks(tensors))(tensors)
+    return bind_backward(backend, key, tuple(wanted), looks(tensors))(tensors)
 
 
 @torch.library.register_fake("neurodyn::scan")

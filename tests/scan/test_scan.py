@@ -12,7 +12,7 @@ from torch import nn
 
 from neurodyn.files import MAKING
 from neurodyn.neurons import ALIF, LIF, LNM, QIF
-from neurodyn.scan import cpu, kernel_source, launch, scan, why_not
+from neurodyn.scan import bind, cpu, kernel_source, scan, why_not
 from neurodyn.surrogate import Rectangle, Triangle
 from tests.scan.contract import TwoInputs, cubic, error
 
@@ -35,8 +35,8 @@ def changed(monkeypatch):
         forget()
 
     def forget():
-        launch.forward_launch.cache_clear()
-        launch.backward_launch.cache_clear()
+        bind.bind_forward.cache_clear()
+        bind.bind_backward.cache_clear()
 
     yield change
     forget()

@@ -40,7 +40,7 @@ class Target(Backend):
     def segment(self, steps: int) -> int:
         return min(steps, SEGMENT)
 
-    def sum(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
+    def sums(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
         layout = launch.layout
         if operand.kind == "full":
             return layout.elements, launch.program.dtype

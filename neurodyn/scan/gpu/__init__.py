@@ -57,7 +57,7 @@ class Target(Backend):
     def segment(self, steps: int) -> int:
         return SHORT if steps <= SHORT else LONG
 
-    def sum(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
+    def sums(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
         elements = launch.layout.elements
         return -(-elements // _block(launch)) if _single(operand) else elements, torch.float32
 
