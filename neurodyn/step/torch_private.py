@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 from torch.autograd import forward_ad
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -32,6 +34,14 @@ below_autograd: Callable[[], AbstractContextManager[Any]] = torch._C._AutoDispat
 """A context in which operators do not look for derivatives, as inside an operator's own.
 Without it: `torch.no_grad()`, which is slower."""
 
+DispatchMode = TorchDispatchMode
+"""The base of a mode that every operator goes through; steps are recorded by one. Its place is
+private, its name documented. Without it: a `torch.overrides.TorchFunctionMode` sees functions
+instead of operators, and `torch.fx` could trace the step."""
+
+BatchNorm = _BatchNorm
+"""The base of all batch norms. Without it: `nn.BatchNorm1d`, `2d`, `3d` and `nn.SyncBatchNorm`."""
+
 modes_at_work: Callable[[], int] = torch._C._len_torch_dispatch_stack
 """How many modes listen to every operator (fake tensors, tracing, counters of operations).
 Without it: always go through the dispatcher, which is slower."""
@@ -45,7 +55,7 @@ def without_modes() -> AbstractContextManager[Any] | None:
     """
     if not modes_at_work() and not _len_torch_dispatch_stack_pre_dispatch():
         return None  # The context would import the compiler stack.
-    context: AbstractContextManager[Any] = torch.utils._python_dispatch._disable_current_modes()
+    context: AbstractContextManager[Any] = _disable_current_modes()
     return context
 
 
