@@ -254,7 +254,7 @@ class Launch:
 
         def total(arguments: Sequence[Any]) -> Tensor:
             value = self.backend.total(self.layout, operand, arguments[at])
-            return value.to(look.dtype).reshape(look.shape)
+            return value.to(look.dtype).reshape(look.shape).contiguous()
 
         return total
 

@@ -252,6 +252,26 @@ def test_the_operator_keeps_pytorch_s_contract():
     assert set(results.values()) == {"SUCCESS"}
 
 
+def test_the_derivative_says_how_its_gradients_lie():
+    """A compiler takes the strides of the operator's fake results for those of its results."""
+    from neurodyn.step.program import program_of
+
+    neuron = LNM((3, 4, 5), per="neuron", learn_initial=True)
+    maps = torch.randn(40, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    x = maps.unflatten(0, (20, 2))
+    program, tensors = program_of(neuron, 1, 1, torch.float32)
+    leaves = [leaf.detach() for leaf in (x, neuron.u_0, *tensors)]
+    spikes, *checkpoints = torch.ops.neurodyn.scan("cpu", program.key, True, False, leaves)
+    wanted = [True] * len(leaves)
+    arguments = ("cpu", program.key, wanted, leaves, [torch.randn_like(spikes), None], checkpoints)
+    results = torch.library.opcheck(
+        torch.ops.neurodyn.scan_backward.default,
+        arguments,
+        test_utils=("test_schema", "test_faketensor"),
+    )
+    assert set(results.values()) == {"SUCCESS"}
+
+
 def test_half_precision_input_is_computed_in_float32():
     neuron, x = LNM(), torch.randn(5, 2, 30).bfloat16()
     a, b = gradients(neuron, x, "reference"), gradients(neuron, x, "cpu")
