@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
-from neurodyn.scan.launch import backend_of, looks
+from neurodyn.scan.launch import backend_of, specs
 from neurodyn.scan.op import scan_op
 from neurodyn.scan.reference import Sequences, scan_reference
 from neurodyn.step.graph import KernelError, UnsupportedStepError
@@ -22,7 +22,7 @@ BACKENDS = ("auto", "reference", "cpu", "gpu")
 KERNELS = {"cpu": "cpu", "cuda": "gpu"}
 """The backend that `"auto"` takes, by device."""
 INLINE_STEPS = 8
-"""Up to this many steps `torch.compile` sees the loop itself, and fuses it with what is around."""
+"""Up to this many steps, `torch.compile` sees the loop itself and fuses it with its neighbours."""
 
 _warned: set[str] = set()
 
@@ -51,11 +51,11 @@ def scan(
         cell: the step and its parameters.
         inputs: sequences of equal shape `(T, ...)`, T >= 1.
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
-        backend: `"reference"` is the plain loop; `"cpu"` and `"gpu"` are compiled kernels, an error
-            where they cannot run; `"auto"` takes the fastest that can run, and warns once if that
-            is the reference although a kernel was to be expected.
-        final: return the final states; nothing writes them otherwise.
-        record: return every state over time as well (by the reference).
+        backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
+            error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
+            loop; it says why in a warning, once per reason.
+        final: return the final states; otherwise they are not written.
+        record: return every state over time as well, which only the plain loop can.
 
     Returns:
         `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
@@ -115,7 +115,7 @@ def _reference(
     full = tuple(value.expand(shape) for value in state)
 
     def step(*arguments: Tensor) -> tuple[Tensor, ...]:
-        # A result of parameters alone is as large as they are.
+        # A result that depends on parameters alone has their shape.
         results = cell.step(*arguments)
         if not isinstance(results, tuple):
             return results
@@ -132,13 +132,13 @@ def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
         return value.expand(shape)
     except RuntimeError:
         raise ValueError(
-            f"step: expected what it returns to have the shape of a step, {tuple(shape)}, got "
+            f"step: expected results of the shape of a step, {tuple(shape)}, got "
             f"{tuple(value.shape)}"
         ) from None
 
 
 def _arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
-    """What a scan computes in: the widest of inputs and states. Outputs are as the first input."""
+    """The dtype of the arithmetic: the widest of inputs and states."""
     dtype = inputs[0].dtype
     for value in (*inputs[1:], *state):
         dtype = torch.promote_types(dtype, value.dtype)
@@ -152,19 +152,19 @@ def why_not(
 
     Args:
         cell, inputs, state: as for `scan`.
-        backend: `"cpu"`, `"gpu"`, or `"auto"` for the one of the inputs' device.
+        backend: `"cpu"`, `"gpu"`, or `"auto"` for the backend of the inputs' device.
     """
     choice = _choose(cell, inputs, state, backend)
     if isinstance(choice, str):
         return choice
     name, program, leaves = choice
-    return unfit(name, program, looks(leaves))
+    return unfit(name, program, specs(leaves))
 
 
 def _choose(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
 ) -> tuple[str, Program, list[Tensor]] | str:
-    """Backend, program and its tensors; or why there are none, whatever the tensors look like."""
+    """Backend, program and tensors; or a reason against kernels, whatever the tensors' shapes."""
     if not isinstance(cell, nn.Module):
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
     if functorch_active():
@@ -184,7 +184,7 @@ def _choose(
 def _compiled(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
 ) -> tuple[Sequences, Sequences, Sequences] | None:
-    """The scan by a kernel; None if the reference has to do it."""
+    """The scan by a kernel; None if the plain loop has to run."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
         try:
@@ -225,8 +225,8 @@ def _captured(
     """The scan as `torch.compile` sees it.
 
     A short loop is left to Inductor, which fuses it with its neighbours; unrolled, a long one would
-    take minutes to compile, so it goes into the graph as one operator. So does a short one for
-    which a backend is named.
+    take minutes to compile, so it goes into the graph as one operator. If a backend is named, a
+    short loop does so too.
     """
     x = inputs[0]
     if backend == "auto" and x.shape[0] <= INLINE_STEPS:

@@ -1,8 +1,8 @@
-"""Which launch runs a program on which tensors.
+"""Finds the launch that runs a program on given tensors, or makes it.
 
-A program is bound once to what its tensors look like: their shapes, strides, dtypes and device.
-Binding chooses the layout, makes the kernel, and writes down how each argument is read, what is
-allocated and how results are finished. A warm call looks its launch up and fills in addresses.
+A program is bound once to its tensors' shapes, strides, dtypes and device. Binding chooses the
+layout, makes the kernel, and writes down how each argument is read, what is allocated and how
+results are finished. A warm call looks its launch up and fills in addresses.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from __future__ import annotations
 from functools import lru_cache
 from operator import itemgetter
 
-from neurodyn.scan.launch import Finish, Launch, Look, Looks, Wanted, backend_of
+from neurodyn.scan.launch import Finish, Launch, Spec, Specs, Wanted, backend_of
 from neurodyn.step.program import Program, program_by_key
 
 REMEMBERED = 4096
-"""Launches, of each direction: those of two hundred layers for twenty lengths of time."""
+"""Launches in each direction: enough for two hundred layers and twenty lengths of time."""
 
 
 class UnfitError(Exception):
     """A backend cannot run a program on such tensors; the message says why."""
 
 
-def unfit(name: str, program: Program, leaves: Looks) -> str | None:
+def unfit(name: str, program: Program, leaves: Specs) -> str | None:
     """Why a backend cannot run a program on inputs, states and parameters like these, or None."""
-    n, (x, *others) = len(program.trace.inputs), [Look(*leaf) for leaf in leaves]
+    n, (x, *others) = len(program.trace.inputs), [Spec(*leaf) for leaf in leaves]
     step = x.shape[1:]
     for shape, *_ in others[n - 1 :]:
         pairs = zip(reversed(shape), reversed(step), strict=False)
@@ -38,14 +38,14 @@ def unfit(name: str, program: Program, leaves: Looks) -> str | None:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def bind_forward(name: str, key: str, keep: bool, final: bool, leaves: Looks) -> Launch:
+def bind_forward(name: str, key: str, keep: bool, final: bool, leaves: Specs) -> Launch:
     """The launch that gives outputs over time, final states and checkpoints.
 
     Args:
         name, key: the backend and the program.
         keep: give checkpoints, for a backward pass; a sequence of one segment needs none.
         final: give final states.
-        leaves: how inputs, states and parameters look; the launch is called with them.
+        leaves: inputs, states and parameters, with which the launch is called.
     """
     program = program_by_key(key)
     if (reason := unfit(name, program, leaves)) is not None:
@@ -63,20 +63,20 @@ def bind_forward(name: str, key: str, keep: bool, final: bool, leaves: Looks) ->
 
 
 @lru_cache(maxsize=REMEMBERED)
-def bind_backward(name: str, key: str, wanted: Wanted, tensors: Looks) -> Launch:
+def bind_backward(name: str, key: str, wanted: Wanted, tensors: Specs) -> Launch:
     """The launch that gives the wanted gradients of inputs, states and parameters.
 
     Args:
         name, key: the backend and the program.
         wanted: which of them.
-        tensors: how these look: inputs, states and parameters; the gradients of outputs and of
-            final states, None where they are zero; checkpoints. The launch is called with them.
+        tensors: inputs, states and parameters; the gradients of outputs and of final states, None
+            where they are zero; checkpoints. The launch is called with these.
     """
     program, leaves = program_by_key(key), len(wanted)
     trace, states = program.trace, leaves + program.trace.n_outputs
     saved = leaves + len(trace.grads)
     launch = Launch(name, program, wanted, tensors)
-    launch.finals = any(look and not look.zero for look in launch.looks[states:saved])
+    launch.finals = any(spec and not spec.zero for spec in launch.specs[states:saved])
     launch.checkpoints = len(tensors) > saved
     for i in range(leaves, states):
         launch.gradient(i)
@@ -90,7 +90,7 @@ def bind_backward(name: str, key: str, wanted: Wanted, tensors: Looks) -> Launch
     functions, results = launch.functions, dict[int, Finish]()
     for i, x in enumerate(trace.inputs):
         if functions.gradient(x) is not None:
-            results[i] = launch.written(launch.looks[i].dtype)
+            results[i] = launch.written(launch.specs[i].dtype)
     for i, operand in zip(launch.operands, launch.layout.operands, strict=True):
         leaf = functions.leaves[i]
         if leaf in trace.states or functions.gradient(leaf) is not None:

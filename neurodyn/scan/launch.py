@@ -1,7 +1,7 @@
-"""A kernel bound to all but its tensors, and what a target of kernels has to say.
+"""Kernels bound to everything except their tensors, and what a backend has to provide.
 
-A `Launch` is the one place where arguments, gradients and results are collected, for all targets.
-Targets differ in what a `Backend` says, and in nothing else.
+`Launch` is the one place where arguments, gradients and results are collected, for all backends.
+A `Backend` says only what is different about it.
 
 The arguments of a kernel are, in this order,
 
@@ -35,11 +35,11 @@ Start = Callable[[Sequence[Tensor | None]], None]
 Finish = Callable[[Sequence[Any]], Tensor]
 
 
-class Look(NamedTuple):
-    """What a launch depends on of a tensor.
+class Spec(NamedTuple):
+    """The properties of a tensor that a launch depends on.
 
-    The numbers of a `negative` tensor are those in its memory with the other sign, and a `zero`
-    tensor has no memory.
+    A `negative` tensor is a lazy negation: its memory holds the numbers with the other sign. A
+    `zero` tensor has no memory at all.
     """
 
     shape: Shape
@@ -50,12 +50,12 @@ class Look(NamedTuple):
     zero: bool
 
 
-Looks = tuple[Any, ...]
-"""The fields of a `Look` for each of several tensors, None where there is none; hashable."""
+Specs = tuple[Any, ...]
+"""The fields of each tensor's `Spec`, or None where there is no tensor; hashable."""
 
 
-def looks(tensors: Sequence[Tensor | None]) -> Looks:
-    """What a launch depends on of these tensors."""
+def specs(tensors: Sequence[Tensor | None]) -> Specs:
+    """The properties of these tensors that a launch depends on."""
     return tuple(
         [
             t if t is None else (t.shape, t.stride(), t.dtype, t.device, t.is_neg(), is_zero(t))
@@ -65,23 +65,26 @@ def looks(tensors: Sequence[Tensor | None]) -> Looks:
 
 
 class Backend(ABC):
-    """What a target of kernels has to say. All else about running them is the same for every one.
+    """The contract of a backend.
 
-    A target is a module `neurodyn.scan.<name>` with a subclass called `Target`. It answers:
+    A backend called `name` is the class `Target` of the module `neurodyn.scan.<name>`. It provides
 
-    - `why_not`: can it run this program on that device, on inputs of these dtypes?
-    - `stored`: in which dtype does a kernel read or write what has a given dtype?
-    - `segment`: how many steps lie between two checkpoints, in a sequence of so many steps?
-    - `sums`, `total`: how many partial sums does a kernel write for an operand's gradient, and what
-      do they add up to? The order must not depend on the machine, so that results are repeatable.
-    - `variant`, `make`: what does a kernel depend on besides its functions, and how is it made?
-      It is made once per program and variant.
-    - `start`: given a launch and its kernel, what starts it on tensors? They come in the kernel's
-      order (see the module), and lie as the launch's `layout` and `strides` say; None is absent.
-    - `source`: what do a program's kernels look like, for people?
-
-    A kernel that cannot be made raises any exception from `make`, or `program.failed` from what
-    `start` returned; later calls then use the plain loop.
+    - `why_not(program, device, dtypes)`: why it cannot run a program on inputs on that device and
+      of these dtypes; None if it can.
+    - `stored(program, dtype)`: the dtype in which its kernels read and write tensors of a dtype.
+      Tensors are converted where the two differ.
+    - `segment(steps)`: the number of steps from one checkpoint to the next.
+    - `sums(launch, operand)`: how many partial sums a backward kernel writes for an operand's
+      gradient, and their dtype.
+    - `total(layout, operand, sums)`: the gradient, from these sums. The order of summation must not
+      depend on the machine or the number of threads, so that results are repeatable.
+    - `variant(launch)`: what a kernel depends on besides the functions that it is made of.
+    - `make(launch)`: a kernel. It is called once per program and variant; an exception is a reason
+      to run the plain loop from then on.
+    - `start(launch, kernel)`: a function that runs the kernel on a list of tensors. They come in
+      the kernel's order (see the module's docstring) and lie in memory as `launch.layout` and
+      `launch.strides` say; an argument that is absent is None.
+    - `source(program)`: the text of both kernels, for people.
     """
 
     name: ClassVar[str]
@@ -124,32 +127,35 @@ def backend_of(name: str) -> Backend:
 
 
 class Launch:
-    """A kernel bound to all but its tensors: called with them, it runs and returns its results.
+    """A kernel bound to everything except its tensors. Calling it with them returns the results.
+
+    `bind` adds arguments and results one by one; `bound` then completes it.
 
     Attributes:
-        functions: those of the program that the kernel is made of.
-        wanted: which gradients it gives; None forward.
-        looks: how the tensors look, `x` the first of them.
-        steps, length: steps of the sequence and of a segment.
-        operands: where initial states and parameters are among the tensors.
+        functions: the program's functions that the kernel is made of.
+        wanted: which gradients the kernel computes; None for a forward kernel.
+        specs: the tensors' properties; `x` are those of the first.
+        steps, length: the number of steps of the sequence, and of a segment.
+        operands: the places of initial states and parameters among the tensors.
         layout: how the kernel walks over a step, and how it finds operands.
-        arguments: those of the kernel, each a tensor's place and what is to be done with it, or
-            what allocates it.
-        strides: theirs, over time and over blocks; for an operand of which a column has one value,
-            how many elements share it and how many values there are.
+        arguments: for each argument of the kernel the place of a tensor and a function of it, both
+            optional. Without a place the function allocates the argument; without either the
+            argument is absent.
+        strides: for each argument those over time and over blocks. For an operand with one value
+            per column: how many elements share a value, and how many values there are.
         finals, checkpoints: whether these are among the arguments.
-        results: each is made from the list of arguments.
+        results: functions of the list of arguments.
     """
 
-    def __init__(self, name: str, program: Program, wanted: Wanted | None, looks: Looks) -> None:
+    def __init__(self, name: str, program: Program, wanted: Wanted | None, specs: Specs) -> None:
         self.backend, self.program, self.wanted = backend_of(name), program, wanted
         self.functions, used = program.functions(wanted)
-        self.looks: Any = [look and Look(*look) for look in looks]
-        self.x = x = self.looks[0]
+        self.specs: Any = [spec and Spec(*spec) for spec in specs]
+        self.x = x = self.specs[0]
         n, m = len(program.trace.inputs), len(program.trace.states)
         self.operands = (*range(n, n + m), *(n + m + i for i in used))
         self.steps, self.length = x.shape[0], self.backend.segment(x.shape[0])
-        shapes = tuple(tuple(self.looks[i].shape) for i in self.operands)
+        shapes = tuple(tuple(self.specs[i].shape) for i in self.operands)
         self.layout = layout_of(tuple(x.shape[1:]), x.strides[1:], shapes)
         self.finals = self.checkpoints = False
         self.arguments: list[tuple[int | None, Callable[..., Tensor] | None]] = []
@@ -169,7 +175,7 @@ class Launch:
         return [finish(arguments) for finish in self.results]
 
     def bound(self) -> Launch:
-        """This launch with its kernel, once all arguments are known."""
+        """This launch, complete: with its kernel, which needs all arguments to be known."""
         program, backend = self.program, self.backend
         variant = backend.name, self.wanted, backend.variant(self)
         with MAKING:
@@ -187,81 +193,76 @@ class Launch:
         make: Callable[..., Tensor] | None = None,
         strides: tuple[int, int] | None = None,
     ) -> int:
-        """The kernel's next argument; its place.
-
-        Args:
-            i: the place of the tensor that it is or is made from.
-            make: what makes it, from the tensor if there is one; without either it is absent.
-            strides: those of the layout's own order if not given.
-        """
+        """Add an argument; returns its place. `strides` are those of the layout's own order unless
+        given; `i` and `make` are explained at `arguments`."""
         self.arguments.append((i, make))
         self.strides.append(strides or (self.layout.elements, self.layout.period))
         return len(self.arguments) - 1
 
     def fresh(self, steps: int | None, dtype: torch.dtype) -> Callable[..., Tensor]:
-        """What allocates a sequence (a step, if `steps` is None) in the layout's order."""
+        """What allocates a sequence, or a step if `steps` is None, in the layout's order."""
         shape, strides = self.layout.shape, self.layout.strides
         if steps is not None:
             shape, strides = (steps, *shape), (self.layout.elements, *strides)
         return partial(torch.empty_strided, shape, strides, dtype=dtype, device=self.x.device)
 
     def stored(self, dtype: torch.dtype) -> torch.dtype:
-        """The dtype in which the kernel reads or writes what has this one."""
+        """The dtype in which the kernel reads and writes tensors of this one."""
         return self.backend.stored(self.program, dtype)
 
     def sequence(self, i: int, *, over_time: bool = True) -> None:
-        """A sequence, or one step: read where it is, or copied into the layout's order."""
-        look, dtype = self.looks[i], self.stored(self.looks[i].dtype)
-        time, *strides = look.strides if over_time else (0, *look.strides)
+        """Add a sequence, or a single step. It is copied if the kernel cannot read it in place."""
+        spec, dtype = self.specs[i], self.stored(self.specs[i].dtype)
+        time, *strides = spec.strides if over_time else (0, *spec.strides)
         block = self.layout.block_stride(tuple(strides))
-        if block is None or look.negative or look.zero or dtype != look.dtype:
+        if block is None or spec.negative or spec.zero or dtype != spec.dtype:
             make = self.fresh(self.steps if over_time else None, dtype)
             self.argument(i, lambda x: make().copy_(x))
         else:
             self.argument(i, None, (time, block))
 
     def operand(self, i: int, operand: Operand) -> None:
-        """An initial state or a parameter; a single number is read where it is."""
-        look, dtype = self.looks[i], self.stored(self.looks[i].dtype)
+        """Add an initial state or a parameter. A single number is read in place."""
+        spec, dtype = self.specs[i], self.stored(self.specs[i].dtype)
 
         def hold(value: Tensor) -> Tensor:
-            value = torch.zeros_like(value) if look.zero else value.resolve_neg()
+            value = torch.zeros_like(value) if spec.zero else value.resolve_neg()
             return self.layout.values(value.to(dtype), operand)
 
         one = operand.kind == "one"
-        direct = one and operand.size == 1 and not (look.negative or look.zero)
+        direct = one and operand.size == 1 and not (spec.negative or spec.zero)
         strides = (operand.run, operand.size) if one else (0, self.layout.period)
-        self.argument(i, None if direct and dtype == look.dtype else hold, strides)
+        self.argument(i, None if direct and dtype == spec.dtype else hold, strides)
 
     def gradient(self, i: int, *, over_time: bool = True) -> None:
-        """The gradient of an output or of a final state; the zeros of one step stand for none."""
-        if self.looks[i] and not self.looks[i].zero:
+        """Add the gradient of an output or of a final state; zeros if there is none."""
+        if self.specs[i] and not self.specs[i].zero:
             self.sequence(i, over_time=over_time)
         else:
             make = self.fresh(None, self.stored(self.x.dtype if over_time else self.program.dtype))
             self.argument(None, lambda: make().zero_(), (0, self.layout.period))
 
     def written(self, dtype: torch.dtype) -> Finish:
-        """A sequence that the kernel writes, as it is returned."""
+        """Add a sequence that the kernel writes; returns the result made from it."""
         stored = self.stored(dtype)
         at = self.argument(None, self.fresh(self.steps, stored))
         return itemgetter(at) if stored == dtype else lambda arguments: arguments[at].to(dtype)
 
     def summed(self, i: int, operand: Operand) -> Finish:
-        """The gradient of an operand, from sums that the kernel writes."""
-        look, (count, dtype) = self.looks[i], self.backend.sums(self, operand)
+        """Add the partial sums of an operand's gradient; returns the result made from them."""
+        spec, (count, dtype) = self.specs[i], self.backend.sums(self, operand)
         at = self.argument(None, partial(torch.empty, count, dtype=dtype, device=self.x.device))
 
         def total(arguments: Sequence[Any]) -> Tensor:
             value = self.backend.total(self.layout, operand, arguments[at])
-            return value.to(look.dtype).reshape(look.shape).contiguous()
+            return value.to(spec.dtype).reshape(spec.shape).contiguous()
 
         return total
 
     def zeros(self, i: int) -> Finish:
-        """The gradient of what the step does not depend on; an operator has to write it out."""
-        look = self.looks[i]
-        make = self.fresh(self.steps, look.dtype)
+        """The result for a tensor that the step does not depend on: an operator returns zeros."""
+        spec = self.specs[i]
+        make = self.fresh(self.steps, spec.dtype)
         if i >= len(self.program.trace.inputs):
-            make = partial(torch.empty, look.shape, dtype=look.dtype, device=self.x.device)
+            make = partial(torch.empty, spec.shape, dtype=spec.dtype, device=self.x.device)
         return lambda _: make().zero_()

@@ -1,8 +1,8 @@
 """How the elements of a step lie in memory, and how a kernel walks over them.
 
 A step `(B, C, H, W)` is seen as `outer` blocks of `period` adjacent elements, in the order in which
-they lie in memory (channels-last or not). A block is cut into *columns*. What a column's parameters
-are does not depend on the block, so a kernel loads them once and then visits all blocks:
+they lie in memory (channels-last or not). A block is cut into *columns*. A column has the same
+parameters in every block, so a kernel loads them once and then visits all blocks:
 
     for column:                 in parallel
         load parameters
@@ -33,7 +33,7 @@ Shape = tuple[int, ...]
 WIDEST, NARROWEST = 4096, 512
 """Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
 COLUMNS = 16
-"""Columns are no wider than leaves this many of them."""
+"""Columns get narrower, down to `NARROWEST`, until there are this many of them."""
 LINE = 16
 """Float32 numbers in a line of the cache: columns end where lines do."""
 SHORTEST_RUN = 256
@@ -112,7 +112,7 @@ class Layout:
         return self.columns * self.groups
 
     def block_stride(self, strides: Shape) -> int | None:
-        """How far apart the blocks of a step with these strides are; None if it lies otherwise."""
+        """The distance of blocks in a step with these strides; None if it has to be copied."""
         dense, block = 1, None
         boundary = 0 if self.tile > 1 else self.split
         for i in range(len(self.order) - 1, -1, -1):
@@ -142,7 +142,7 @@ class Layout:
         return value.expand(self.tile, *inside).contiguous()
 
     def shared(self, values: Tensor, operand: Operand) -> Tensor:
-        """A number for every element, in the order of memory, summed over those that share one."""
+        """One number per element, in the order of memory, summed where elements share a value."""
         values = values.view(self.sizes).permute(
             [self.order.index(d) for d in range(len(self.order))]
         )
@@ -160,7 +160,8 @@ def ordered_strides(shape: Shape, order: Shape) -> Shape:
 def memory_order(shape: Shape, strides: Shape) -> tuple[Shape, int]:
     """A step's dimensions from the slowest to the fastest, and where the dense ones begin.
 
-    Steps that no such order describes are to be copied: their own order is returned.
+    Steps that no such order describes have to be copied; for them, the order of their shape is
+    returned.
     """
     rank = len(shape)
     order = tuple(sorted(range(rank), key=lambda d: (-strides[d] if shape[d] != 1 else 0, d)))

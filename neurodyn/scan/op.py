@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.scan.bind import UnfitError, bind_backward, bind_forward, unfit
-from neurodyn.scan.launch import Launch, backend_of, looks
+from neurodyn.scan.launch import Launch, backend_of, specs
 from neurodyn.scan.layout import memory_order, ordered_strides
 from neurodyn.step.program import program_by_key
 from neurodyn.step.torch_private import below_autograd, is_batched, modes_at_work
@@ -43,23 +43,26 @@ def scan_op(backend: str, key: str, leaves: Tensors, final: bool) -> Tensors:
     call = backend, key, keep, final
     compiling = torch.compiler.is_compiling()
     if compiling or not _plain(leaves[0]):
-        if not compiling and (reason := unfit(backend, program_by_key(key), looks(leaves))):
+        if not compiling and (reason := unfit(backend, program_by_key(key), specs(leaves))):
             raise UnfitError(reason)
         results: Tensors = torch.ops.neurodyn.scan.default(*call, leaves)
     else:
-        launch = bind_forward(*call, looks(leaves))
+        launch = bind_forward(*call, specs(leaves))
         results = list(_Scan.apply(call, launch, *leaves)) if keep else launch(leaves)
     return results
 
 
 def _plain(x: Tensor) -> bool:
-    """Whether no mode or subclass listens at the dispatcher. Going through it takes longer than a
-    small kernel, so the functions behind the operators are then called directly."""
+    """Whether no mode or subclass listens at the dispatcher.
+
+    The functions behind the operators are then called directly, as the dispatcher takes longer
+    than a small kernel.
+    """
     return type(x) in (Tensor, nn.Parameter) and not modes_at_work()
 
 
 def _scan(backend: str, key: str, keep: bool, final: bool, leaves: Tensors) -> Tensors:
-    return bind_forward(backend, key, keep, final, looks(leaves))(leaves)
+    return bind_forward(backend, key, keep, final, specs(leaves))(leaves)
 
 
 def _scan_backward(
@@ -71,7 +74,7 @@ def _scan_backward(
     checkpoints: Sequence[Tensor],
 ) -> Tensors:
     tensors = [*leaves, *grads, *checkpoints]
-    return bind_backward(backend, key, tuple(wanted), looks(tensors))(tensors)
+    return bind_backward(backend, key, tuple(wanted), specs(tensors))(tensors)
 
 
 @torch.library.register_fake("neurodyn::scan")
@@ -104,7 +107,7 @@ def _fake_backward(
 
 
 def _like(x: Tensor, steps: int | None, dtype: torch.dtype) -> Tensor:
-    """What a launch allocates for a sequence like `x`, or, if `steps` is None, for a step of it."""
+    """A result as a launch allocates it: a sequence like `x`, or a step if `steps` is None."""
     shape = tuple(x.shape[1:])
     order, _ = memory_order(shape, x.stride()[1:])
     strides = ordered_strides(shape, order)

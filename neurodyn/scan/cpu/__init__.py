@@ -16,14 +16,14 @@ from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind
 from neurodyn.step.program import Program
 
 SEGMENT = 16
-"""Steps whose states and inputs a thread has in its cache at once in the backward pass."""
+"""Steps whose states and inputs a thread keeps in its cache in the backward pass."""
 STREAMING = 1 << 23
-"""Bytes from which an output is written past the cache, which could not hold it for its reader."""
+"""Outputs of this many bytes are written past the cache, which could not keep them for a reader."""
 WIDTHS = {torch.float32: 32, torch.float64: 64}
 
 
 class Target(Backend):
-    """Everything is computed and stored in the dtype of the arithmetic, float32 or float64."""
+    """Kernels read, compute and write in the dtype of the arithmetic, float32 or float64."""
 
     name = "cpu"
 

@@ -16,7 +16,7 @@ Operator = Callable[["Value", Any], "Value"]
 
 
 class Code:
-    """Where a kernel's instructions go, and what it takes to write them.
+    """Writes a kernel's instructions.
 
     Args:
         builder: of the kernel's function.
@@ -97,7 +97,7 @@ class Code:
         return Value(self, self.builder.call(function, [value.ir], self.hint), value.kind)
 
     def _declared(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
-        """A function from elsewhere."""
+        """A function that is defined elsewhere."""
         module = self.builder.module
         known = module.globals.get(name)
         return known or ir.Function(module, ir.FunctionType(result, arguments), name)
@@ -166,21 +166,21 @@ class Code:
 
     @contextmanager
     def named(self, name: str) -> Iterator[None]:
-        """What is made next has this name, for those who read the kernel."""
+        """Values made inside the context are called `name` in the printed kernel."""
         before, self.hint = self.hint, name
         yield
         self.hint = before
 
     @contextmanager
     def exactly(self, exact: bool) -> Iterator[None]:
-        """Whether arithmetic is as it is written."""
+        """Arithmetic inside the context rounds as written, or may be contracted and reordered."""
         before, self.flags = self.flags, () if exact else FAST
         yield
         self.flags = before
 
     @contextmanager
     def range(self, name: str, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
-        """A loop over `range(start, stop, step)`; `name` is that of its index."""
+        """A loop over `range(start, stop, step)`, whose index is called `name`."""
         build, before = self.builder, self.builder.block
         names = (f"{part}_{name}" for part in ("over", "each", "after"))
         head, body, after = map(build.append_basic_block, names)
@@ -271,7 +271,7 @@ class Value:
 
 
 class Variable:
-    """What a loop carries from turn to turn."""
+    """A variable that keeps its value from one turn of a loop to the next."""
 
     def __init__(self, code: Code, place: Any, kind: str, lanes: int) -> None:
         self.code, self.place, self.kind, self.lanes = code, place, kind, lanes
@@ -290,13 +290,13 @@ class Variable:
 
 
 def _suffix(kind: Any) -> str:
-    """How the names of intrinsic functions end, for a type."""
+    """The end of an intrinsic function's name, for a type."""
     lanes, one = (f"v{kind.count}", kind.element) if isinstance(kind, ir.VectorType) else ("", kind)
     return f"{lanes}{one.intrinsic_name}"
 
 
 class _Text(ir.Constant):  # type: ignore[misc]
-    """A constant vector in few words; llvmlite writes it out lane by lane."""
+    """A constant vector in short form; llvmlite would print every lane."""
 
     def __init__(self, kind: Any, text: str) -> None:
         super().__init__(kind, None)

@@ -24,9 +24,9 @@ WARPS = 4
 FORWARD = 1024
 """Elements of a program in the forward pass: eight per thread, 16 bytes of half precision."""
 SHORT, LONG = 4, 8
-"""Steps of a segment: kept in registers at once in the backward pass."""
+"""Steps of a segment, which registers hold in the backward pass; `SHORT` for short sequences."""
 BACKWARD = 2048
-"""Elements times steps of a segment of a program in the backward pass: what registers hold."""
+"""Elements of a program times steps of a segment in the backward pass; registers hold these."""
 STORED = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -36,7 +36,7 @@ def interpreted() -> bool:
 
 
 class Target(Backend):
-    """Everything is stored as it comes. One program of Triton has a block of elements."""
+    """Kernels read and write tensors in their own dtypes; each Triton program has some elements."""
 
     name = "gpu"
 
@@ -101,7 +101,7 @@ class Target(Backend):
         def run(tensors: Sequence[Tensor | None]) -> None:
             arguments: list[Any] = []
             for i, tensor in enumerate(tensors):
-                # An address is needed for what is absent too; nothing is read there.
+                # Triton needs an address for an absent argument too; nothing is read there.
                 arguments.append(tensors[0] if tensor is None else tensor)
                 if i < given:
                     arguments += strides[i]
