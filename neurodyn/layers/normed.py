@@ -11,6 +11,7 @@ from neurodyn.layers.norm import TDBatchNorm2d
 from neurodyn.layers.time import TimeDistributed
 from neurodyn.neurons import Neuron, SpikingLayer
 from neurodyn.scan import scan
+from neurodyn.step.torch_private import functorch_active
 
 FOLDED = (nn.BatchNorm2d, TDBatchNorm2d)
 SMALLEST = 1 << 20
@@ -76,7 +77,7 @@ class Normed(nn.Module):
             # Of a single value a channel, PyTorch's norm says that it has no variance.
             and x.shape[1:].numel() > x.shape[2]
             and not torch.compiler.is_compiling()
-            and not torch._C._are_functorch_transforms_active()
+            and not functorch_active()
         )
 
 

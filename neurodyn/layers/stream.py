@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from neurodyn.neurons import Stateful
+from neurodyn.step.torch_private import BatchNorm
 
 
 class Stream:
@@ -42,7 +42,7 @@ class Stream:
     def __call__(self, chunk: Tensor) -> Any:
         """What the model puts out for the next steps `(T, B, ...)`."""
         for name, module in self.model.named_modules():
-            if isinstance(module, _BatchNorm) and (module.training or module.running_mean is None):
+            if isinstance(module, BatchNorm) and (module.training or module.running_mean is None):
                 raise ValueError(
                     f"model: expected model.eval(), as {name!r} takes its statistics from the batch"
                 )

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from neurodyn.errors import unknown
-from neurodyn.scan.op import backend_module, scan_op
+from neurodyn.scan.bind import UnfitError, unfit
+from neurodyn.scan.launch import backend_of, specs
+from neurodyn.scan.op import scan_op
 from neurodyn.scan.reference import Sequences, scan_reference
 from neurodyn.step.graph import KernelError, UnsupportedStepError
 from neurodyn.step.program import Program, program_of
+from neurodyn.step.torch_private import assume_constant_result, carries_tangents, functorch_active
 
 BACKENDS = ("auto", "reference", "cpu", "gpu")
+KERNELS = {"cpu": "cpu", "cuda": "gpu"}
+"""The backend that `"auto"` takes, by device."""
 INLINE_STEPS = 8
-"""Up to this many steps `torch.compile` sees the loop itself, and fuses it with what is around."""
+"""Up to this many steps, `torch.compile` sees the loop itself and fuses it with its neighbours."""
 
 _warned: set[str] = set()
 
@@ -48,11 +51,11 @@ def scan(
         cell: the step and its parameters.
         inputs: sequences of equal shape `(T, ...)`, T >= 1.
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
-        backend: `"reference"` is the plain loop; `"cpu"` and `"gpu"` are compiled kernels, an error
-            where they cannot run; `"auto"` takes the fastest that can run, and warns once if that
-            is the reference although a kernel was to be expected.
-        final: return the final states; nothing writes them otherwise.
-        record: return every state over time as well (by the reference).
+        backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
+            error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
+            loop; it says why in a warning, once per reason.
+        final: return the final states; otherwise they are not written.
+        record: return every state over time as well, which only the plain loop can.
 
     Returns:
         `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
@@ -100,8 +103,7 @@ def kernel_source(
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         raise program
-    source: str = backend_module(backend).source(program)
-    return source
+    return backend_of(backend).source(program)
 
 
 def _reference(
@@ -113,7 +115,7 @@ def _reference(
     full = tuple(value.expand(shape) for value in state)
 
     def step(*arguments: Tensor) -> tuple[Tensor, ...]:
-        # A result of parameters alone is as large as they are.
+        # A result that depends on parameters alone has their shape.
         results = cell.step(*arguments)
         if not isinstance(results, tuple):
             return results
@@ -130,13 +132,13 @@ def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
         return value.expand(shape)
     except RuntimeError:
         raise ValueError(
-            f"step: expected what it returns to have the shape of a step, {tuple(shape)}, got "
+            f"step: expected results of the shape of a step, {tuple(shape)}, got "
             f"{tuple(value.shape)}"
         ) from None
 
 
 def _arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
-    """What a scan computes in: the widest of inputs and states. Outputs are as the first input."""
+    """The dtype of the arithmetic: the widest of inputs and states."""
     dtype = inputs[0].dtype
     for value in (*inputs[1:], *state):
         dtype = torch.promote_types(dtype, value.dtype)
@@ -150,73 +152,52 @@ def why_not(
 
     Args:
         cell, inputs, state: as for `scan`.
-        backend: `"cpu"`, `"gpu"`, or `"auto"` for the one of the inputs' device.
+        backend: `"cpu"`, `"gpu"`, or `"auto"` for the backend of the inputs' device.
     """
-    program = _choose(cell, inputs, state, backend)
-    return program if isinstance(program, str) else None
-
-
-Choice = tuple[str, Program, list[Tensor]]
+    choice = _choose(cell, inputs, state, backend)
+    if isinstance(choice, str):
+        return choice
+    name, program, leaves = choice
+    return unfit(name, program, specs(leaves))
 
 
 def _choose(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
-) -> Choice | str:
-    """The backend, the program and the cell's tensors; or why there is none."""
-    x = inputs[0]
+) -> tuple[str, Program, list[Tensor]] | str:
+    """Backend, program and tensors; or a reason against kernels, whatever the tensors' shapes."""
     if not isinstance(cell, nn.Module):
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
-    if torch._C._are_functorch_transforms_active():
+    if functorch_active():
         return "kernels do not run inside transforms of torch.func"
-    if forward_ad._current_level >= 0:
+    if carries_tangents():
         return "kernels carry no tangents of forward-mode differentiation"
+    device = inputs[0].device.type
+    name = KERNELS.get(device) if backend == "auto" else backend
+    if name is None:
+        return f"there are no kernels for {device!r} devices"
     program, tensors = program_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(program, UnsupportedStepError):
         return str(program)
-    # Symbolic sizes cannot be looked up.
-    misfit = _misfit if isinstance(x.numel(), int) else _misfit.__wrapped__
-    reason = misfit(tuple(x.shape[1:]), tuple(t.shape for t in (*state, *tensors)))
-    if reason is None and any(t.device != x.device for t in (*inputs, *state, *tensors)):
-        reason = f"not all tensors of the cell are on {x.device}, as x is"
-    name = _kernels_of(backend, x.device.type)
-    reason = reason or _unfit(name, program, x.device.type, tuple(x.dtype for x in inputs))
-    return reason or (name, program, tensors)
-
-
-def _kernels_of(backend: str, device: str) -> str:
-    return {"cpu": "cpu", "cuda": "gpu"}.get(device, "") if backend == "auto" else backend
-
-
-def _unfit(name: str, program: Program, device: str, stored: tuple[torch.dtype, ...]) -> str | None:
-    if not name:
-        return f"there are no kernels for {device!r} devices"
-    reason: str | None = backend_module(name).why_not(program, device, stored)
-    return reason or program.failures.get(name)
-
-
-@lru_cache(maxsize=1024)
-def _misfit(step: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]) -> str | None:
-    for shape in shapes:
-        pairs = zip(reversed(shape), reversed(step), strict=False)
-        if len(shape) > len(step) or any(size not in (1, given) for size, given in pairs):
-            return f"a parameter or state of shape {tuple(shape)} does not broadcast to {step}"
-    return None
+    return program.failures.get(name) or (name, program, [*inputs, *state, *tensors])
 
 
 def _compiled(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
 ) -> tuple[Sequences, Sequences, Sequences] | None:
-    """The scan by a kernel; None if the reference has to do it."""
+    """The scan by a kernel; None if the plain loop has to run."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
-        name, program, tensors = choice
         try:
-            return _run(name, program.key, program.trace.n_outputs, inputs, state, tensors, final)
+            name, program, leaves = choice
+            n_finals = len(state) if final else 0
+            return _run(name, program.key, leaves, program.trace.n_outputs, n_finals)
+        except UnfitError as error:
+            choice = str(error)
         except KernelError:
             choice = program.failures[name]
     if backend != "auto":
         raise _cannot(backend, choice)
-    _warn_once(f"scan: the plain loop runs in place of a kernel: {choice}")
+    _warn_once(f"scan: the plain loop runs instead of a kernel: {choice}")
     return None
 
 
@@ -225,17 +206,11 @@ def _cannot(backend: str, reason: str) -> ValueError:
 
 
 def _run(
-    backend: str,
-    key: str,
-    n_outputs: int,
-    inputs: Sequence[Tensor],
-    state: Sequence[Tensor],
-    tensors: Sequence[Tensor],
-    final: bool,
+    name: str, key: str, leaves: list[Tensor], n_outputs: int, n_finals: int
 ) -> tuple[Sequences, Sequences, Sequences]:
-    results = scan_op(backend, key, inputs, state, tensors, final)
-    count = len(state) if final else 0
-    return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + count]), ()
+    results = scan_op(name, key, leaves, n_finals > 0)
+    # Checkpoints follow, which are for the backward pass alone.
+    return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + n_finals]), ()
 
 
 def _warn_once(message: str) -> None:
@@ -250,8 +225,8 @@ def _captured(
     """The scan as `torch.compile` sees it.
 
     A short loop is left to Inductor, which fuses it with its neighbours; unrolled, a long one would
-    take minutes to compile, so it goes into the graph as one operator. So does a short one for
-    which a backend is named.
+    take minutes to compile, so it goes into the graph as one operator. If a backend is named, a
+    short loop does so too.
     """
     x = inputs[0]
     if backend == "auto" and x.shape[0] <= INLINE_STEPS:
@@ -264,12 +239,12 @@ def _captured(
         if backend != "auto":
             raise _cannot(backend, found)
         return None
-    # One step is traced for nothing but its guards: whatever it reads of the cell, a change of that
-    # has to lead here again. Its result is unused and drops out of the graph.
+    # One step is traced for its guards alone: a change of what it reads has to lead here again. Its
+    # result is unused and drops out of the graph.
     cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
     name, key, names, n_outputs = found
-    tensors = [_tensor(cell, name) for name in names]
-    return _run(name, key, n_outputs, inputs, state, tensors, final)
+    leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
+    return _run(name, key, leaves, n_outputs, len(state) if final else 0)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:
@@ -280,6 +255,7 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
     return value
 
 
+@assume_constant_result
 def _constant_choice(
     cell: nn.Module,
     n_inputs: int,
@@ -287,16 +263,14 @@ def _constant_choice(
     dtype: torch.dtype,
     backend: str,
     device: str,
-    stored: tuple[torch.dtype, ...],
+    dtypes: tuple[torch.dtype, ...],
 ) -> tuple[str, str, tuple[str, ...], int] | str:
     """Backend, key, names of tensors and number of outputs; or why there is none."""
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         return str(program)
-    name = _kernels_of(backend, device)
-    reason = _unfit(name, program, device, stored)
+    name = KERNELS.get(device) if backend == "auto" else backend
+    if name is None:
+        return f"there are no kernels for {device!r} devices"
+    reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
     return reason or (name, program.key, program.names, program.trace.n_outputs)
-
-
-# What `torch.compiler.assume_constant_result` does, without importing the compiler stack here.
-_constant_choice._dynamo_marked_constant = True  # type: ignore[attr-defined]

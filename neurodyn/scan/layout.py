@@ -1,8 +1,8 @@
 """How the elements of a step lie in memory, and how a kernel walks over them.
 
 A step `(B, C, H, W)` is seen as `outer` blocks of `period` adjacent elements, in the order in which
-they lie in memory (channels-last or not). A block is cut into *columns*. What a column's parameters
-are does not depend on the block, so a kernel loads them once and then visits all blocks:
+they lie in memory (channels-last or not). A block is cut into *columns*. A column has the same
+parameters in every block, so a kernel loads them once and then visits all blocks:
 
     for column:                 in parallel
         load parameters
@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 OperandKind = Literal["one", "row", "full"]
@@ -34,7 +33,7 @@ Shape = tuple[int, ...]
 WIDEST, NARROWEST = 4096, 512
 """Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
 COLUMNS = 16
-"""Columns are no wider than leaves this many of them."""
+"""Columns get narrower, down to `NARROWEST`, until there are this many of them."""
 LINE = 16
 """Float32 numbers in a line of the cache: columns end where lines do."""
 SHORTEST_RUN = 256
@@ -85,6 +84,10 @@ class Layout:
         return tuple(self.shape[d] for d in self.order)
 
     @cached_property
+    def strides(self) -> Shape:
+        return ordered_strides(self.shape, self.order)
+
+    @cached_property
     def elements(self) -> int:
         return math.prod(self.shape)
 
@@ -108,16 +111,8 @@ class Layout:
     def tasks(self) -> int:
         return self.columns * self.groups
 
-    def arrange(self, sequence: Tensor) -> tuple[Tensor, int, int]:
-        """A sequence and its strides over time and blocks; a copy if it lies otherwise."""
-        block = self._block_stride(sequence.stride()[1:])
-        if block is None:
-            arranged = self.empty(sequence, sequence.shape[0])
-            arranged.copy_(sequence)
-            return arranged, self.elements, self.period
-        return sequence, sequence.stride(0), block
-
-    def _block_stride(self, strides: Shape) -> int | None:
+    def block_stride(self, strides: Shape) -> int | None:
+        """The distance of blocks in a step with these strides; None if it has to be copied."""
         dense, block = 1, None
         boundary = 0 if self.tile > 1 else self.split
         for i in range(len(self.order) - 1, -1, -1):
@@ -130,10 +125,6 @@ class Layout:
                 return None
             dense *= size
         return self.period if block is None else block
-
-    def empty(self, like: Tensor, T: int | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """A fresh sequence (a step, if T is None) that lies in this order."""
-        return ordered_empty(like, self.order, T, dtype or like.dtype)
 
     def values(self, value: Tensor, operand: Operand) -> Tensor:
         """A parameter's or state's values, adjacent and in the order of memory."""
@@ -150,41 +141,27 @@ class Layout:
         )
         return value.expand(self.tile, *inside).contiguous()
 
-    def collect(self, partial: Tensor, operand: Operand) -> Tensor:
-        """The gradient of a parameter or state from what the tasks have summed."""
-        if operand.kind == "one" and operand.size == 1:
-            return partial.sum()
-        shape = [operand.shape[d] for d in self.order]
-        if operand.kind == "one":
-            runs = partial.view(-1, self.pieces * self.groups).sum(1)
-            values = runs.view(-1, operand.size, operand.run // self.inner).sum((0, 2))
-        elif operand.kind == "row":
-            inside = self.sizes[self.split :]
-            values = partial.view(self.groups * self.tile, *inside).sum(0)
-            shared = [i for i, size in enumerate(shape[self.split :]) if size == 1]
-            values = values.sum(shared, keepdim=True) if shared else values
-        else:
-            return partial.sum_to_size(operand.shape)
-        values = values.reshape(shape)
-        return values.permute([self.order.index(d) for d in range(len(shape))])
+    def shared(self, values: Tensor, operand: Operand) -> Tensor:
+        """One number per element, in the order of memory, summed where elements share a value."""
+        values = values.view(self.sizes).permute(
+            [self.order.index(d) for d in range(len(self.order))]
+        )
+        return values.sum_to_size(operand.shape)
 
 
-def ordered_empty(like: Tensor, order: Shape, T: int | None, dtype: torch.dtype) -> Tensor:
-    """A fresh sequence like a given one (a step, if T is None) whose steps lie in this order."""
-    lead = () if T is None else (T,)
-    sizes = [like.shape[d + like.ndim - len(order)] for d in order]
-    fresh = torch.empty((*lead, *sizes), dtype=dtype, device=like.device)
-    if order == tuple(range(len(order))):
-        return fresh
-    return fresh.permute(
-        *range(len(lead)), *(order.index(d) + len(lead) for d in range(len(order)))
-    )
+def ordered_strides(shape: Shape, order: Shape) -> Shape:
+    """The strides of a step that lies densely in this order."""
+    strides, dense = [0] * len(shape), 1
+    for d in reversed(order):
+        strides[d], dense = dense, dense * shape[d]
+    return tuple(strides)
 
 
 def memory_order(shape: Shape, strides: Shape) -> tuple[Shape, int]:
     """A step's dimensions from the slowest to the fastest, and where the dense ones begin.
 
-    Steps that no such order describes are to be copied: their own order is returned.
+    Steps that no such order describes have to be copied; for them, the order of their shape is
+    returned.
     """
     rank = len(shape)
     order = tuple(sorted(range(rank), key=lambda d: (-strides[d] if shape[d] != 1 else 0, d)))

@@ -1,4 +1,4 @@
-"""The reference: the plain loop over time. In float64 it is the truth that kernels must meet."""
+"""The reference: the plain loop over time. Kernels are measured against it, in float64."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scan_reference(
     current = tuple(state)
     outputs: list[tuple[Tensor, ...]] = []
     history: list[tuple[Tensor, ...]] = []
-    # unbind, not x[t]: the backward of an index writes zeros of the whole sequence at every step.
+    # `unbind`, because the backward of `x[t]` writes zeros for the whole sequence at every step.
     for now in zip(*(sequence.unbind(0) for sequence in inputs), strict=True):
         result = step(*now, *current)
         if not isinstance(result, tuple) or len(result) <= n_states:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -72,16 +71,12 @@ class Program:
             self._functions[wanted] = functions, tuple(index[p] for p in functions.parameters)
         return self._functions[wanted]
 
-
-@contextlib.contextmanager
-def making(program: Program, backend: str, failure: type[Exception] = Exception) -> Iterator[None]:
-    """Around what makes a kernel: its failure is remembered, as a reason not to try again."""
-    try:
-        yield
-    except failure as error:
-        reason = f"making a kernel of {program.name} failed ({type(error).__name__}: {error})"
-        program.failures[backend] = reason
-        raise KernelError(f"scan: {reason}; backend='reference' needs none") from error
+    def failed(self, backend: str, error: Exception) -> KernelError:
+        """The error to raise where a kernel could not be made. Its reason is remembered, so that
+        it is not tried again."""
+        reason = f"making a kernel of {self.name} failed ({type(error).__name__}: {error})"
+        self.failures[backend] = reason
+        return KernelError(f"scan: {reason}; backend='reference' needs none")
 
 
 def _without_unused(traced: Trace) -> tuple[tuple[int, ...], Trace]:
@@ -102,8 +97,8 @@ def program_of(
 ) -> tuple[Program | UnsupportedStepError, list[Tensor]]:
     """The program of a cell, or why it has none; and the parameters and buffers that it uses, now.
 
-    The program is looked up by what the trace depends on: the types of the cell's modules and all
-    their attributes that are no tensors. It is made anew when one of them has changed.
+    The program is looked up by what the trace depends on: the types of the cell's modules, and all
+    their attributes except tensors. When one of them has changed, the step is traced again.
     """
     structure, names, tensors = _structure(cell)
     key = (n_inputs, n_states, dtype, structure)
@@ -131,7 +126,7 @@ def _make(
 def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor]]:
     """What a trace depends on, hashable; and the tensors, each once, with their names.
 
-    Names are taken here, as another thread may put a tensor in the place of one meanwhile.
+    Names are taken here, as another thread may replace a tensor meanwhile.
     """
     found: list[Any] = []
     names: list[str] = []
@@ -140,12 +135,11 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
     todo: list[tuple[str, nn.Module]] = [("", cell)]
     while todo:
         prefix, module = todo.pop()
-        kind = type(module)
-        found.append(kind)
+        found.append(type(module))
         for name, value in module.__dict__.items():
             if name not in _INTERNAL:
-                found.append(name)
-                found.append(_frozen(value))
+                kind = type(value)
+                found.append((name, kind, value if kind in _PLAIN else _frozen(value)))
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
                 if tensor is None or not (tensor.is_floating_point() or tensor.dtype == torch.bool):
@@ -163,21 +157,24 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
     return tuple(found), names, tensors
 
 
+# Values that are their own stand-ins: immutable, and equal if they do the same.
 _PLAIN = (bool, int, float, str, type(None), type, torch.dtype)
 
 
 def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
-    """A hashable stand-in that differs whenever the value does; `around` are the ids of what holds
-    it, for what holds itself."""
+    """A hashable stand-in that differs whenever the value does.
+
+    `around` are the ids of the objects that hold the value, as an object may hold itself.
+    """
     if isinstance(value, _PLAIN):
         return (type(value), value)
     if id(value) in around:
         return ("held", around.index(id(value)))
     around = (*around, id(value))
     if isinstance(value, (tuple, list)):
-        return (type(value), *(_frozen(v, around) for v in value))
+        return (type(value), *[_frozen(v, around) for v in value])
     if isinstance(value, dict):
-        return (dict, *((_frozen(k), _frozen(v, around)) for k, v in value.items()))
+        return (dict, *[(_frozen(k), _frozen(v, around)) for k, v in value.items()])
     if hasattr(value, "__dict__") and not callable(value) and not isinstance(value, Tensor):
         return (_Same(value), _frozen(value.__dict__, around))
     return _Same(value)

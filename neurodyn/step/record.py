@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from neurodyn.step.aten import Aten
 from neurodyn.step.graph import Builder, Kind, Node, UnsupportedStepError
+from neurodyn.step.torch_private import DispatchMode
 
 # What changes nothing about a scalar.
 IDENTITIES = frozenset(
@@ -28,7 +28,7 @@ NUMBERS = frozenset({"numpy", "__array__", "tolist", "__dlpack__", "data_ptr"})
 PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "equal"})
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(DispatchMode):
     """Writes down what PyTorch computes, scalar by scalar."""
 
     @classmethod

@@ -23,17 +23,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 
 from neurodyn.step.graph import Builder, Node, UnsupportedStepError
 from neurodyn.step.record import OWN, NoPeeking, Recorder
+from neurodyn.step.torch_private import without_modes
 
 # Names in the emitted source that a user's argument must not take.
 RESERVED = re.compile(
     r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
-    r"|begin|end|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width"
-    r"|groups|length|passing|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
-    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|marks|grad)"
+    r"|begin|end|first|last|back|checkpoint|mask|wide|elements|steps|outer|period|inner|pieces|width"
+    r"|groups|length|streaming|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
+    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|checkpoints|grad)"
     r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
     r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
 )
@@ -120,9 +120,8 @@ def trace(
 def _usual_modes() -> Iterator[None]:
     """The step runs as it would in a user's loop, whatever mode the caller is in."""
     with contextlib.ExitStack() as stack:
-        if torch._C._len_torch_dispatch_stack() or _len_torch_dispatch_stack_pre_dispatch():
-            # Entered only where there are modes: it imports the compiler stack.
-            stack.enter_context(torch.utils._python_dispatch._disable_current_modes())
+        if (listeners := without_modes()) is not None:
+            stack.enter_context(listeners)
         if torch.is_anomaly_enabled():
             stack.enter_context(torch.autograd.set_detect_anomaly(False))
         stack.enter_context(torch.inference_mode(False))

@@ -92,7 +92,7 @@ def fail(*_):
 
 
 def test_a_kernel_that_cannot_be_made_is_a_reason_not_to(monkeypatch):
-    monkeypatch.setattr(cpu, "_compile", fail)
+    monkeypatch.setattr(cpu.Target, "make", fail)
     x, u = torch.randn(3, 4), torch.zeros(4)
     cell = Step(lambda x, u: (x + 0.321 * u, u + x))
     with pytest.warns(RuntimeWarning, match=r"a kernel of Step failed .*no such instruction"):
@@ -106,7 +106,7 @@ def test_a_gradient_s_kernel_that_cannot_be_made_is_one_too(monkeypatch):
     x, u = torch.randn(3, 4, requires_grad=True), torch.zeros(4)
     cell = Step(lambda x, u: (x + 0.654 * u, u + x))
     (output,), _, _ = scan(cell, (x,), (u,))
-    monkeypatch.setattr(cpu, "_compile", fail)
+    monkeypatch.setattr(cpu.Target, "make", fail)
     with pytest.raises(RuntimeError, match=r"no such instruction.*backend='reference' needs none"):
         output.sum().backward()
     assert "no such instruction" in why_not(cell, (x,), (u,))

@@ -12,7 +12,7 @@ from torch import nn
 
 from neurodyn.files import MAKING
 from neurodyn.neurons import ALIF, LIF, LNM, QIF
-from neurodyn.scan import kernel_source, scan, why_not
+from neurodyn.scan import bind, cpu, kernel_source, scan, why_not
 from neurodyn.surrogate import Rectangle, Triangle
 from tests.scan.contract import TwoInputs, cubic, error
 
@@ -24,6 +24,22 @@ def gradients(neuron, x, backend):
     spikes = neuron(x)
     (spikes * torch.arange(spikes.numel()).reshape(spikes.shape).sin()).sum().backward()
     return [spikes.detach(), x.grad, *(p.grad for p in neuron.parameters() if p.grad is not None)]
+
+
+@pytest.fixture
+def changed(monkeypatch):
+    """Change a constant of the CPU backend; launches that were bound before are forgotten."""
+
+    def change(name, value):
+        monkeypatch.setattr(cpu, name, value)
+        forget()
+
+    def forget():
+        bind.bind_forward.cache_clear()
+        bind.bind_backward.cache_clear()
+
+    yield change
+    forget()
 
 
 def test_only_the_input_is_kept():
@@ -55,22 +71,18 @@ def test_gradients_are_bitwise_repeatable_whatever_the_threads():
 
 
 @pytest.mark.parametrize("segment", [1, 7, 16])
-def test_long_time_in_segments(segment, monkeypatch):
-    from neurodyn.scan import cpu
-
+def test_long_time_in_segments(segment, changed):
     neuron, x = cubic(), torch.randn(20, 2, 100)
     whole = gradients(cubic().double(), x.double(), "reference")
-    monkeypatch.setattr(cpu, "SEGMENT", segment)
+    changed("SEGMENT", segment)
     for a, b in zip(whole, gradients(neuron, x, "cpu"), strict=True):
         assert error(b, a) < 1e-6
 
 
-def test_large_outputs_are_written_past_the_cache(monkeypatch):
-    from neurodyn.scan import cpu
-
+def test_large_outputs_are_written_past_the_cache(changed):
     neuron, x = cubic(), torch.randn(20, 2, 800)
     before = gradients(neuron, x, "cpu")
-    monkeypatch.setattr(cpu, "PASSING", 0)
+    changed("STREAMING", 0)
     for a, b in zip(before, gradients(neuron, x, "cpu"), strict=True):
         assert torch.equal(a, b)
 
@@ -235,8 +247,28 @@ def test_the_operator_keeps_pytorch_s_contract():
 
     neuron, x = cubic(), torch.randn(5, 2, 30, requires_grad=True)
     program, tensors = program_of(neuron, 1, 1, torch.float32)
-    arguments = ("cpu", program.key, [x], [neuron.u_0], tensors, True, False)
+    arguments = ("cpu", program.key, True, False, [x, neuron.u_0, *tensors])
     results = torch.library.opcheck(torch.ops.neurodyn.scan.default, arguments)
+    assert set(results.values()) == {"SUCCESS"}
+
+
+def test_the_derivative_says_how_its_gradients_lie():
+    """A compiler takes the strides of the operator's fake results for those of its results."""
+    from neurodyn.step.program import program_of
+
+    neuron = LNM((3, 4, 5), per="neuron", learn_initial=True)
+    maps = torch.randn(40, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    x = maps.unflatten(0, (20, 2))
+    program, tensors = program_of(neuron, 1, 1, torch.float32)
+    leaves = [leaf.detach() for leaf in (x, neuron.u_0, *tensors)]
+    spikes, *checkpoints = torch.ops.neurodyn.scan("cpu", program.key, True, False, leaves)
+    wanted = [True] * len(leaves)
+    arguments = ("cpu", program.key, wanted, leaves, [torch.randn_like(spikes), None], checkpoints)
+    results = torch.library.opcheck(
+        torch.ops.neurodyn.scan_backward.default,
+        arguments,
+        test_utils=("test_schema", "test_faketensor"),
+    )
     assert set(results.values()) == {"SUCCESS"}
 
 

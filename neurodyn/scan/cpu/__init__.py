@@ -1,226 +1,105 @@
-"""The CPU backend: writes, compiles and launches kernels by LLVM."""
+"""The CPU backend: kernels that LLVM compiles, started in threads."""
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
+from array import array
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from neurodyn.files import MAKING
-from neurodyn.scan.cpu import build
-from neurodyn.scan.cpu import source as cpu_source
-from neurodyn.scan.cpu import threads as team
-from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind, layout_of
-from neurodyn.step.functions import Functions
-from neurodyn.step.program import Program, making
+from neurodyn.scan.cpu import build, source, threads
+from neurodyn.scan.cpu.loops import HEADER
+from neurodyn.scan.launch import Backend, Launch, Start
+from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind
+from neurodyn.step.program import Program
 
 SEGMENT = 16
-"""Steps whose states and inputs a thread has in its cache at once in the backward pass; of longer
-sequences, forward keeps the state at the start of every so many steps."""
-PASSING = 1 << 23
-"""Bytes from which an output is written past the cache, which could not hold it for its reader."""
-NOTHING = (0, 0, 0)
+"""Steps whose states and inputs a thread keeps in its cache in the backward pass."""
+STREAMING = 1 << 23
+"""Outputs of this many bytes are written past the cache, which could not keep them for a reader."""
+WIDTHS = {torch.float32: 32, torch.float64: 64}
 
 
-def why_not(program: Program, device: str, stored: Sequence[torch.dtype]) -> str | None:
-    """Why these kernels cannot run on inputs of that device and of those dtypes, or None."""
-    if device != "cpu":
-        return f"x is on {device!r}, not on the CPU"
-    if program.dtype not in (torch.float32, torch.float64):
-        return f"it computes in float32 or float64, not in {program.dtype}"
-    return None
+class Target(Backend):
+    """Kernels read, compute and write in the dtype of the arithmetic, float32 or float64."""
 
+    name = "cpu"
 
-def source(program: Program) -> str:
-    """The source of both kernels, for parameters and states that are single numbers."""
-    bits = 64 if program.dtype == torch.float64 else 32
-    forward_functions, _ = program.functions(None)
-    backward_functions, _ = program.functions((True,) * len(program.trace.vjp))
-    pair = (cpu_source.forward, forward_functions), (cpu_source.backward, backward_functions)
-    return "\n\n".join(
-        write(functions, bits, ["one"] * (len(program.trace.states) + len(functions.parameters)))
-        for write, functions in pair
-    )
+    def why_not(self, program: Program, device: str, dtypes: Sequence[torch.dtype]) -> str | None:
+        if device != "cpu":
+            return f"x is on {device!r}, not on the CPU"
+        if program.dtype not in WIDTHS:
+            return f"it computes in float32 or float64, not in {program.dtype}"
+        return None
 
+    def stored(self, program: Program, dtype: torch.dtype) -> torch.dtype:
+        return program.dtype
 
-def segment(steps: int) -> int:
-    """How many steps go by between states that forward keeps."""
-    return min(steps, SEGMENT)
+    def segment(self, steps: int) -> int:
+        return min(steps, SEGMENT)
 
-
-def forward(
-    program: Program,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    keep: bool = False,
-    final: bool = True,
-) -> list[Tensor]:
-    """Outputs over time; if asked for, final states and the states at the start of segments."""
-    functions, used = program.functions(None)
-    values = [*states, *(parameters[i] for i in used)]
-    layout = _layout(inputs[0], values)
-    kernel = _kernel(program, functions, layout, None)
-    steps = inputs[0].shape[0]
-    length = segment(steps)
-    tensors = _Arguments(layout, program.dtype)
-    for x in inputs:
-        tensors.sequence(x)
-    tensors.operands(values)
-    segments = -(-steps // length) if keep and steps > length else 0
-    outputs = [
-        layout.empty(inputs[0], steps, program.dtype) for _ in range(program.trace.n_outputs)
-    ]
-    finals = [layout.empty(inputs[0], None, program.dtype) for _ in states if final]
-    marks = [layout.empty(inputs[0], segments, program.dtype) for _ in states if segments]
-    tensors.fresh(outputs)
-    tensors.fresh(finals, len(states))
-    tensors.fresh(marks, len(states))
-    team.run(kernel, layout.tasks, tensors.pack(steps, length), steps * layout.elements)
-    return [*(_as(y, inputs[0].dtype) for y in outputs), *finals, *marks]
-
-
-def backward(
-    program: Program,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    wanted: tuple[bool, ...],
-    marks: Sequence[Tensor] = (),
-) -> list[Tensor | None]:
-    """The gradients of inputs, states and parameters; None where not wanted or zero."""
-    functions, used = program.functions(wanted)
-    values = [*states, *(parameters[i] for i in used)]
-    layout = _layout(inputs[0], values)
-    kernel = _kernel(program, functions, layout, wanted)
-    steps = inputs[0].shape[0]
-    tensors = _Arguments(layout, program.dtype)
-    for x in inputs:
-        tensors.sequence(x)
-    tensors.operands(values)
-    for i, grad in enumerate(grads):
-        tensors.cotangent(grad, is_state=i >= program.trace.n_outputs)
-    tensors.fresh(marks, len(states))
-    result: list[Tensor | None] = [None] * len(functions.leaves)
-    for i, leaf in enumerate(program.trace.inputs):
-        if functions.gradient(leaf) is not None:
-            grad_x = result[i] = layout.empty(inputs[0], steps, program.dtype)
-            tensors.fresh([grad_x])
-    sums: list[tuple[int, Tensor, Tensor, Operand]] = []
-    for i, (value, operand) in enumerate(zip(values, layout.operands, strict=True)):
-        index = len(inputs) + (i if i < len(states) else len(states) + used[i - len(states)])
-        if i < len(states) or functions.gradient(functions.leaves[index]) is not None:
-            sums.append((index, value, tensors.sum(operand, inputs[0]), operand))
-    team.run(kernel, layout.tasks, tensors.pack(steps, segment(steps)), steps * layout.elements)
-    for i, x in enumerate(inputs):
-        if (given := result[i]) is not None:
-            result[i] = _as(given, x.dtype)
-    for index, value, partial, operand in sums:
-        if wanted[index]:
-            grad = layout.collect(partial, operand)
-            result[index] = _as(grad, value.dtype).reshape(value.shape)
-    return result
-
-
-class _Arguments:
-    """The kernel's argument array: addresses and strides."""
-
-    def __init__(self, layout: Layout, dtype: torch.dtype) -> None:
-        self.layout, self.dtype = layout, dtype
-        self.entries: list[int] = []
-        self.alive: list[Tensor] = []
-
-    def _add(self, tensor: Tensor, over_time: int, over_blocks: int) -> None:
-        self.alive.append(tensor)
-        self.entries += (tensor.data_ptr(), over_time, over_blocks)
-
-    def sequence(self, x: Tensor) -> None:
-        self._add(*self.layout.arrange(_as(x, self.dtype)))
-
-    def fresh(self, tensors: Sequence[Tensor], count: int = 1) -> None:
-        """What lies in the layout's own order; nothing in place of `count` if there are none."""
-        for y in tensors:
-            self._add(y, self.layout.elements, self.layout.period)
-        if not tensors:
-            self.entries += NOTHING * count
-
-    def operands(self, values: Sequence[Tensor]) -> None:
-        for value, operand in zip(values, self.layout.operands, strict=True):
-            held = self.layout.values(_as(value, self.dtype), operand)
-            if operand.kind == "one":
-                self._add(held, operand.run, operand.size)
-            else:
-                self._add(held, 0, self.layout.period)
-
-    def cotangent(self, grad: Tensor | None, *, is_state: bool) -> None:
-        layout = self.layout
-        if grad is None and is_state:
-            self.entries += NOTHING
-        elif grad is None:
-            self._add(torch.zeros(layout.period, dtype=self.dtype), 0, 0)
-        elif is_state:
-            self.sequence(grad[None])
-        else:
-            self.sequence(grad)
-
-    def sum(self, operand: Operand, like: Tensor) -> Tensor:
-        layout = self.layout
+    def sums(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
+        layout = launch.layout
         if operand.kind == "full":
-            total = layout.empty(like, None, self.dtype)
-        elif operand.kind == "row":
-            total = torch.empty(layout.groups * layout.period, dtype=torch.float64)
+            return layout.elements, launch.program.dtype
+        tasks = layout.tasks if operand.kind == "one" else layout.groups * layout.period
+        return tasks, torch.float64
+
+    def total(self, layout: Layout, operand: Operand, sums: Tensor) -> Tensor:
+        if operand.kind == "full":
+            return layout.shared(sums, operand)
+        if operand.kind == "one" and operand.size == 1:
+            return sums.sum()
+        shape = [operand.shape[d] for d in layout.order]
+        if operand.kind == "one":
+            runs = sums.view(-1, layout.pieces * layout.groups).sum(1)
+            values = runs.view(-1, operand.size, operand.run // layout.inner).sum((0, 2))
         else:
-            total = torch.empty(layout.tasks, dtype=torch.float64)
-        self._add(total, 0, layout.period)
-        return total
+            inside = layout.sizes[layout.split :]
+            values = sums.view(layout.groups * layout.tile, *inside).sum(0)
+            common = [i for i, size in enumerate(shape[layout.split :]) if size == 1]
+            values = values.sum(common, keepdim=True) if common else values
+        return values.reshape(shape).permute([layout.order.index(d) for d in range(len(shape))])
 
-    def pack(self, steps: int, length: int) -> Any:
-        at = self.layout
-        walk = (steps, at.outer, at.period, at.inner, at.pieces, at.width, at.groups)
-        size = steps * at.elements * self.dtype.itemsize
-        whole = not any(n % LINE for n in (at.elements, at.period, at.inner, at.width))
-        passing = whole and size >= PASSING
-        values = (*walk, at.elements, length, passing, *self.entries)
-        return (ctypes.c_int64 * len(values))(*values)
+    def variant(self, launch: Launch) -> tuple[OperandKind, ...]:
+        return tuple(operand.kind for operand in launch.layout.operands)
 
+    def make(self, launch: Launch) -> build.Kernel:
+        program, kinds = launch.program, self.variant(launch)
+        write = source.backward if launch.wanted else source.forward
+        variant = hashlib.sha256(repr((launch.wanted, kinds)).encode()).hexdigest()[:8]
+        return build.kernel(
+            f"{program.key}_{write.__name__}_{variant}",
+            write.__name__,
+            lambda: write(launch.functions, WIDTHS[program.dtype], kinds),
+        )
 
-def _as(x: Tensor, dtype: torch.dtype) -> Tensor:
-    # PyTorch takes microseconds to find that there is nothing to do.
-    return x if x.dtype == dtype else x.to(dtype)
+    def start(self, launch: Launch, kernel: build.Kernel) -> Start:
+        layout, steps = launch.layout, launch.steps
+        work, places = steps * layout.elements, slice(len(HEADER), None, 3)
+        sizes = layout.elements, layout.period, layout.inner, layout.width
+        large = work * launch.program.dtype.itemsize >= STREAMING
+        walk = {name: getattr(layout, name) for name in HEADER if hasattr(layout, name)}
+        walk |= {"steps": steps, "length": launch.length}
+        walk["streaming"] = large and not any(size % LINE for size in sizes)
+        filled = array("q", [walk[name] for name in HEADER])
+        for strides in launch.strides:
+            filled.extend((0, *strides))
 
+        def run(tensors: Sequence[Tensor | None]) -> None:
+            arguments = filled[:]
+            arguments[places] = array("q", [0 if t is None else t.data_ptr() for t in tensors])
+            threads.run(kernel, layout.tasks, arguments.buffer_info()[0], work)
 
-def _layout(x: Tensor, values: Sequence[Tensor]) -> Layout:
-    return layout_of(
-        tuple(x.shape[1:]), x.stride()[1:], tuple(tuple(value.shape) for value in values)
-    )
+        return run
 
-
-def _kernel(
-    program: Program, functions: Functions, layout: Layout, wanted: tuple[bool, ...] | None
-) -> team.Kernel:
-    kinds = tuple(operand.kind for operand in layout.operands)
-    key = ("cpu", wanted, kinds)
-    if key not in program.kernels:
-        with MAKING, making(program, "cpu"):
-            if key not in program.kernels:
-                program.kernels[key] = _compile(program, functions, kinds, wanted)
-    kernel: team.Kernel = program.kernels[key]
-    return kernel
-
-
-def _compile(
-    program: Program,
-    functions: Functions,
-    kinds: tuple[OperandKind, ...],
-    wanted: tuple[bool, ...] | None,
-) -> team.Kernel:
-    write = cpu_source.forward if wanted is None else cpu_source.backward
-    bits = 64 if program.dtype == torch.float64 else 32
-    variant = hashlib.sha256(repr((wanted, kinds)).encode()).hexdigest()[:8]
-    name = f"{program.key}_{write.__name__}_{variant}"
-    return build.kernel(name, write.__name__, lambda: write(functions, bits, kinds))
+    def source(self, program: Program) -> str:
+        bits, n_states = WIDTHS[program.dtype], len(program.trace.states)
+        texts = []
+        for wanted in (None, (True,) * len(program.trace.vjp)):
+            functions, used = program.functions(wanted)
+            write = source.backward if wanted else source.forward
+            texts.append(write(functions, bits, ["one"] * (n_states + len(used))))
+        return "\n\n".join(texts)

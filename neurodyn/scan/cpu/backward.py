@@ -76,8 +76,8 @@ class Backward(Stepper):
         for u in self.states:
             with code.builder.if_else((segment != 0).ir) as (then, otherwise):
                 with then:
-                    mark = kernel.reader(kernel.mark(u, segment, self.o))
-                    kernel.copy(mark, kernel.memory[str(u)])
+                    checkpoint = kernel.reader(kernel.checkpoint(u, segment, self.o))
+                    kernel.copy(checkpoint, kernel.memory[str(u)])
                 with otherwise:
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
         begin, end = kernel.span(segment)

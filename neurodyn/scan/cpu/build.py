@@ -1,4 +1,4 @@
-"""From a CPU kernel's source to a function: by LLVM, or from the machine code beside the source."""
+"""From a CPU kernel's source to a function: through LLVM, or from machine code in the cache."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64, ctypes.c_void
 
 
 def kernel(name: str, function: str, source: Callable[[], str]) -> Kernel:
-    """A kernel, called with the first task, the last and the argument array; called so, it lets
-    other threads run.
+    """A kernel: a function of its first task, the last one, and the address of its arguments. Other
+    threads of Python run while it does.
 
     Args:
-        name: names its files, so it has to differ wherever the kernel does.
+        name: the name of its files, which no other kernel may have.
         function: the function's name in the source.
-        source: writes the source, where there is no machine code yet.
+        source: writes the source; called if the cache has no machine code.
     """
     name = f"{name}_{_toolchain()}"
     code = kept(f"{name}.o")
@@ -41,12 +41,12 @@ def kernel(name: str, function: str, source: Callable[[], str]) -> Kernel:
 
 
 def machine_code(source: str) -> bytes:
-    """The object file of LLVM's text."""
+    """The object file that LLVM makes of a source."""
     module = llvm.parse_assembly(source)
     module.verify()
     target = _target()
     module.triple, module.data_layout = target.triple, str(target.target_data)
-    # Loops are in vectors already, and unrolled as far as it pays.
+    # Kernels have vectors already, and loops that are unrolled as far as it pays.
     options = llvm.create_pipeline_tuning_options(speed_level=2)
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
     passes = llvm.create_pass_builder(target, options)
@@ -56,11 +56,11 @@ def machine_code(source: str) -> bytes:
 
 
 def loaded(name: str, function: str, code: bytes) -> Kernel:
-    """The function in an object file, brought into this process."""
+    """The function in an object file, loaded into this process."""
     library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
     tracker = library.export_symbol(function).link(_linker(), f"{name}.{next(_count)}")
     result = SIGNATURE(tracker[function])
-    result.tracker = tracker  # type: ignore[attr-defined]  # Its machine code lives as long.
+    result.tracker = tracker  # type: ignore[attr-defined]  # Keeps the machine code.
     return result
 
 
@@ -90,7 +90,7 @@ def _features() -> str:
 
 @lru_cache(maxsize=1)
 def _toolchain() -> str:
-    """What the machine code depends on besides the step: who writes and who translates it."""
+    """What machine code depends on besides the step: this package, LLVM and the processor."""
     package = Path(__file__).parents[2]
     sources = [path for room in ("step", "scan") for path in (package / room).rglob("*.py")]
     own = b"".join(path.read_bytes() for path in sorted(sources))

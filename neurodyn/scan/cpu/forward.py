@@ -27,7 +27,7 @@ class Forward(Stepper):
             segments = (at["steps"] + at["length"] - 1) // at["length"]
             with code.range("segment", code.integer(0), segments) as segment:
                 for u in states:
-                    self._save(u, f"{u}_marks", kernel.mark(u, segment, o))
+                    self._save(u, f"{u}_checkpoints", kernel.checkpoint(u, segment, o))
                 begin, end = kernel.span(segment)
                 with code.range("t", begin, end) as t:
                     self._step(o, t)

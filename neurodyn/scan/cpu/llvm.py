@@ -1,23 +1,22 @@
-"""The instructions of a CPU kernel that are no operators: constants, casts, functions, memory and
-loops."""
+"""The instructions of a CPU kernel: constants, arithmetic, functions, memory and loops."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
 
 FAST = ("contract", "reassoc", "arcp", "nsz")
-"""What may be done to arithmetic that is not exact; NaN and infinity have to come through."""
+"""What LLVM may do to arithmetic that is not exact; NaN and infinity have to come through."""
 WHOLE, TRUTH, WORD = ir.IntType(64), ir.IntType(1), ir.IntType(32)
 REALS = ("real", "wide")
-MNEMONICS = {"//": "sdiv", "%": "srem", "<<": "shl", ">>": "ashr", "&": "and_", "|": "or_"}
+Operator = Callable[["Value", Any], "Value"]
 
 
 class Code:
-    """Where a kernel's instructions go, and what it takes to write them.
+    """Writes a kernel's instructions.
 
     Args:
         builder: of the kernel's function.
@@ -78,16 +77,12 @@ class Code:
             return Value(self, old, kind)
         if kind == "bool":
             return value != 0
-        if value.kind in REALS and kind in REALS:
-            cast = build.fpext if kind == "wide" else build.fptrunc
-        elif kind in REALS:
-            cast = build.uitofp if value.kind == "bool" else build.sitofp
+        if value.kind == "bool":
+            cast = build.uitofp if kind in REALS else build.zext
         elif value.kind in REALS:
-            cast = build.fptosi
-        elif value.kind == "bool" or kind == "int":
-            cast = build.zext if value.kind == "bool" else build.sext
+            cast = {"wide": build.fpext, "real": build.fptrunc}.get(kind, build.fptosi)
         else:
-            cast = build.trunc
+            cast = {"int": build.sext, "word": build.trunc}.get(kind, build.sitofp)
         return Value(self, cast(old, target, self.hint), kind)
 
     def bitcast(self, value: Value, kind: str) -> Value:
@@ -102,7 +97,7 @@ class Code:
         return Value(self, self.builder.call(function, [value.ir], self.hint), value.kind)
 
     def _declared(self, name: str, result: Any, arguments: Sequence[Any]) -> Any:
-        """A function from elsewhere."""
+        """A function that is defined elsewhere."""
         module = self.builder.module
         known = module.globals.get(name)
         return known or ir.Function(module, ir.FunctionType(result, arguments), name)
@@ -129,8 +124,7 @@ class Code:
         kind = wide.ir.type
         name = f"llvm.vector.reduce.fadd.{_suffix(kind)}"
         function = self._declared(name, kind.element, [kind.element, kind])
-        zero = self.constant(0.0, "wide").ir
-        made = self.builder.call(function, [zero, wide.ir], fastmath=("reassoc",))
+        made = self.builder.call(function, [kind.element(0.0), wide.ir], fastmath=("reassoc",))
         return Value(self, made, "wide")
 
     def folded(self, value: Value) -> Value:
@@ -138,36 +132,30 @@ class Code:
         half, build = value.lanes // 2, self.builder
         if not half:
             return value
-        lower, upper = (
-            ir.Constant(ir.VectorType(WORD, half), [*range(start, start + half)])
-            for start in (0, half)
-        )
-        functions = (build.shuffle_vector(value.ir, value.ir, at) for at in (lower, upper))
-        a, b = (Value(self, part, value.kind) for part in functions)
-        return a + b
+        places = (ir.Constant(ir.VectorType(WORD, half), [*range(i, i + half)]) for i in (0, half))
+        a, b = (build.shuffle_vector(value.ir, value.ir, place) for place in places)
+        return Value(self, a, value.kind) + Value(self, b, value.kind)
 
     def load(self, address: Value, kind: str = "real", lanes: int = 1) -> Value:
         """Adjacent numbers from an address on."""
-        made = self.builder.load(
-            self._pointer(address), self.hint, align=self.size(kind), typ=self.type(kind, lanes)
-        )
+        pointer, align, typ = self._pointer(address), self.size(kind), self.type(kind, lanes)
+        made = self.builder.load(pointer, self.hint, align=align, typ=typ)
         return Value(self, made, kind)
 
-    def store(self, value: Value, address: Value, *, passing: bool = False) -> None:
-        """Write adjacent numbers; `passing`, without reading their line of the cache before.
-        The address has to be a multiple of the vector's size then."""
-        size, build = self.size(value.kind), self.builder
-        align = size * value.lanes if passing else size
-        made = build.store(value.ir, self._pointer(address), align=align)
-        if passing:
-            made.set_metadata("nontemporal", build.module.add_metadata([WORD(1)]))
+    def store(self, value: Value, address: Value, *, streaming: bool = False) -> None:
+        """Write adjacent numbers; `streaming` does not read their line into the cache before, and
+        needs an address that is a multiple of the vector's size."""
+        align = self.size(value.kind) * (value.lanes if streaming else 1)
+        made = self.builder.store(value.ir, self._pointer(address), align=align)
+        if streaming:
+            made.set_metadata("nontemporal", self.builder.module.add_metadata([WORD(1)]))
 
     def prefetch(self, address: Value) -> None:
-        """Bring a line of memory into the cache; of an address that is not ours nothing comes."""
-        kind = ir.PointerType()
-        function = self._declared("llvm.prefetch.p0", ir.VoidType(), [kind, WORD, WORD, WORD])
-        read_into_all_caches = [WORD(0), WORD(3), WORD(1)]
-        self.builder.call(function, [self._pointer(address), *read_into_all_caches])
+        """Bring a line of memory into the cache; an address that is not ours does no harm."""
+        kinds = [ir.PointerType(), WORD, WORD, WORD]
+        function = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
+        read, all_caches, data = WORD(0), WORD(3), WORD(1)
+        self.builder.call(function, [self._pointer(address), read, all_caches, data])
 
     def _pointer(self, address: Value) -> Any:
         return self.builder.inttoptr(address.ir, ir.PointerType())
@@ -178,26 +166,24 @@ class Code:
 
     @contextmanager
     def named(self, name: str) -> Iterator[None]:
-        """What is made next has this name, for those who read the kernel."""
+        """Values made inside the context are called `name` in the printed kernel."""
         before, self.hint = self.hint, name
         yield
         self.hint = before
 
     @contextmanager
     def exactly(self, exact: bool) -> Iterator[None]:
-        """Whether arithmetic is as it is written."""
+        """Arithmetic inside the context rounds as written, or may be contracted and reordered."""
         before, self.flags = self.flags, () if exact else FAST
         yield
         self.flags = before
 
     @contextmanager
     def range(self, name: str, start: Value, stop: Value, step: int = 1) -> Iterator[Value]:
-        """A loop over `range(start, stop, step)`; `name` is that of its index."""
-        build = self.builder
-        before = build.block
-        head, body, after = (
-            build.append_basic_block(f"{part}_{name}") for part in ("over", "each", "after")
-        )
+        """A loop over `range(start, stop, step)`, whose index is called `name`."""
+        build, before = self.builder, self.builder.block
+        names = (f"{part}_{name}" for part in ("over", "each", "after"))
+        head, body, after = map(build.append_basic_block, names)
         build.branch(head)
         build.position_at_end(head)
         index = build.phi(WHOLE, name)
@@ -216,6 +202,36 @@ class Code:
             return Variable(self, self.builder.alloca(self.type(kind, lanes)), kind, lanes)
 
 
+def _arithmetic(whole: str = "", real: str = "") -> tuple[Operator, Operator]:
+    """An operator and its mirror image, by the builder's methods for whole numbers and reals."""
+
+    def operate(a: Value, b: Value) -> Value:
+        options = {"name": a.code.hint} | ({"flags": a.code.flags} if a.kind in REALS else {})
+        method = getattr(a.code.builder, real if a.kind in REALS else whole)
+        return Value(a.code, method(a.ir, b.ir, **options), a.kind)
+
+    def left(self: Value, other: Any) -> Value:
+        return operate(*self.code.alike(self, other))
+
+    def right(self: Value, other: Any) -> Value:
+        return operate(*self.code.alike(other, self))
+
+    return left, right
+
+
+def _comparison(name: str) -> Operator:
+    def compare(self: Value, other: Any) -> Value:
+        a, b = self.code.alike(self, other)
+        build = self.code.builder
+        if a.kind in REALS:  # NaN differs from everything, and no other comparison holds for it.
+            method = build.fcmp_unordered if name == "!=" else build.fcmp_ordered
+        else:
+            method = build.icmp_unsigned if a.kind == "bool" else build.icmp_signed
+        return Value(self.code, method(name, a.ir, b.ir, self.code.hint), "bool")
+
+    return compare
+
+
 class Value:
     """One number, or one for each lane.
 
@@ -232,73 +248,6 @@ class Value:
     def lanes(self) -> int:
         return self.ir.type.count if isinstance(self.ir.type, ir.VectorType) else 1
 
-    def _binary(self, name: str, other: Any, *, swapped: bool = False) -> Value:
-        a, b = self.code.alike(self, other)
-        if swapped:
-            a, b = b, a
-        build, hint = self.code.builder, self.code.hint
-        if a.kind in REALS:
-            method = {"+": "fadd", "-": "fsub", "*": "fmul", "/": "fdiv"}[name]
-            made = getattr(build, method)(a.ir, b.ir, hint, flags=self.code.flags)
-        else:
-            method = MNEMONICS.get(name) or {"+": "add", "-": "sub", "*": "mul"}[name]
-            made = getattr(build, method)(a.ir, b.ir, hint)
-        return Value(self.code, made, a.kind)
-
-    def _compare(self, name: str, other: Any) -> Value:
-        a, b = self.code.alike(self, other)
-        build = self.code.builder
-        if a.kind == "bool":
-            made = build.icmp_unsigned(name, a.ir, b.ir, self.code.hint)
-        elif a.kind not in REALS:
-            made = build.icmp_signed(name, a.ir, b.ir, self.code.hint)
-        else:  # NaN differs from everything, and no other comparison holds for it.
-            compare = build.fcmp_unordered if name == "!=" else build.fcmp_ordered
-            made = compare(name, a.ir, b.ir, self.code.hint)
-        return Value(self.code, made, "bool")
-
-    def __add__(self, other: Any) -> Value:
-        return self._binary("+", other)
-
-    def __radd__(self, other: Any) -> Value:
-        return self._binary("+", other, swapped=True)
-
-    def __sub__(self, other: Any) -> Value:
-        return self._binary("-", other)
-
-    def __rsub__(self, other: Any) -> Value:
-        return self._binary("-", other, swapped=True)
-
-    def __mul__(self, other: Any) -> Value:
-        return self._binary("*", other)
-
-    def __rmul__(self, other: Any) -> Value:
-        return self._binary("*", other, swapped=True)
-
-    def __truediv__(self, other: Any) -> Value:
-        return self._binary("/", other)
-
-    def __rtruediv__(self, other: Any) -> Value:
-        return self._binary("/", other, swapped=True)
-
-    def __floordiv__(self, other: Any) -> Value:
-        return self._binary("//", other)
-
-    def __mod__(self, other: Any) -> Value:
-        return self._binary("%", other)
-
-    def __lshift__(self, other: Any) -> Value:
-        return self._binary("<<", other)
-
-    def __rshift__(self, other: Any) -> Value:
-        return self._binary(">>", other)
-
-    def __and__(self, other: Any) -> Value:
-        return self._binary("&", other)
-
-    def __or__(self, other: Any) -> Value:
-        return self._binary("|", other)
-
     def __neg__(self) -> Value:
         if self.kind in REALS:
             return Value(self.code, self.code.builder.fneg(self.ir, self.code.hint), self.kind)
@@ -307,27 +256,22 @@ class Value:
     def __invert__(self) -> Value:
         return Value(self.code, self.code.builder.not_(self.ir, self.code.hint), self.kind)
 
-    def __lt__(self, other: Any) -> Value:
-        return self._compare("<", other)
-
-    def __le__(self, other: Any) -> Value:
-        return self._compare("<=", other)
-
-    def __gt__(self, other: Any) -> Value:
-        return self._compare(">", other)
-
-    def __ge__(self, other: Any) -> Value:
-        return self._compare(">=", other)
-
-    def __eq__(self, other: Any) -> Value:  # type: ignore[override]
-        return self._compare("==", other)
-
-    def __ne__(self, other: Any) -> Value:  # type: ignore[override]
-        return self._compare("!=", other)
+    __add__, __radd__ = _arithmetic("add", "fadd")
+    __sub__, __rsub__ = _arithmetic("sub", "fsub")
+    __mul__, __rmul__ = _arithmetic("mul", "fmul")
+    __truediv__, __rtruediv__ = _arithmetic(real="fdiv")
+    __floordiv__ = _arithmetic("sdiv")[0]
+    __mod__ = _arithmetic("srem")[0]
+    __lshift__ = _arithmetic("shl")[0]
+    __rshift__ = _arithmetic("ashr")[0]
+    __and__ = _arithmetic("and_")[0]
+    __or__ = _arithmetic("or_")[0]
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, ("<", "<=", ">", ">="))
+    __eq__, __ne__ = map(_comparison, ("==", "!="))  # type: ignore[assignment]
 
 
 class Variable:
-    """What a loop carries from turn to turn."""
+    """A variable that keeps its value from one turn of a loop to the next."""
 
     def __init__(self, code: Code, place: Any, kind: str, lanes: int) -> None:
         self.code, self.place, self.kind, self.lanes = code, place, kind, lanes
@@ -336,24 +280,23 @@ class Variable:
         return Value(self.code, self.code.builder.load(self.place), self.kind)
 
     def set(self, value: Value | float) -> None:
-        if not isinstance(value, Value):
-            value = self.code.constant(value, self.kind, self.lanes)
-        self.code.builder.store(value.ir, self.place)
+        given = (
+            value if isinstance(value, Value) else self.code.constant(value, self.kind, self.lanes)
+        )
+        self.code.builder.store(given.ir, self.place)
 
     def add(self, value: Value) -> None:
         self.set(self.get() + value)
 
 
 def _suffix(kind: Any) -> str:
-    """How the names of intrinsic functions end, for a type."""
-    if isinstance(kind, ir.VectorType):
-        return f"v{kind.count}{kind.element.intrinsic_name}"
-    name: str = kind.intrinsic_name
-    return name
+    """The end of an intrinsic function's name, for a type."""
+    lanes, one = (f"v{kind.count}", kind.element) if isinstance(kind, ir.VectorType) else ("", kind)
+    return f"{lanes}{one.intrinsic_name}"
 
 
 class _Text(ir.Constant):  # type: ignore[misc]
-    """A constant vector in few words; llvmlite writes it out lane by lane."""
+    """A constant vector in short form; llvmlite would print every lane."""
 
     def __init__(self, kind: Any, text: str) -> None:
         super().__init__(kind, None)

@@ -17,7 +17,7 @@ from neurodyn.step.graph import Node, reachable
 
 HEADER = (
     *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
-    *("elements", "length", "passing"),
+    *("elements", "length", "streaming"),
 )
 """What the argument array starts with; three numbers for every tensor follow."""
 VECTOR = 64
@@ -68,7 +68,7 @@ class Kernel:
         self.code = code = Code(ir.IRBuilder(entry), bits)
         code.builder.branch(start)
         code.builder.position_at_end(start)
-        self.passing = False
+        self.streaming = False
         self.size, self.lanes = bits // 8, VECTOR * 8 // bits
         self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
 
@@ -162,11 +162,11 @@ class Kernel:
                 loop(self.lanes, start, self.code.where(end < whole, end, whole))
 
         if writing:
-            with self.code.builder.if_else((self.at["passing"] != 0).ir) as (then, otherwise):
+            with self.code.builder.if_else((self.at["streaming"] != 0).ir) as (then, otherwise):
                 with then:
-                    self.passing = True
+                    self.streaming = True
                     lines()
-                    self.passing = False
+                    self.streaming = False
                 with otherwise:
                     lines()
         else:
@@ -200,8 +200,8 @@ class Kernel:
 
     def write(self, value: Value, row: Value, j: Value, lanes: int) -> None:
         """Write a result, inside a loop over elements that says so."""
-        vector, past = self.code.repeated(value, lanes), self.passing and lanes > 1
-        self.code.store(vector, row + j * self.size, passing=past)
+        vector, past = self.code.repeated(value, lanes), self.streaming and lanes > 1
+        self.code.store(vector, row + j * self.size, streaming=past)
 
     def copy(self, source: Callable[[Value, int], Value], target: Value) -> None:
         """Fill a row of memory with what `source(j, lanes)` gives."""
@@ -225,10 +225,10 @@ class Kernel:
         row = self.memory[name]
         self.store(value, row if i is None else row + self.row_bytes * i, j, lanes)
 
-    def mark(self, u: Node, segment: Value, o: Value) -> Value:
+    def checkpoint(self, u: Node, segment: Value, o: Value) -> Value:
         """The row of a state at the start of a segment of time."""
         place = segment * self.at["elements"] + o * self.at["period"] + self.q
-        return self.tensors[f"{u}_marks"].address + place * self.size
+        return self.tensors[f"{u}_checkpoints"].address + place * self.size
 
     def span(self, segment: Value) -> tuple[Value, Value]:
         """A segment's first step, and the one after its last."""

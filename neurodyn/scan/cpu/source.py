@@ -1,6 +1,6 @@
-"""The CPU kernels: the step's operations inside loops, in the language of LLVM.
+"""The text of the CPU kernels: the step's operations inside loops, in LLVM's language.
 
-All of a kernel happens column by column, inside the cache.
+A kernel works column by column, so that its data stay in the cache.
 """
 
 from __future__ import annotations
@@ -22,23 +22,21 @@ def forward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> st
         bits: 32 or 64, the size of a real.
         kinds: how each state and each of `functions.parameters` is found (`layout.Operand`).
     """
+    states = functions.trace.states
     outputs = [f"out{i}" for i in range(functions.trace.n_outputs)]
-    finals = [f"{u}_final" for u in functions.trace.states]
-    kernel = Kernel("forward", functions, bits, kinds, [*outputs, *finals, *_marks(functions)])
+    names = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
+    kernel = Kernel("forward", functions, bits, kinds, names)
     Forward(kernel, outputs).emit()
     return kernel.text()
 
 
 def backward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> str:
     """The module of the backward kernel; arguments as for `forward`."""
+    states, grads = functions.trace.states, functions.trace.grads
     inputs = [x for x in functions.trace.inputs if functions.gradient(x)]
     learned = [p for p in functions.parameters if functions.gradient(p)]
-    names = [*map(str, functions.trace.grads), *_marks(functions), *(f"grad_{x}" for x in inputs)]
-    names += [f"sum_{leaf}" for leaf in (*functions.trace.states, *learned)]
+    names = [*map(str, grads), *(f"{u}_checkpoints" for u in states)]
+    names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in (*states, *learned))]
     kernel = Kernel("backward", functions, bits, kinds, names)
     Backward(kernel, inputs, learned).emit()
     return kernel.text()
-
-
-def _marks(functions: Functions) -> list[str]:
-    return [f"{u}_marks" for u in functions.trace.states]

@@ -1,106 +1,130 @@
-"""Threads that run ranges of a kernel's tasks: those of PyTorch, or else a team of our own.
+"""The threads that share a kernel's tasks.
 
-Callers from several threads share the team's queue of jobs, and a forked child starts a team of its
-own; the usual thread pools allow one or the other.
+A call cuts its tasks into ranges, and every thread takes the next range until none is left. The
+threads are PyTorch's: between two operations they keep their cores busy, waiting for more, and
+others would have to fight them for the cores. Threads of our own do it where PyTorch has no OpenMP
+that can be asked, and in forked processes, which do not inherit PyTorch's.
 """
 
 from __future__ import annotations
 
-import itertools
+import ctypes
 import os
 import queue
 import threading
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from neurodyn.scan.cpu import openmp
+from neurodyn.scan.cpu import build
 
 SMALL = 1 << 15
 """Below this many element-steps, waking a thread costs more than it brings."""
 RANGES_PER_THREAD = 4
+SHARE = """
+define void @share(ptr %job) nounwind {
+  %values = load [4 x i64], ptr %job
+  %address = extractvalue [4 x i64] %values, 0
+  %kernel = inttoptr i64 %address to ptr
+  %tasks = extractvalue [4 x i64] %values, 1
+  %arguments = extractvalue [4 x i64] %values, 2
+  %ranges = extractvalue [4 x i64] %values, 3
+  %turns = getelementptr i64, ptr %job, i64 4
+  br label %next
+next:
+  %turn = atomicrmw add ptr %turns, i64 1 monotonic
+  %some = icmp slt i64 %turn, %ranges
+  br i1 %some, label %work, label %done
+work:
+  %before = mul i64 %tasks, %turn
+  %first = sdiv i64 %before, %ranges
+  %after = add i64 %before, %tasks
+  %last = sdiv i64 %after, %ranges
+  call void %kernel(i64 %first, i64 %last, i64 %arguments)
+  br label %next
+done:
+  ret void
+}
+"""
+"""What each of PyTorch's threads runs: it takes ranges until none is left."""
 
-_jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+_forked = False
+_jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 _workers: list[threading.Thread] = []
-_lock = threading.Lock()
-
-Kernel = Callable[[int, int, Any], None]
 
 
-class _Job:
-    """A kernel call cut into ranges, which whoever is free takes in turn."""
-
-    def __init__(self, kernel: Kernel, tasks: int, argument: Any, ranges: int) -> None:
-        self.kernel, self.tasks, self.argument, self.ranges = kernel, tasks, argument, ranges
-        self.turn = itertools.count()
-        self.done = threading.Semaphore(0)
-        self.error: BaseException | None = None
-
-    def work(self) -> int:
-        """Take ranges until none is left; how many were taken."""
-        taken = 0
-        for i in self.turn:
-            if i >= self.ranges:
-                break
-            try:
-                self.kernel(
-                    self.tasks * i // self.ranges,
-                    self.tasks * (i + 1) // self.ranges,
-                    self.argument,
-                )
-            except BaseException as error:
-                self.error = error
-            taken += 1
-            self.done.release()
-        return taken
-
-    def wait(self) -> None:
-        for _ in range(self.ranges):
-            self.done.acquire()
-        if self.error is not None:
-            raise self.error
-
-
-def run(kernel: Kernel, tasks: int, argument: Any, work: int) -> None:
-    """Call `kernel(first, last, argument)` over all tasks, with as many threads as PyTorch uses.
+def run(kernel: build.Kernel, tasks: int, arguments: int, work: int) -> None:
+    """Call `kernel(first, last, arguments)` over all tasks, with as many threads as PyTorch uses.
 
     Args:
-        work: the element-steps of the call; little work is done by the caller alone.
+        arguments: the address of the kernel's argument array.
+        work: the element-steps of the call; the caller alone does a small call.
     """
     threads = min(torch.get_num_threads(), tasks)
     if threads == 1 or work < SMALL:
-        kernel(0, tasks, argument)
+        kernel(0, tasks, arguments)
         return
     ranges = min(tasks, RANGES_PER_THREAD * threads)
-    if openmp.parallel(kernel, tasks, argument, threads, ranges):
+    if _forked or (region := _region()) is None:
+        _share(kernel, tasks, arguments, threads, ranges)
         return
-    job = _Job(kernel, tasks, argument, ranges)
-    _ensure(threads - 1)
+    share, start = region
+    job = (ctypes.c_int64 * 5)(_address(kernel), tasks, arguments, ranges, 0)
+    start(_address(share), ctypes.addressof(job), threads, 0)
+
+
+@lru_cache(maxsize=1)
+def _region() -> tuple[build.Kernel, Any] | None:
+    """`SHARE` as a function, and the entry of OpenMP that runs it in PyTorch's threads."""
+    library = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
+    try:  # The symbol is looked for in what PyTorch itself is linked to.
+        start = ctypes.CDLL(str(library)).GOMP_parallel
+    except (OSError, AttributeError):
+        return None
+    start.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    start.restype = None
+    return build.kernel("share", "share", lambda: SHARE), start
+
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+def _share(kernel: build.Kernel, tasks: int, arguments: int, threads: int, ranges: int) -> None:
+    """`SHARE`, by threads of our own; callers in several threads have them in common."""
+    turns, done, errors = iter(range(ranges)), threading.Semaphore(0), []
+
+    def work() -> None:
+        for i in turns:
+            try:
+                kernel(tasks * i // ranges, tasks * (i + 1) // ranges, arguments)
+            except BaseException as error:
+                errors.append(error)
+            done.release()
+
+    while len(_workers) < threads - 1:  # Callers at once may start one too many: no harm done.
+        _workers.append(threading.Thread(target=_serve, args=(_jobs,), daemon=True))
+        _workers[-1].start()
     for _ in range(threads - 1):
-        _jobs.put(job)
-    job.work()
-    job.wait()
+        _jobs.put(work)
+    work()
+    for _ in range(ranges):
+        done.acquire()
+    if errors:
+        raise errors[0]
 
 
-def _ensure(count: int) -> None:
-    if len(_workers) >= count:
-        return
-    with _lock:
-        while len(_workers) < count:
-            worker = threading.Thread(target=_serve, args=(_jobs,), daemon=True, name="neurodyn")
-            worker.start()
-            _workers.append(worker)
-
-
-def _serve(jobs: queue.SimpleQueue[_Job]) -> None:
+def _serve(jobs: queue.SimpleQueue[Callable[[], None]]) -> None:
     while True:
-        jobs.get().work()
+        jobs.get()()
 
 
 def _after_fork() -> None:
-    global _jobs, _lock
-    _jobs, _lock = queue.SimpleQueue(), threading.Lock()
+    global _forked, _jobs
+    _forked, _jobs = True, queue.SimpleQueue()
     _workers.clear()
 
 

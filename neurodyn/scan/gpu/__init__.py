@@ -1,4 +1,4 @@
-"""The GPU backend: prints, compiles and launches Triton kernels.
+"""The GPU backend: kernels that Triton compiles.
 
 Storage is whatever the input has (float32, bfloat16, float16); states and arithmetic are float32.
 With `TRITON_INTERPRET=1` in the environment, the kernels run on the CPU, slowly, for tests.
@@ -16,16 +16,17 @@ from torch import Tensor
 
 from neurodyn.scan.gpu.build import load_kernel
 from neurodyn.scan.gpu.loops import print_backward, print_forward
-from neurodyn.scan.layout import Layout, Operand, OperandKind, layout_of
-from neurodyn.step.program import Program, making
+from neurodyn.scan.launch import Backend, Launch, Start
+from neurodyn.scan.layout import Layout, Operand, OperandKind
+from neurodyn.step.program import Program
 
 WARPS = 4
 FORWARD = 1024
-"""Elements of a program in the forward pass: eight a thread, 16 bytes of half precision."""
+"""Elements of a program in the forward pass: eight per thread, 16 bytes of half precision."""
 SHORT, LONG = 4, 8
-"""Steps of a segment: kept in registers at once in the backward pass."""
+"""Steps of a segment, which registers hold in the backward pass; `SHORT` for short sequences."""
 BACKWARD = 2048
-"""Elements times steps of a segment of a program in the backward pass: what registers hold."""
+"""Elements of a program times steps of a segment in the backward pass; registers hold these."""
 STORED = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -34,168 +35,95 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def why_not(program: Program, device: str, stored: Sequence[torch.dtype]) -> str | None:
-    """Why these kernels cannot run on inputs of that device and of those dtypes, or None."""
-    if importlib.util.find_spec("triton") is None:
-        return "Triton is not installed"
-    if device != "cuda" and not interpreted():
-        return f"x is on {device!r}, not on a GPU (TRITON_INTERPRET=1 would run it, slowly)"
-    if program.dtype != torch.float32:
-        return f"its states and arithmetic are float32, not {program.dtype}"
-    if any(dtype not in STORED for dtype in stored):
-        return f"it stores float32, bfloat16 or float16, not {stored[0]}"
-    return None
+class Target(Backend):
+    """Kernels read and write tensors in their own dtypes; each Triton program has some elements."""
 
+    name = "gpu"
 
-def source(program: Program) -> str:
-    """The source of both kernels, for parameters and states that are single numbers."""
-    forward_functions, _ = program.functions(None)
-    backward_functions, _ = program.functions((True,) * len(program.trace.vjp))
-    n_states = len(program.trace.states)
-    kinds: list[OperandKind] = ["one"] * (n_states + len(forward_functions.parameters))
-    both: list[OperandKind] = ["one"] * (n_states + len(backward_functions.parameters))
-    written = (
-        print_forward(forward_functions, kinds),
-        print_backward(backward_functions, both, LONG),
-    )
-    return "\n\n".join(written)
+    def why_not(self, program: Program, device: str, dtypes: Sequence[torch.dtype]) -> str | None:
+        if importlib.util.find_spec("triton") is None:
+            return "Triton is not installed"
+        if device != "cuda" and not interpreted():
+            return f"x is on {device!r}, not on a GPU (TRITON_INTERPRET=1 would run it, slowly)"
+        if program.dtype != torch.float32:
+            return f"its states and arithmetic are float32, not {program.dtype}"
+        if any(dtype not in STORED for dtype in dtypes):
+            return f"it stores float32, bfloat16 or float16, not {dtypes[0]}"
+        return None
 
+    def stored(self, program: Program, dtype: torch.dtype) -> torch.dtype:
+        return dtype
 
-def segment(steps: int) -> int:
-    """How many steps the backward kernel keeps at once."""
-    return SHORT if steps <= SHORT else LONG
+    def segment(self, steps: int) -> int:
+        return SHORT if steps <= SHORT else LONG
 
+    def sums(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
+        elements = launch.layout.elements
+        return -(-elements // _block(launch)) if _single(operand) else elements, torch.float32
 
-def forward(
-    program: Program,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    keep: bool = False,
-    final: bool = True,
-) -> list[Tensor]:
-    """Outputs over time; if asked for, final states and the states at the start of segments."""
-    functions, used = program.functions(None)
-    values = [*states, *(parameters[i] for i in used)]
-    x, steps = inputs[0], inputs[0].shape[0]
-    length = segment(steps)
-    launch = _Launch(program, x, values, FORWARD)
-    layout = launch.layout
-    keep = keep and steps > length
-    for sequence in inputs:
-        launch.sequence(sequence)
-    launch.operands(values)
-    outputs = [layout.empty(x, steps) for _ in range(program.trace.n_outputs)]
-    finals = [layout.empty(x, None, torch.float32) for _ in states if final]
-    segments = -(-steps // length)
-    marks = [layout.empty(x, segments, torch.float32) for _ in states] if keep else []
-    unused = [x for _ in states]
-    launch.add(*outputs, *(finals or unused), *(marks or unused))
-    kernel = _kernel(program, layout, ("gpu", None), lambda kinds: print_forward(functions, kinds))
-    launch.run(kernel.forward, steps, LENGTH=length, KEEP=keep, FINAL=final)
-    return [*outputs, *finals, *marks]
+    def total(self, layout: Layout, operand: Operand, sums: Tensor) -> Tensor:
+        return sums.sum() if _single(operand) else layout.shared(sums, operand)
 
+    def variant(self, launch: Launch) -> tuple[int, tuple[OperandKind, ...]]:
+        return launch.length, tuple(operand.kind for operand in launch.layout.operands)
 
-def backward(
-    program: Program,
-    inputs: Sequence[Tensor],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    grads: Sequence[Tensor | None],
-    wanted: tuple[bool, ...],
-    marks: Sequence[Tensor] = (),
-) -> list[Tensor | None]:
-    """The gradients of inputs, states and parameters; None where not wanted or zero."""
-    functions, used = program.functions(wanted)
-    values = [*states, *(parameters[i] for i in used)]
-    x, steps, n_outputs = inputs[0], inputs[0].shape[0], program.trace.n_outputs
-    length = segment(steps)
-    launch = _Launch(program, x, values, BACKWARD // length)
-    layout = launch.layout
-    for sequence in inputs:
-        launch.sequence(sequence)
-    for grad in grads[:n_outputs]:
-        launch.sequence(torch.zeros_like(x) if grad is None else grad)
-    launch.operands(values)
-    finals = list(grads[n_outputs:])
-    given = any(grad is not None for grad in finals)
-    for i, grad in enumerate(finals):
-        full = torch.zeros(layout.shape, device=x.device) if grad is None else grad
-        finals[i] = layout.arrange(full[None])[0] if given else x
-    launch.add(*finals, *(marks or [x for _ in states]))
-    result: list[Tensor | None] = [None] * len(functions.leaves)
-    for i, leaf in enumerate(program.trace.inputs):
-        if functions.gradient(leaf) is not None:
-            result[i] = grad_x = layout.empty(x, steps, inputs[i].dtype)
-            launch.add(grad_x)
-    sums = []
-    for i, operand in enumerate(layout.operands):
-        index = len(inputs) + (i if i < len(states) else len(states) + used[i - len(states)])
-        if i < len(states) or functions.gradient(functions.leaves[index]) is not None:
-            size = launch.blocks if _single(operand) else layout.elements
-            sums.append((index, values[i], operand, x.new_empty(size, dtype=torch.float32)))
-            launch.add(sums[-1][-1])
-    key = ("gpu", wanted, length)
-    kernel = _kernel(program, layout, key, lambda kinds: print_backward(functions, kinds, length))
-    launch.run(kernel.backward, steps, MARKS=bool(marks), FINALS=given)
-    for index, value, operand, partial in sums:
-        if wanted[index]:
-            result[index] = _collect(layout, partial, operand).to(value.dtype).reshape(value.shape)
-    return result
+    def make(self, launch: Launch) -> Any:
+        (length, kinds), functions = self.variant(launch), launch.functions
+        if launch.wanted:
+            text = print_backward(functions, kinds, length)
+            return load_kernel(launch.program.name, text).backward
+        return load_kernel(launch.program.name, print_forward(functions, kinds)).forward
 
-
-class _Launch:
-    """Collects a kernel's arguments."""
-
-    def __init__(self, program: Program, x: Tensor, values: Sequence[Tensor], block: int) -> None:
-        self.program = program
-        shapes = tuple(tuple(value.shape) for value in values)
-        self.layout: Layout = layout_of(tuple(x.shape[1:]), x.stride()[1:], shapes)
-        self.block, self.blocks = block, -(-self.layout.elements // block)
-        self.arguments: list[Any] = []
-        self.dense = True
-
-    def sequence(self, x: Tensor) -> None:
-        arranged, over_time, over_blocks = self.layout.arrange(x)
-        self.dense = self.dense and (over_blocks == self.layout.period or self.layout.outer == 1)
-        self.arguments += (arranged, over_time, over_blocks)
-
-    def operands(self, values: Sequence[Tensor]) -> None:
-        for value, operand in zip(values, self.layout.operands, strict=True):
-            self.arguments += (self.layout.values(value, operand), operand.run, operand.size)
-
-    def add(self, *tensors: Tensor | None) -> None:
-        self.arguments += tensors
-
-    def run(self, kernel: Any, steps: int, **constants: Any) -> None:
-        size = (steps, self.layout.elements, self.layout.period)
-        options = {} if interpreted() else {"num_warps": WARPS, "enable_fp_fusion": False}
-        # No fused multiply-add: backward has to round as forward did, to see the same spikes.
+    def start(self, launch: Launch, kernel: Any) -> Start:
         from triton.errors import TritonError
 
-        # Triton compiles when a kernel is first launched.
-        with making(self.program, "gpu", TritonError):
-            kernel[(self.blocks,)](
-                *self.arguments, *size, **constants, DENSE=self.dense, BLOCK=self.block, **options
-            )
+        layout, trace, block = launch.layout, launch.program.trace, _block(launch)
+        n, m = len(trace.inputs), len(layout.operands)
+        given = n + m + (trace.n_outputs if launch.wanted else 0)
+        sequences = [*launch.strides[:n], *launch.strides[n + m : given]]
+        strides = [*launch.strides]
+        strides[n : n + m] = [(operand.run, operand.size) for operand in layout.operands]
+        grid = (-(-layout.elements // block),)
+        sizes = launch.steps, layout.elements, layout.period
+        constants: dict[str, Any] = {
+            "BLOCK": block,
+            "DENSE": layout.outer == 1 or all(over == layout.period for _, over in sequences),
+        }
+        if launch.wanted:
+            constants |= {"CHECKPOINTS": launch.checkpoints, "FINALS": launch.finals}
+        else:
+            keep, final = launch.checkpoints, launch.finals
+            constants |= {"LENGTH": launch.length, "KEEP": keep, "FINAL": final}
+        if not interpreted():
+            # No fused multiply-add: backward has to round as forward did, to see the same spikes.
+            constants |= {"num_warps": WARPS, "enable_fp_fusion": False}
+
+        def run(tensors: Sequence[Tensor | None]) -> None:
+            arguments: list[Any] = []
+            for i, tensor in enumerate(tensors):
+                # Triton needs an address for an absent argument too; nothing is read there.
+                arguments.append(tensors[0] if tensor is None else tensor)
+                if i < given:
+                    arguments += strides[i]
+            try:
+                kernel[grid](*arguments, *sizes, **constants)
+            except TritonError as error:  # Triton compiles when a kernel is first launched.
+                raise launch.program.failed(self.name, error) from error
+
+        return run
+
+    def source(self, program: Program) -> str:
+        n_states = len(program.trace.states)
+        forward, used = program.functions(None)
+        backward, needed = program.functions((True,) * len(program.trace.vjp))
+        first = print_forward(forward, ["one"] * (n_states + len(used)))
+        return f"{first}\n\n{print_backward(backward, ['one'] * (n_states + len(needed)), LONG)}"
+
+
+def _block(launch: Launch) -> int:
+    """Elements of a program."""
+    return BACKWARD // launch.length if launch.wanted else FORWARD
 
 
 def _single(operand: Operand) -> bool:
     return operand.kind == "one" and operand.size == 1
-
-
-def _collect(layout: Layout, partial: Tensor, operand: Operand) -> Tensor:
-    """Sum a gradient over blocks, or over the elements that share a value, in a fixed order."""
-    if _single(operand):
-        return partial.sum()
-    full = partial.view(layout.sizes)
-    full = full.permute([layout.order.index(d) for d in range(len(layout.order))])
-    return full.sum_to_size(operand.shape)
-
-
-def _kernel(program: Program, layout: Layout, key: tuple[Any, ...], write: Any) -> Any:
-    kinds = tuple(operand.kind for operand in layout.operands)
-    if (*key, kinds) not in program.kernels:
-        with making(program, "gpu"):
-            program.kernels[(*key, kinds)] = load_kernel(program.name, write(kinds))
-    return program.kernels[(*key, kinds)]

@@ -1,4 +1,4 @@
-"""From a GPU kernel's source to a module. Triton reads source from files, so it is put into one."""
+"""From a GPU kernel's source to a module, by way of a file, from which Triton reads the source."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _modules: dict[str, ModuleType] = {}
 
 
 def load_kernel(name: str, source: str) -> ModuleType:
-    """Import a kernel's source from the cache; it is written there first if it is missing.
+    """Import a kernel's source from the cache, where it is written first if it is missing.
 
     Args:
-        name: what the kernel is, for its file's name.
+        name: the beginning of its file's name.
         source: the module's source.
     """
     digest = hashlib.sha256(f"{__version__} {_toolchain()}\n{source}".encode()).hexdigest()[:16]
@@ -48,6 +48,6 @@ def _imported(module: str, path: Path) -> ModuleType:
 
 @lru_cache(maxsize=1)
 def _toolchain() -> str:
-    """What a kernel depends on besides its source: the functions that it calls."""
+    """What a kernel depends on besides its source: PyTorch's Triton and the functions it calls."""
     functions = Path(__file__).with_name("math.py").read_bytes()
     return f"{torch.__version__} {hashlib.sha256(functions).hexdigest()}"

@@ -62,9 +62,9 @@ class _Kernel:
     def forward(self) -> None:
         put, states, n_outputs = self.put, self.trace.states, self.trace.n_outputs
         outputs = [f"out{i}" for i in range(n_outputs)]
-        fresh = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_marks" for u in states)]
+        fresh = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
         constants = "LENGTH: tl.constexpr, KEEP: tl.constexpr, FINAL: tl.constexpr"
-        self._head("forward", self.trace.inputs, fresh, constants)
+        self._head("forward", (), fresh, constants)
         with put:
             self._begin()
             for u in states:
@@ -74,10 +74,10 @@ class _Kernel:
                 put(
                     "if KEEP:",
                     "    if t % LENGTH == 0:",
-                    "        mark = (wide + t // LENGTH) * elements + i",
+                    "        checkpoint = (wide + t // LENGTH) * elements + i",
                 )
                 for u in states:
-                    put(f"        tl.store({u}_marks_p + mark, {u}_now, mask=mask)")
+                    put(f"        tl.store({u}_checkpoints_p + checkpoint, {u}_now, mask=mask)")
                 for x in self.trace.inputs:
                     self._load(str(x), "t", "mask")
                 results = [*outputs, *(f"{u}_next" for u in states)]
@@ -97,12 +97,12 @@ class _Kernel:
         learned = [p for p in self.functions.parameters if self.functions.gradient(p)]
         grads_out, grads_state = self.trace.grads[:n_outputs], self.trace.grads[n_outputs:]
         fresh = [f"grad_{x}" for x in inputs] + [f"sum_{leaf}" for leaf in (*states, *learned)]
-        marks = [f"{u}_marks" for u in states]
+        checkpoints = [f"{u}_checkpoints" for u in states]
         self._head(
             "backward",
-            (*self.trace.inputs, *grads_out),
-            [*map(str, grads_state), *marks, *fresh],
-            "MARKS: tl.constexpr, FINALS: tl.constexpr",
+            grads_out,
+            [*map(str, grads_state), *checkpoints, *fresh],
+            "CHECKPOINTS: tl.constexpr, FINALS: tl.constexpr",
         )
         with put:
             self._begin()
@@ -116,10 +116,13 @@ class _Kernel:
                 put(f"{p}_grad = tl.zeros([BLOCK], tl.float32)")
             put(f"for back in range(0, tl.cdiv(steps, {length})):")
             with put:
-                put(f"mark = tl.cdiv(steps, {length}) - 1 - back", f"first = mark * {length}")
+                put(
+                    f"checkpoint = tl.cdiv(steps, {length}) - 1 - back",
+                    f"first = checkpoint * {length}",
+                )
                 for u in states:
-                    put(f"{u}_k0 = {u} + tl.zeros([BLOCK], tl.float32)", "if MARKS:")
-                    place = f"{u}_marks_p + (wide + mark) * elements + i"
+                    put(f"{u}_k0 = {u} + tl.zeros([BLOCK], tl.float32)", "if CHECKPOINTS:")
+                    place = f"{u}_checkpoints_p + (wide + checkpoint) * elements + i"
                     put(f"    {u}_k0 = tl.load({place}, mask=mask, other=0.0)")
                 self._replay(length)
                 for k in reversed(range(length)):
@@ -175,12 +178,11 @@ class _Kernel:
         for p in learned:
             put(f"{p}_grad += d_{p}")
 
-    def _head(
-        self, name: str, sequences: Sequence[object], fresh: Sequence[str], constants: str
-    ) -> None:
+    def _head(self, name: str, grads: Sequence[Node], fresh: Sequence[str], constants: str) -> None:
         put = self.put
-        arguments = [f"{x}_p, {x}_t, {x}_o" for x in sequences]
+        arguments = [f"{x}_p, {x}_t, {x}_o" for x in self.trace.inputs]
         arguments += [f"{leaf}_p, {leaf}_run, {leaf}_size: tl.constexpr" for leaf in self.operands]
+        arguments += [f"{g}_p, {g}_t, {g}_o" for g in grads]
         arguments += [f"{name}_p" for name in fresh]
         arguments += ["steps, elements, period", constants]
         put("", "", '@triton.jit(do_not_specialize=["steps"])', f"def {name}(")

@@ -1,14 +1,12 @@
 """Threads for kernels: PyTorch's, or our own."""
 
-import ctypes
 from itertools import pairwise
 
 import pytest
 import torch
 
 from neurodyn.neurons import LNM
-from neurodyn.scan.cpu import openmp
-from neurodyn.scan.cpu import threads as team
+from neurodyn.scan.cpu import threads
 from neurodyn.scan.cpu.build import SIGNATURE
 
 
@@ -25,24 +23,24 @@ def counted(calls):
     return SIGNATURE(lambda first, last, argument: calls.append((first, last)))
 
 
-def nobody(*arguments):
-    return False
+def no_region():
+    """What `_region` says where PyTorch has no OpenMP that can be asked."""
 
 
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("tasks", [2, 7, 64])
 def test_every_task_is_done_once(own, tasks, two_threads, monkeypatch):
     if own:
-        monkeypatch.setattr(openmp, "parallel", nobody)
-    elif openmp._region() is None:
+        monkeypatch.setattr(threads, "_region", no_region)
+    elif threads._region() is None:
         pytest.skip("PyTorch has no OpenMP that can be asked")
     calls = []
-    team.run(counted(calls), tasks, (ctypes.c_int64 * 1)(), team.SMALL)
+    threads.run(counted(calls), tasks, 0, threads.SMALL)
     calls.sort()
     assert calls[0][0] == 0
     assert calls[-1][1] == tasks
     assert all(a[1] == b[0] for a, b in pairwise(calls))
-    assert len(calls) == min(tasks, 2 * team.RANGES_PER_THREAD)
+    assert len(calls) == min(tasks, 2 * threads.RANGES_PER_THREAD)
 
 
 def test_both_give_the_same_bits(two_threads, monkeypatch):
@@ -50,7 +48,7 @@ def test_both_give_the_same_bits(two_threads, monkeypatch):
     runs = []
     for own in (False, True):
         if own:
-            monkeypatch.setattr(openmp, "parallel", nobody)
+            monkeypatch.setattr(threads, "_region", no_region)
         given = x.clone().requires_grad_()
         neuron.zero_grad()
         spikes = neuron(given)
@@ -60,16 +58,22 @@ def test_both_give_the_same_bits(two_threads, monkeypatch):
 
 
 def test_an_error_of_the_kernel_reaches_the_caller(two_threads, monkeypatch):
-    monkeypatch.setattr(openmp, "parallel", nobody)
+    monkeypatch.setattr(threads, "_region", no_region)
 
     def broken(first, last, argument):
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        team.run(broken, 64, None, team.SMALL)
+        threads.run(broken, 64, None, threads.SMALL)
 
 
-def test_a_forked_process_does_not_ask_for_threads_that_it_has_not(monkeypatch):
-    monkeypatch.setattr(openmp, "_forked", False)
-    openmp._after_fork()
-    assert not openmp.parallel(counted([]), 64, (ctypes.c_int64 * 1)(), 2, 8)
+def test_a_forked_process_does_not_ask_for_threads_that_it_has_not(two_threads, monkeypatch):
+    def asked():
+        raise AssertionError("PyTorch's threads are asked")
+
+    calls = []
+    monkeypatch.setattr(threads, "_forked", False)
+    monkeypatch.setattr(threads, "_region", asked)
+    threads._after_fork()
+    threads.run(counted(calls), 64, 0, threads.SMALL)
+    assert len(calls) == 2 * threads.RANGES_PER_THREAD

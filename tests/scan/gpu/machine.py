@@ -59,7 +59,7 @@ def kernels(name, by, segments):
             constants = {"LENGTH": length, "KEEP": length > SHORT, "FINAL": True, "BLOCK": FORWARD}
         else:
             text = print_backward(functions, kinds, length)
-            constants = {"MARKS": length > SHORT, "FINALS": True, "BLOCK": BACKWARD // length}
+            constants = {"CHECKPOINTS": length > SHORT, "FINALS": True, "BLOCK": BACKWARD // length}
         constants["DENSE"] = by != "neuron"
         function = getattr(load_kernel(program.name, text), direction)
         names = inspect.signature(function.fn).parameters
