@@ -1,9 +1,10 @@
 """The graph: what a step computes, as a list of scalar operations without repetition.
 
-A node is an operation on nodes and numbers. The vocabulary is small (`OPS`); `lower.py` translates
-PyTorch's operations into it, `cpu_math.py` and `gpu_print.py` out of it. A `Builder` hands out the
-same node for the same operation on the same arguments, so common sub-expressions are shared by
-construction, and it leaves out operations that do nothing.
+A node is an operation on nodes and numbers. The vocabulary is small (`OPS`). `aten.py` translates
+PyTorch's operations into it. `lowered.py` defines some of its operations by others, and each target
+writes the rest (`scan/cpu/math.py`, `scan/gpu/triton.py`). A `Builder` hands out the same node for
+the same operation on the same arguments, so common sub-expressions are shared by construction. It
+leaves out operations that do nothing.
 """
 
 from __future__ import annotations
@@ -101,6 +102,11 @@ class Builder:
             return self.const(-a.value, a.kind)
         if op == "where" and args[1] is args[2]:
             return args[1]
+        if op == "where" and a.op == "const":
+            return args[1] if a.value else args[2]
+        if op in ("and", "or") and "const" in (a.op, b.op):
+            known, other = (a, b) if a.op == "const" else (b, a)
+            return other if bool(known.value) == (op == "and") else known
         return None
 
     def _key(self, op: str, args: tuple[Node, ...]) -> tuple[object, ...]:

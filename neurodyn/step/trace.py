@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 
 from neurodyn.step.graph import Builder, Node, UnsupportedStepError
+from neurodyn.step.lowered import definitions
 from neurodyn.step.record import OWN, NoPeeking, Recorder
 
 # Names in the emitted source that a user's argument must not take.
@@ -45,6 +46,7 @@ class Trace:
 
     The cotangent leaves are `grads`: one for every output and every new state. `vjp` holds, for
     every input, state and parameter in order, the gradient as a node (None: it is zero).
+    `definitions` has the nodes that a target may lack, as graphs of simpler ones.
     """
 
     builder: Builder
@@ -54,6 +56,7 @@ class Trace:
     grads: tuple[Node, ...]
     results: tuple[Node, ...]
     vjp: tuple[Node | None, ...]
+    definitions: Mapping[Node, Node]
 
     @property
     def n_outputs(self) -> int:
@@ -105,6 +108,7 @@ def trace(
             )
         results = tuple(recorder.result(value) for value in outputs)
         grads, vjp = _pull_back(recorder, leaves, outputs, n_states)
+    computed = [*results, *(g for g in vjp if g is not None)]
     return Trace(
         builder,
         nodes[:n_inputs],
@@ -113,6 +117,7 @@ def trace(
         grads,
         results,
         vjp,
+        definitions(builder, computed, dtype == torch.float64),
     )
 
 

@@ -268,8 +268,11 @@ class Kernel:
                     known[node] = code.constant(node.value, node.kind, lanes)
                 elif node.op == "cast":
                     known[node] = code.cast(given[0], node.kind)
-                else:
+                elif node.op in OPERATIONS:
                     known[node] = OPERATIONS[node.op](*given)
+                else:
+                    definition = (self.trace.definitions[node],)
+                    (known[node],) = self.evaluate(definition, known, exact=True, lanes=lanes)
         return [known[node] for node in nodes]
 
     def text(self) -> str:

@@ -20,7 +20,7 @@ from neurodyn.step.graph import Node, reachable
 def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
     """The module of the forward kernel; arguments as for the CPU's."""
     source = _imports()
-    _functions(source, (functions.prepare, functions.step))
+    _functions(source, functions, "prepare", "step")
     _Kernel(source, functions, kinds).forward()
     return source.text()
 
@@ -28,27 +28,21 @@ def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
 def print_backward(functions: Functions, kinds: Sequence[OperandKind], length: int) -> str:
     """The module of the backward kernel, for segments of `length` steps."""
     source = _imports()
-    _functions(source, (functions.prepare, functions.step, functions.replay, functions.pull))
+    _functions(source, functions, "prepare", "step", "replay", "pull")
     _Kernel(source, functions, kinds).backward(length)
     return source.text()
 
 
 def _imports() -> Source:
     source = Source()
-    source(
-        "import triton",
-        "import triton.language as tl",
-        "",
-        "from neurodyn.scan.gpu.math import expm1, log1p, maximum, minimum, nearest, power",
-        "from neurodyn.scan.gpu.math import sigmoid, sign, tanh, trunc",
-    )
+    source("import triton", "import triton.language as tl")
     return source
 
 
-def _functions(source: Source, functions: Sequence[Function]) -> None:
-    for function in functions:
+def _functions(source: Source, functions: Functions, *names: str) -> None:
+    for function in (getattr(functions, name) for name in names):
         if function.results:
-            print_function(source, function)
+            print_function(source, function, functions.trace.definitions)
 
 
 class _Kernel:
