@@ -14,10 +14,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import keyword
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,16 +27,6 @@ from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 from neurodyn.step.graph import Builder, Node, UnsupportedStepError
 from neurodyn.step.lowered import definitions
 from neurodyn.step.record import OWN, NoPeeking, Recorder
-
-# Names in the emitted source that a user's argument must not take.
-RESERVED = re.compile(
-    r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
-    r"|begin|end|first|last|back|mark|mask|wide|elements|steps|outer|period|inner|pieces|width"
-    r"|groups|length|passing|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
-    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|marks|grad)"
-    r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
-    r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
-)
 
 
 @dataclass(frozen=True)
@@ -77,8 +66,7 @@ def trace(
     Raises:
         UnsupportedStepError: the step does something that a kernel cannot; says what, and where.
     """
-    names = _argument_names(cell, n_inputs, n_states)
-    names = _distinct([*names, *map(_identifier, tensors)])
+    names = _leaf_names(cell, tensors, n_inputs, n_states)
     builder = Builder()
     recorder = Recorder(builder, dtype)
     with _usual_modes():
@@ -201,27 +189,27 @@ def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
         ) from error
 
 
-def _argument_names(cell: nn.Module, n_inputs: int, n_states: int) -> list[str]:
-    """What the step calls its inputs and states."""
-    plain = [f"x{i}" for i in range(n_inputs)] + [f"u{i}" for i in range(n_states)]
+def _leaf_names(cell: nn.Module, tensors: Iterable[str], n_inputs: int, n_states: int) -> list[str]:
+    """Names for inputs, states and parameters, such as `i0_x`, `s0_u`, `p0_tau`.
+
+    The letter and number are the leaf's alone. So whatever a kernel calls its own, or makes of
+    these names, no two are equal, and the user's part is free.
+    """
+    own = _step_names(cell, n_inputs + n_states) or ["x"] * n_inputs + ["u"] * n_states
+    roles = zip("isp", (own[:n_inputs], own[n_inputs:], tensors), strict=True)
+    return [
+        re.sub(r"\W", "_", f"{role}{i}_{name}")
+        for role, names in roles
+        for i, name in enumerate(names)
+    ]
+
+
+def _step_names(cell: nn.Module, count: int) -> list[str] | None:
+    """What the step calls its inputs and states, if it names each of them."""
     try:
         given = list(inspect.signature(cell.step).parameters.values())  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return plain
-    if len(given) != len(plain) or any(p.kind == p.VAR_POSITIONAL for p in given):
-        return plain
-    return [_identifier(p.name) for p in given]
-
-
-def _identifier(name: str) -> str:
-    return re.sub(r"\W", "_", name)
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """The names, changed where two are equal or where kernels use the name themselves."""
-    result: list[str] = []
-    for name in names:
-        while name in result or keyword.iskeyword(name) or RESERVED.fullmatch(name):
-            name += "_"
-        result.append(name)
-    return result
+        return None
+    if len(given) != count or any(p.kind == p.VAR_POSITIONAL for p in given):
+        return None
+    return [p.name for p in given]

@@ -31,7 +31,7 @@ def test_the_gate_of_a_neuron_is_its_charged_membrane():
     for neuron in (LIF(), ALIF()):
         found = gate_of(neuron, len(neuron.states))
         assert found.op == "add"
-        assert "x" in map(str, found.args)
+        assert "i0_x" in map(str, found.args)
 
 
 def test_the_gate_is_the_last():
