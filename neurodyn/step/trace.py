@@ -16,7 +16,7 @@ import copy
 import inspect
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,13 @@ from torch import Tensor, nn
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 
 from neurodyn.step.graph import Builder, Node, UnsupportedStepError
+from neurodyn.step.indexing import Indexed, Indexing, Vectors
+from neurodyn.step.lines import OWN
 from neurodyn.step.lowered import definitions
-from neurodyn.step.record import OWN, NoPeeking, Recorder
+from neurodyn.step.peeking import NoPeeking
+from neurodyn.step.record import Recorder
+
+Source = tuple[int, int | None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Trace:
 
     The cotangent leaves are `grads`: one for every output and every new state. `vjp` holds, for
     every input, state and parameter in order, the gradient as a node (None: it is zero).
-    `definitions` has the nodes that a target may lack, as graphs of simpler ones.
+    `definitions` has the nodes that a target may lack, as graphs of simpler ones. `sources` says of
+    each parameter which of the cell's tensors it is, and which element of one that is indexed.
     """
 
     builder: Builder
@@ -46,6 +52,8 @@ class Trace:
     results: tuple[Node, ...]
     vjp: tuple[Node | None, ...]
     definitions: Mapping[Node, Node]
+    sources: tuple[Source, ...]
+    vectors: Vectors
 
     @property
     def n_outputs(self) -> int:
@@ -66,23 +74,40 @@ def trace(
     Raises:
         UnsupportedStepError: the step does something that a kernel cannot; says what, and where.
     """
-    names = _leaf_names(cell, tensors, n_inputs, n_states)
+    chosen: frozenset[int] = frozenset()
+    while True:
+        indexing = Indexing(tuple(tensors), tuple(tensors.values()), chosen)
+        try:
+            return _traced(cell, indexing, n_inputs, n_states, dtype)
+        except Indexed as indexed:
+            chosen |= indexed.found
+
+
+def _traced(
+    cell: nn.Module, indexing: Indexing, n_inputs: int, n_states: int, dtype: torch.dtype
+) -> Trace:
+    tensors, lengths = indexing.tensors, indexing.vectors.lengths
+    sources: list[Source] = []
+    for i in range(len(tensors)):
+        sources += [(i, e) for e in range(lengths[i])] if i in lengths else [(i, None)]
+    own = [source_name(indexing.names, source) for source in sources]
+    names = _leaf_names(cell, own, n_inputs, n_states)
     builder = Builder()
-    recorder = Recorder(builder, dtype)
+    recorder = Recorder(builder, dtype, indexing)
     with _usual_modes():
-        leaves = [torch.full((), 0.5, dtype=dtype) for _ in names[: n_inputs + n_states]]
-        leaves += [
-            torch.full((), True) if t.dtype == torch.bool else torch.full((), 0.5, dtype=dtype)
-            for t in tensors.values()
-        ]
+        arguments = [torch.full((), 0.5, dtype=dtype) for _ in range(n_inputs + n_states)]
+        stand_ins = [_stand_in(t, lengths.get(i), dtype) for i, t in enumerate(tensors)]
+        leaves = [*arguments, *stand_ins]
         for leaf in leaves:
             leaf.requires_grad_(leaf.is_floating_point())
-        scalars = dict(zip(map(id, tensors.values()), leaves[n_inputs + n_states :], strict=True))
-        twin = _twin(cell, scalars)
-        nodes = tuple(recorder.name(leaf, name) for leaf, name in zip(leaves, names, strict=True))
+        twin = _twin(cell, dict(zip(map(id, tensors), stand_ins, strict=True)))
+        rest = iter(names)
+        nodes = [recorder.name(leaf, [next(rest) for _ in range(leaf.numel())]) for leaf in leaves]
+        for place, made in enumerate(nodes[n_inputs + n_states :]):
+            indexing.place |= dict.fromkeys(made, place)
         try:
-            with recorder, NoPeeking():
-                outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
+            with recorder, NoPeeking(recorder):
+                outputs = twin.step(*arguments)  # type: ignore[operator]
         except (RuntimeError, TypeError, IndexError, AttributeError) as error:
             if isinstance(error, UnsupportedStepError):
                 raise
@@ -97,16 +122,32 @@ def trace(
         results = tuple(recorder.result(value) for value in outputs)
         grads, vjp = _pull_back(recorder, leaves, outputs, n_states)
     computed = [*results, *(g for g in vjp if g is not None)]
+    flat = tuple(node for made in nodes for node in made)
     return Trace(
         builder,
-        nodes[:n_inputs],
-        nodes[n_inputs : n_inputs + n_states],
-        nodes[n_inputs + n_states :],
+        flat[:n_inputs],
+        flat[n_inputs : n_inputs + n_states],
+        flat[n_inputs + n_states :],
         grads,
         results,
         vjp,
         definitions(builder, computed, dtype == torch.float64),
+        tuple(sources),
+        indexing.vectors,
     )
+
+
+def source_name(names: Sequence[str], source: Source) -> str:
+    """What a parameter is called in the cell; `c.0` is an element of `c`."""
+    place, element = source
+    return names[place] if element is None else f"{names[place]}.{element}"
+
+
+def _stand_in(tensor: Tensor, length: int | None, dtype: torch.dtype) -> Tensor:
+    shape = () if length is None else (length,)
+    if tensor.dtype == torch.bool:
+        return torch.full(shape, True)
+    return torch.full(shape, 0.5, dtype=dtype)
 
 
 @contextlib.contextmanager
@@ -133,17 +174,19 @@ def _pull_back(
     for i, value in enumerate(outputs):
         name = f"grad_out{i}" if i < n_outputs else f"grad_state{i - n_outputs}"
         cotangents.append(torch.full((), 0.5, dtype=value.dtype))
-        grads.append(recorder.name(cotangents[-1], name))
+        grads += recorder.name(cotangents[-1], [name])
     smooth = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not smooth:
-        return tuple(grads), tuple(None for _ in leaves)
+        return tuple(grads), tuple(None for leaf in leaves for _ in range(leaf.numel()))
     root = _Root.apply([g for _, g in smooth], *(y for y, _ in smooth))  # type: ignore[no-untyped-call]
     recorder.in_derivative = True
     real = [leaf for leaf in leaves if leaf.requires_grad]
     with recorder:
         found = iter(torch.autograd.grad(root, real, allow_unused=True))
-    pulled = [next(found) if leaf.requires_grad else None for leaf in leaves]
-    vjp = tuple(None if g is None else recorder.result(g) for g in pulled)
+    vjp: list[Node | None] = []
+    for leaf in leaves:
+        pulled = next(found) if leaf.requires_grad else None
+        vjp += [None] * leaf.numel() if pulled is None else recorder.results(pulled)
     zero = recorder.builder.const(0.0, "real")
     return tuple(grads), tuple(None if node is zero else node for node in vjp)
 

@@ -162,7 +162,7 @@ REFUSED = {
     "ndim": (lambda x, u: (x * u.ndim, u), "'ndim' reads"),
     "numel": (lambda x, u: (x / x.numel(), u), "'numel' reads"),
     "size": (lambda x, u: (x * sum(x.size()), u), "'size' reads"),
-    "len": (lambda x, u: (x * len(x), u), "len() of a 0-d"),
+    "len": (lambda x, u: (x * len(x), u), "'len' reads"),
 }
 
 
