@@ -141,3 +141,16 @@ def operations(results: Iterable[Node], known: Iterable[Node] = ()) -> int:
     """How many operations the results take."""
     stop = frozenset(known)
     return sum(bool(node.args) and node not in stop for node in reachable(results, stop))
+
+
+def arithmetic(function: Function) -> tuple[int, int]:
+    """How many multiplications and additions a function takes, divisions and subtractions included.
+
+    Comparisons and transcendental functions are not counted.
+    """
+    given = frozenset(function.arguments)
+    done = [node.op for node in reachable(function.results, given) if node not in given]
+    return (
+        sum(op in ("mul", "div", "pow") for op in done),
+        sum(op in ("add", "sub") for op in done),
+    )
