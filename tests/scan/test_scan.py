@@ -371,3 +371,13 @@ def test_the_source_can_be_read():
     assert '_c_3"' in source
     with pytest.raises(ValueError, match="backend"):
         kernel_source(LNM(), "tpu")
+
+
+def test_the_source_begins_with_its_loops():
+    forward, backward = LNM().kernel_source("cpu").split("; backward\n")
+    assert "for step: for 16 lanes of the column: step\n" in forward[:400]
+    assert "for step, from the last: for 16 lanes of the column: replay, pull" in backward[:400]
+    assert "for step: for 8 lanes" in LNM().double().kernel_source("cpu")
+    source = LNM().kernel_source("gpu")
+    assert source.startswith("# for BLOCK elements (in parallel)")
+    assert "#     for segment of 8 steps, from the last" in source

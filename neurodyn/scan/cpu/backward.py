@@ -11,6 +11,13 @@ from neurodyn.scan.cpu.turns import LONG, Stepper
 from neurodyn.step.functions import operations, pulled_neck
 from neurodyn.step.graph import Node, reachable
 
+NEST = (
+    "for column (in parallel): load parameters; at the end, write the sums of their gradients",
+    "    for block:",
+    "        for segment of time, from the last: compute its states from those at its start",
+    "            for step, from the last: for {lanes} lanes of the column: replay, pull",
+)
+
 
 class Backward(Stepper):
     """The loops of the backward kernel."""
@@ -42,6 +49,7 @@ class Backward(Stepper):
 
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
         rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
         steps = kernel.at["length"] + 1
         rows |= {str(u): steps for u in self.states} | {"neck": steps, "pulled": 1}

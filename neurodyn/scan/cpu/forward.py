@@ -10,6 +10,13 @@ from neurodyn.scan.cpu.loops import Kernel
 from neurodyn.scan.cpu.turns import Stepper
 from neurodyn.step.graph import Node
 
+NEST = (
+    "for column (in parallel): load parameters",
+    "    for block:",
+    "        for segment of time: write the states, if backward will need them",
+    "            for step: for {lanes} lanes of the column: step",
+)
+
 
 class Forward(Stepper):
     """The loops of the forward kernel."""
@@ -21,6 +28,7 @@ class Forward(Stepper):
     def emit(self) -> None:
         kernel, at, code = self.kernel, self.kernel.at, self.code
         states, rows = self.states, [*map(str, self.states), "neck"]
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
         with kernel.scratch(dict.fromkeys(rows, 1)), kernel.tasks(), kernel.blocks() as o:
             for u in states:
                 kernel.copy(kernel.initial(u, o), kernel.memory[str(u)])

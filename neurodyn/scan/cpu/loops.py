@@ -68,6 +68,8 @@ class Kernel:
         self.code = code = Code(ir.IRBuilder(entry), bits)
         code.builder.branch(start)
         code.builder.position_at_end(start)
+        self.nest: tuple[str, ...] = ()
+        """The loops in words, for the head of the source."""
         self.passing = False
         self.size, self.lanes = bits // 8, VECTOR * 8 // bits
         self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
@@ -278,7 +280,7 @@ class Kernel:
     def text(self) -> str:
         """The module, below what it computes."""
         functions = self.functions
-        lines = [f"; {self.function.name}"]
+        lines = [f"; {self.function.name}", ";", *(f"; {line}" for line in self.nest)]
         for function in (functions.prepare, functions.step, functions.replay, functions.pull):
             stop = frozenset(function.arguments)
             if function.results:

@@ -9,17 +9,30 @@ grow with T.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from neurodyn.scan.gpu.triton import Source, print_function
 from neurodyn.scan.layout import OperandKind
 from neurodyn.step.functions import Function, Functions
 from neurodyn.step.graph import Node, reachable
 
+FORWARD_NEST = (
+    "for BLOCK elements (in parallel): load parameters and states into registers",
+    "    for step:",
+    "        every LENGTH steps: write the states, if backward will need them",
+    "        read the inputs, step, write the outputs",
+)
+BACKWARD_NEST = (
+    "for BLOCK elements (in parallel): load parameters; at the end, write the sums of gradients",
+    "    for segment of {length} steps, from the last: load the states at its start",
+    "        for step (unrolled): step, states stay in registers",
+    "        for step (unrolled), from the last: replay, pull, write the inputs' gradients",
+)
+
 
 def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
     """The module of the forward kernel; arguments as for the CPU's."""
-    source = _imports()
+    source = _opening(FORWARD_NEST)
     _functions(source, functions, "prepare", "step")
     _Kernel(source, functions, kinds).forward()
     return source.text()
@@ -27,15 +40,17 @@ def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
 
 def print_backward(functions: Functions, kinds: Sequence[OperandKind], length: int) -> str:
     """The module of the backward kernel, for segments of `length` steps."""
-    source = _imports()
+    source = _opening(line.format(length=length) for line in BACKWARD_NEST)
     _functions(source, functions, "prepare", "step", "replay", "pull")
     _Kernel(source, functions, kinds).backward(length)
     return source.text()
 
 
-def _imports() -> Source:
+def _opening(nest: Iterable[str]) -> Source:
+    """The first lines of a module: its loops in words, and what it imports."""
     source = Source()
-    source("import triton", "import triton.language as tl")
+    source(*(f"# {line}" for line in nest))
+    source("", "import triton", "import triton.language as tl")
     return source
 
 
