@@ -1,10 +1,12 @@
 """Parameters that a step indexes: `self.c[0]`, `a, b = self.c`, `torch.exp(self.raw).unbind()`.
 
 A parameter of shape `(k, ...)` that is indexed on its first dimension becomes k arguments of the
-graph. Whether it is indexed shows only when the step runs. So all parameters stand in as single
-numbers first; where one is indexed, `Indexed` is raised, and the step runs again with vectors of k
-numbers for these parameters. Vectors may go through elementwise functions before they are indexed,
-with numbers and with other parameters of fitting shapes, but do not meet inputs or states.
+graph. Whether it is indexed shows only when the step runs. So single numbers stand in for all
+parameters first. When one of them is indexed, `Indexed` is raised, and the step runs again with
+vectors of k numbers for these parameters.
+
+Before they are indexed, vectors may go through elementwise functions, with numbers and with other
+parameters of fitting shapes. They may not meet inputs or states.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class Vectors:
 
     @staticmethod
     def _fit(vector: Tensor, other: Tensor, is_vector: bool) -> bool:
-        """Whether element by element is how the two broadcast."""
+        """Whether each element of the vector meets the same of the other, or all of it."""
         if is_vector:
             return vector.ndim == other.ndim
         return other.ndim < vector.ndim or (other.ndim == vector.ndim and len(other) == 1)
@@ -86,7 +88,7 @@ class Indexing:
     ) -> None:
         self.names, self.tensors, self.chosen = names, tensors, chosen
         self.place: dict[Node, int] = {}
-        """Of the graph's leaves, those that are parameters."""
+        """The graph's leaves that are parameters."""
         self.groups: set[frozenset[int]] = set()
 
     @property
@@ -95,7 +97,7 @@ class Indexing:
         return Vectors(lengths, frozenset(self.groups))
 
     def index(self, leaves: Iterable[Node], ndim: int, name: str, args: Sequence[Any]) -> None:
-        """Before a tensor that depends on these leaves is indexed by a method of this name."""
+        """Called before a method of this name takes elements of a tensor of these leaves."""
         where, does = args[0] if args else 0, f"{name!r} takes elements of"
         if where is ...:  # All of it.
             return
@@ -121,7 +123,7 @@ class Indexing:
         raise Indexed(new)
 
     def combine(self, leaves: Iterable[Node], name: str) -> None:
-        """Before whole vectors, and what else depends on these leaves, go into an operation."""
+        """Called before an operation on whole vectors, with the leaves of all its arguments."""
         found = self._places(leaves, f"{name!r} combines a whole vector with")
         self.groups.add(found)
         if reason := self.vectors.misfit(self.names, self.tensors):

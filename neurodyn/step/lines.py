@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-"""Where code lies that is not the user's: PyTorch and this tracer."""
+"""Folders of code that is not the user's: PyTorch and this tracer."""
 
 
 def user_line() -> str:

@@ -18,7 +18,7 @@ from neurodyn.step.graph import Builder, Kind, Node, Number, reachable
 
 
 def definitions(builder: Builder, results: Iterable[Node], double: bool) -> dict[Node, Node]:
-    """The definition of every node of a graph that has one, and of the nodes in definitions.
+    """The definitions of a graph's nodes, and of the nodes in these definitions.
 
     Args:
         double: the arithmetic is float64, so series are longer.
@@ -171,7 +171,7 @@ def trunc(x: Term) -> Term:
 
 
 def nearest(x: Term) -> Term:
-    """The nearest whole number; the even one of two."""
+    """The nearest whole number; of two equally near, the even one."""
     low = x.make("floor", x)
     rest, half = x - low, low * 0.5
     odd = x.make("floor", half) != half
@@ -194,4 +194,4 @@ RULES: dict[str, Callable[..., Term]] = {
     "pow": power,
 }
 EXACT_SERIES: dict[str, Callable[..., Term]] = {"expm1": lambda x: expm1(x, terms=15)}
-"""What float64 needs more terms for."""
+"""Rules for float64, which needs more terms."""

@@ -1,4 +1,4 @@
-"""What a step does to tensors that PyTorch's dispatcher does not show to the recorder."""
+"""Watches reads of tensors that PyTorch's dispatcher does not show to the recorder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NUMBERS = frozenset({"numpy", "__array__", "tolist", "__dlpack__", "data_ptr"})
 
 
 class NoPeeking(TorchFunctionMode):
-    """Refuses to read shapes and numbers: those of stand-ins would stay in the kernel.
+    """Refuses reads of shapes and numbers: those of stand-ins would stay in the kernel.
 
-    Elements of vectors are taken by its leave, too.
+    It also checks how elements of vectors are taken.
     """
 
     def __init__(self, recorder: Recorder) -> None:

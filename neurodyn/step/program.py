@@ -23,14 +23,14 @@ _by_key: dict[str, Program] = {}
 
 
 class Program:
-    """A traced step. `key` names the computation: equal keys compute the same.
+    """A traced step. `key` names the computation: programs of equal keys compute the same.
 
     Attributes:
         used: which of the cell's tensors the step depends on, one per parameter of the trace;
             kernels get those alone.
         names: the parameters' names in the cell; `c.0` is an element of `c`.
         kernels: compiled kernels by backend and variant.
-        failures: why a backend could not make one, once it could not.
+        failures: by backend, why it failed to make a kernel.
     """
 
     def __init__(self, name: str, traced: Trace, names: Sequence[str], dtype: torch.dtype) -> None:
@@ -91,7 +91,7 @@ class Program:
 
 @contextlib.contextmanager
 def making(program: Program, backend: str, failure: type[Exception] = Exception) -> Iterator[None]:
-    """Around what makes a kernel: its failure is remembered, as a reason not to try again."""
+    """Around the making of a kernel. A failure is remembered, so that it is not tried again."""
     try:
         yield
     except failure as error:
@@ -101,7 +101,7 @@ def making(program: Program, backend: str, failure: type[Exception] = Exception)
 
 
 def _without_unused(traced: Trace) -> Trace:
-    """The trace with the parameters alone that it depends on."""
+    """The trace without the parameters that it does not depend on."""
     nodes = set(reachable([*traced.results, *(g for g in traced.vjp if g is not None)]))
     used = [i for i, p in enumerate(traced.parameters) if p in nodes]
     before = len(traced.inputs) + len(traced.states)
@@ -114,7 +114,7 @@ def _without_unused(traced: Trace) -> Trace:
 
 
 def program_by_key(key: str) -> Program:
-    """A program that was made in this process."""
+    """The program of that key, if it was made in this process."""
     return _by_key[key]
 
 
@@ -188,8 +188,10 @@ _PLAIN = (bool, int, float, str, type(None), type, torch.dtype)
 
 
 def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
-    """A hashable stand-in that differs whenever the value does; `around` are the ids of what holds
-    it, for what holds itself."""
+    """A hashable stand-in that differs whenever the value does.
+
+    `around` has the ids of the objects that hold it, for objects that hold themselves.
+    """
     if isinstance(value, _PLAIN):
         return (type(value), value)
     if id(value) in around:
@@ -205,7 +207,7 @@ def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
 
 
 class _Same:
-    """Equal to itself alone, and keeps the object alive so that its id is not used again."""
+    """Equal only to itself. It keeps the object alive, so that its id is not used again."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

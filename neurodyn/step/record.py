@@ -1,4 +1,4 @@
-"""What writes down a step's operations as they run, and refuses those that no kernel has."""
+"""Writes down a step's operations as they run, and refuses those that kernels do not know."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurodyn.step.graph import Builder, Kind, Node, UnsupportedStepError, reach
 from neurodyn.step.indexing import Indexing
 from neurodyn.step.lines import user_line
 
-# What changes nothing about a scalar.
+# Operations that leave a scalar as it is.
 IDENTITIES = frozenset(
     {"alias", "detach", "clone", "view", "_unsafe_view", "reshape", "_reshape_alias", "expand"}
     | {"lift_fresh", "lift_fresh_copy", "contiguous", "positive", "squeeze", "unsqueeze"}
@@ -26,7 +26,7 @@ PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "eq
 
 
 class Recorder(TorchDispatchMode):
-    """Writes down what PyTorch computes, scalar by scalar."""
+    """Writes down PyTorch's operations on scalars, and on vectors element by element."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -43,7 +43,7 @@ class Recorder(TorchDispatchMode):
         self._alive: list[Tensor] = []
 
     def name(self, leaf: Tensor, names: Sequence[str]) -> list[Node]:
-        """Take a tensor for an argument of the graph, or a vector for one per element.
+        """Make a tensor an argument of the graph, or each element of a vector one.
 
         Kernels get masks as numbers, 0 or 1.
         """
@@ -97,7 +97,7 @@ class Recorder(TorchDispatchMode):
                 name, "Python needs the value of a tensor here (an `if`, `float()` or `.item()`)"
             )
         out = func(*args, **kwargs)
-        # Of several results, the first is the function; the others are for its derivative.
+        # The first of several results is the function's value; the others serve its derivative.
         made = out[0] if isinstance(out, tuple) and out else out
         vectors = [arg for arg in args if isinstance(arg, Tensor) and arg.ndim]
         if name in ("unbind", "select") and vectors:
@@ -211,7 +211,7 @@ class Recorder(TorchDispatchMode):
         if node is None:
             if self.in_derivative:
                 return self._remember(tensor, self._constant(tensor))
-            why = "uses a tensor that is no parameter or buffer of the cell; register it as one"
+            why = "uses a tensor that is not a parameter or buffer of the cell; register it as one"
             if not (tensor.is_floating_point() or tensor.dtype == torch.bool):
                 why = f"uses a tensor of {tensor.dtype}; a kernel's arguments are real or masks"
             raise self._refusal(name, why)

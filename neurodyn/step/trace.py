@@ -1,12 +1,13 @@
 """From a step to its graph, and to the graph of its vector-Jacobian product.
 
-The step runs once, on scalars, while every operation that PyTorch dispatches is written down; then
-autograd runs backward and its operations are written down too. Both end in one graph, so what the
-derivative needs of the step is the step's own nodes.
+The step runs once, on scalars, and every operation that PyTorch dispatches is recorded. Then
+autograd runs backward, and its operations are recorded into the same graph. So the derivative uses
+the step's own nodes.
 
-Before that, the cell is copied with every parameter and buffer replaced by a scalar, so each is an
-argument of the graph and nothing is baked in. (`torch.fx`'s tracer would do as well, but starting
-it imports the compiler stack, which takes seconds.)
+Before that, the cell is copied with a scalar for every parameter and buffer, so that each is an
+argument of the graph and no value is built in. A parameter that the step indexes is a short vector
+instead (`indexing.py`). (`torch.fx`'s tracer would do as well, but it imports the compiler stack,
+which takes seconds.)
 """
 
 from __future__ import annotations
@@ -152,10 +153,10 @@ def _stand_in(tensor: Tensor, length: int | None, dtype: torch.dtype) -> Tensor:
 
 @contextlib.contextmanager
 def _usual_modes() -> Iterator[None]:
-    """The step runs as it would in a user's loop, whatever mode the caller is in."""
+    """Run the step as in a plain loop, whatever mode the caller is in."""
     with contextlib.ExitStack() as stack:
         if torch._C._len_torch_dispatch_stack() or _len_torch_dispatch_stack_pre_dispatch():
-            # Entered only where there are modes: it imports the compiler stack.
+            # Only if there are modes, as this imports the compiler stack.
             stack.enter_context(torch.utils._python_dispatch._disable_current_modes())
         if torch.is_anomaly_enabled():
             stack.enter_context(torch.autograd.set_detect_anomaly(False))
@@ -192,7 +193,7 @@ def _pull_back(
 
 
 class _Root(torch.autograd.Function):
-    """What the given gradients flow into outputs from. (`torch.autograd.grad` takes them too, but
+    """Hands the given gradients to the outputs. (`torch.autograd.grad` takes gradients too, but
     imports the compiler stack for it.)"""
 
     @staticmethod
@@ -213,15 +214,15 @@ def _failing_line(error: BaseException) -> str:
     return f", at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
-def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
-    """A copy of the cell with scalars for its parameters and buffers."""
-    memo: dict[int, Any] = dict(scalars)
+def _twin(cell: nn.Module, stand_ins: dict[int, Tensor]) -> nn.Module:
+    """A copy of the cell with its stand-ins for parameters and buffers."""
+    memo: dict[int, Any] = dict(stand_ins)
     for tensor in (*cell.parameters(), *cell.buffers()):
         if id(tensor) not in memo:  # integers, such as counters
             memo[id(tensor)] = torch.zeros((), dtype=tensor.dtype)
         if tensor.is_leaf and tensor.grad is not None:
             memo.setdefault(id(tensor.grad), None)
-    for module in cell.modules():  # What hooks hold is not the step's, and may defy copying.
+    for module in cell.modules():  # Hooks may hold things that cannot be copied.
         hooks = (v for k, v in vars(module).items() if "hooks" in k and isinstance(v, dict))
         memo |= {id(held): {} for held in hooks}
     try:

@@ -155,7 +155,7 @@ REFUSED = {
     "cumsum": (lambda x, u: (x.cumsum(0), u), "cumsum"),
     "value": (lambda x, u: (x if u > 0 else -x, u), "needs the value"),
     "in place": (lambda x, u: (x, u.add_(x)), "in-place"),
-    "foreign": (lambda x, u: (x * OUTSIDE, u), "no parameter or buffer"),
+    "foreign": (lambda x, u: (x * OUTSIDE, u), "not a parameter or buffer"),
     "random": (lambda x, u: (x + torch.rand(()), u), "rand"),
     "bool": (lambda x, u: (x > 0, u), "torch.bool"),
     "shape": (lambda x, u: (x * x.shape[-1], u), "'shape' reads"),

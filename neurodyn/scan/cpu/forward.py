@@ -1,5 +1,7 @@
-"""The forward kernel: reads the inputs and writes the outputs, and, where somebody asks for them,
-the states at the start of every segment of time and the final states."""
+"""The forward kernel: reads the inputs and writes the outputs.
+
+On request it also writes the states at the start of every segment of time, and the final states.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ class Forward(Stepper):
         self.step(self.trace.results, finish, o, t, writing=True)
 
     def _save(self, u: Node, name: str, row: Value) -> None:
-        """Write a state, if there is where."""
+        """Write a state, if the caller gave an address for it."""
         kernel = self.kernel
         with self.code.builder.if_then((kernel.tensors[name].address != 0).ir):
             kernel.elements(

@@ -25,7 +25,7 @@ def ceil(x: Value) -> Value:
 
 
 def nearest(x: Value) -> Value:
-    """The nearest whole number; the even one of two."""
+    """The nearest whole number; of two equally near, the even one."""
     return x.code.intrinsic("rint", x)
 
 

@@ -1,10 +1,10 @@
 """The source of a GPU kernel: the step's functions inside loops, for Triton.
 
-A program has a block of elements and their states in registers. The forward kernel stores the
-states at the start of every segment of time; the backward kernel goes over the segments from the
-last, computes the states within one anew, written out step by step so that they stay in registers,
-and then goes back through it. The loop over segments is a loop, so code and compile time do not
-grow with T.
+A program has a block of elements, and keeps their states in registers. The forward kernel stores
+the states at the start of every segment of time. The backward kernel goes over the segments from
+the last to the first. In each it recomputes the states and then goes back through the steps. The
+steps of a segment are unrolled, so that their states stay in registers. The segments are not, so
+code and compile time do not grow with T.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class _Kernel:
             "i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "mask = i < elements"
         )
         put("o, q = i // period, i % period")
-        # Offsets over time are 64 bits wide: a sequence may have more than 2^31 elements.
+        # Offsets over time have 64 bits: a sequence may have more than 2^31 elements.
         put("wide = tl.program_id(0).to(tl.int64) * 0")
         for leaf, kind in self.kinds.items():
             if kind == "one":
@@ -248,7 +248,7 @@ class _Kernel:
         self.put(f"{', '.join(targets)} = {function.call(names)}")
 
     def _blocked(self, name: str, node: Node) -> str:
-        """A value carried through time: a block, even where it is the same for all elements."""
+        """A value that is carried through time, as a block even if all elements share it."""
         varying = {*self.trace.inputs, *self.trace.states, *self.trace.grads}
         if varying & set(reachable([node])):
             return name

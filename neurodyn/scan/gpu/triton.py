@@ -53,10 +53,10 @@ class Source:
 
 
 def print_function(source: Source, function: Function, definitions: Mapping[Node, Node]) -> None:
-    """Write a function: a line for every value that is used twice or is long.
+    """Write a function. A value that is used twice or is long gets a line of its own.
 
     Args:
-        definitions: of the operations that Triton lacks.
+        definitions: those of operations that Triton lacks.
     """
     names = {node: node.name or f"r{node.index}" for node in function.arguments}
     results = [_meant(node, names, definitions) for node in function.results]
@@ -73,12 +73,11 @@ def print_function(source: Source, function: Function, definitions: Mapping[Node
             else:
                 names[node] = f"r{node.index}"
                 source(f"{names[node]} = {text}")
-        # One value alone is returned as such: tuples of one are no gain.
         source(f"return {', '.join(names[node] for node in results)}")
 
 
 def _meant(node: Node, given: Container[Node], definitions: Mapping[Node, Node]) -> Node:
-    """The node that is written: what defines an operation that Triton lacks."""
+    """The node to write: for an operation that Triton lacks, its definition."""
     while node not in given and node.args and node.op not in WRITTEN:
         node = definitions[node]
     return node
@@ -87,7 +86,7 @@ def _meant(node: Node, given: Container[Node], definitions: Mapping[Node, Node])
 def _in_order(
     results: Iterable[Node], given: Container[Node], definitions: Mapping[Node, Node]
 ) -> dict[Node, list[Node]]:
-    """What the results need beyond what is given: every node after those it is written with."""
+    """The nodes that the results need, each after its arguments, and these arguments."""
     found: dict[Node, list[Node]] = {}
 
     def visit(node: Node) -> None:
