@@ -1,20 +1,21 @@
-"""What a network does for its answer: spikes, synaptic operations, energy.
+"""The cost of a network's answer: spikes, synaptic operations, energy.
 
     E = sum SOP * e_add + updates * (muls * e_mul + adds * e_add) + analog MACs * e_mac
 
-with 45 nm figures (Horowitz 2014): 0.9 pJ an addition, 3.7 pJ a multiplication, 4.6 pJ both. A
-synaptic operation (SOP) is one addition: a spike, of either sign, through one of its outgoing
-weights, recurrent ones included; a count of spikes is as many. An input that is neither zero nor a
-count, such as a pooled spike, is one spike.
+with 45 nm figures (Horowitz 2014): 0.9 pJ per addition, 3.7 pJ per multiplication, 4.6 pJ for both.
+A synaptic operation (SOP) is one addition: a spike of either sign goes through one of its outgoing
+weights, recurrent ones included. A count of n spikes is n spikes. An input that is neither zero nor
+a count, such as a pooled spike, is one spike.
 
-Two kinds of synapses see analog numbers and multiply, dense: those that the network's input enters
-by, unless it is counts of spikes (whole numbers), and those that a module names as `analog`, as
-CS-GRU does from the current to the gate and MS-ResNet on its convolving shortcuts. The products of
-attention have no weights: one addition for each pair of activities that are both other than zero.
+Two kinds of synapses see analog numbers, so they multiply and are dense. The first kind are those
+at the network's input, unless the input is counts of spikes (whole numbers). The second kind are
+those that a module names as `analog`, as CS-GRU does from the current to the gate and MS-ResNet on
+its convolving shortcuts. The products of attention have no weights: they take one addition for each
+pair of activities that both differ from zero.
 
-Memory comes beside it: `accesses`, words read or written, and `memory_energy`. A synaptic operation
-reads a weight, and reads and writes the sum that it adds to; a neuron update reads and writes its
-states, and reads what is learned for that neuron alone.
+Memory is counted separately: `accesses`, the words read or written, and `memory_energy`. A synaptic
+operation reads a weight, and reads and writes the sum that it adds to. A neuron update reads and
+writes the neuron's states, and reads the parameters that are learned for that neuron alone.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from neurodyn.layers import DelayLine, GatedCell, LearnedDelays, MatMul, Recurrent
 from neurodyn.neurons import Neuron, SpikingLayer, Stateful
+from neurodyn.step.functions import arithmetic
+from neurodyn.step.graph import UnsupportedStepError
+from neurodyn.step.program import program_of
 
 PJ_ADD, PJ_MUL, PJ_MAC = 0.9, 3.7, 4.6
 PJ_WORD = 5.0
-"""32 bits of a memory of 8 KB at 45 nm (Horowitz 2014): half of what he gives for 64."""
-WORDS_A_SYNAPSE = 3
+"""Picojoules to access 32 bits of an 8 KB memory at 45 nm: half of Horowitz's figure for 64."""
+WORDS_PER_SYNAPSE = 3
 SYNAPSES = (nn.Conv2d, nn.Conv1d, nn.Linear, LearnedDelays)
 SPIKING = (SpikingLayer, GatedCell)
 
@@ -45,12 +47,12 @@ class LayerActivity:
 
     Attributes:
         macs: multiply-accumulates of the dense layer.
-        sops: one for each spike that came in and each weight that it went through.
-        analog: it saw other numbers than counts of spikes, and so multiplies.
+        sops: synaptic operations, one per incoming spike and weight that it went through.
+        analog: whether it saw numbers other than counts of spikes, and so multiplies.
         updates: neuron updates (neurons x timesteps).
         spikes: how many of them fired.
         operations: multiplications and additions of one update.
-        words: of memory, that one update reads and writes.
+        words: words of memory that one update reads and writes.
     """
 
     macs: float = 0.0
@@ -64,12 +66,12 @@ class LayerActivity:
 
 @dataclass
 class Activity:
-    """Activity of a network by layer, and its sums a sample.
+    """Activity of a network by layer, and its sums per sample.
 
     Attributes:
-        samples: how many were seen.
-        layers: by name.
-        parameters: how many the network learns.
+        samples: the number of samples seen.
+        layers: activity by the layer's name.
+        parameters: the number of learned parameters.
     """
 
     samples: int = 0
@@ -78,33 +80,33 @@ class Activity:
 
     @property
     def rate(self) -> float:
-        """Spikes a neuron and timestep."""
+        """Spikes per neuron and timestep."""
         updates = sum(layer.updates for layer in self.layers.values())
         return sum(layer.spikes for layer in self.layers.values()) / max(updates, 1.0)
 
     @property
     def spikes(self) -> float:
-        """Spikes a sample."""
+        """Spikes per sample."""
         return self._mean(layer.spikes for layer in self.layers.values())
 
     @property
     def sops(self) -> float:
-        """Synaptic operations a sample; layers that multiply have none."""
+        """Synaptic operations per sample; layers that multiply have none."""
         return self._mean(layer.sops for layer in self.layers.values() if not layer.analog)
 
     @property
     def macs(self) -> float:
-        """Dense multiply-accumulates a sample, of all layers."""
+        """Dense multiply-accumulates per sample, over all layers."""
         return self._mean(layer.macs for layer in self.layers.values())
 
     @property
     def updates(self) -> float:
-        """Neuron updates a sample."""
+        """Neuron updates per sample."""
         return self._mean(layer.updates for layer in self.layers.values())
 
     @property
     def energy(self) -> float:
-        """Picojoules a sample, of arithmetic."""
+        """Picojoules of arithmetic per sample."""
         neurons = self._mean(
             layer.updates * (layer.operations[0] * PJ_MUL + layer.operations[1] * PJ_ADD)
             for layer in self.layers.values()
@@ -114,18 +116,18 @@ class Activity:
 
     @property
     def accesses(self) -> float:
-        """Words read from memory or written to it, a sample."""
+        """Words read from memory or written to it, per sample."""
         return self._mean(
-            WORDS_A_SYNAPSE * (layer.macs if layer.analog else layer.sops)
+            WORDS_PER_SYNAPSE * (layer.macs if layer.analog else layer.sops)
             + layer.updates * layer.words
             for layer in self.layers.values()
         )
 
     def memory_energy(self, pj_word: float = PJ_WORD) -> float:
-        """Picojoules a sample, of memory accesses.
+        """Picojoules of memory accesses per sample.
 
         Args:
-            pj_word: of one word; ten times as much for a memory of 1 MB on the chip.
+            pj_word: picojoules per word. A memory of 1 MB on the chip takes ten times the default.
         """
         if not pj_word >= 0:
             raise ValueError(f"pj_word: expected picojoules, 0 or more, got {pj_word}")
@@ -152,7 +154,7 @@ class ActivityMeter:
 
     def __enter__(self) -> ActivityMeter:
         self._hooks.append(self.model.register_forward_pre_hook(self._count_samples))
-        # A layer around a neuron puts out the neuron's spikes: they are counted once.
+        # A layer around a neuron returns the neuron's spikes; they are counted once.
         inside = {p for m in self.model.modules() if isinstance(m, SPIKING) for p in m.children()}
         for name, module in self.model.named_modules():
             if isinstance(module, SYNAPSES):
@@ -233,9 +235,10 @@ def _spikes(output: Any) -> Tensor:
 def operations(layer: nn.Module) -> tuple[int, int]:
     """Multiplications and additions of one update of a neuron, without synapses.
 
-    What the layer declares for its cheapest algebraic form (constants folded, an added constant in
-    the layer's bias); else, for a neuron, a count over its traced step as it is written, and for a
-    layer around one, what it is made of. Comparisons and transcendental functions are not counted.
+    A layer may declare those of its cheapest algebraic form (constants folded, an added constant in
+    the layer's bias). Otherwise those of a neuron are counted in its traced step, and a layer
+    around one has the sum over its parts. Comparisons, transcendental functions and what follows
+    from parameters alone are not counted.
     """
     declared: tuple[int, int] | None = getattr(layer, "operations", None)
     if declared is not None:
@@ -249,9 +252,9 @@ def operations(layer: nn.Module) -> tuple[int, int]:
 def words(layer: nn.Module) -> int:
     """Words of memory that one update of a neuron reads and writes, without synapses.
 
-    Each state is read and written. A delay line writes a word, and reads all of its own and their
-    weights. Parameters that a layer or a channel shares stay at hand, those of one neuron are read.
-    The last spikes of a gated cell are bits, and not counted.
+    Each state is read and written. A delay line writes one word, and reads all of its words and
+    their weights. Parameters that a layer or a channel shares stay in registers; those of one
+    neuron are read. The last spikes of a gated cell are bits, and not counted.
     """
     if isinstance(layer, Neuron):
         learned = [(n, p) for n, p in layer.named_parameters() if p.requires_grad]
@@ -264,12 +267,24 @@ def words(layer: nn.Module) -> int:
     return sum(words(part) for part in layer.children() if isinstance(part, Stateful))
 
 
+class _Charge(nn.Module):
+    """A neuron's dynamics without spike and reset, as a cell for the tracer."""
+
+    def __init__(self, neuron: Neuron) -> None:
+        super().__init__()
+        self.neuron = neuron
+
+    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        after = self.neuron.charge(x, *state)
+        return after[0], *after
+
+
 def _traced(neuron: Neuron) -> tuple[int, int]:
-    example = [torch.zeros(()) for _ in ("x", *neuron.states)]
-    if neuron.per != "layer":
-        example = [value.expand(neuron.threshold.shape).clone() for value in example]
-    calls = [str(node.target) for node in make_fx(neuron.charge)(*example).graph.nodes]
-    names = [name.split(".")[1] for name in calls if name.startswith("aten.")]
-    muls = sum(name in ("mul", "div", "pow", "square", "reciprocal") for name in names)
-    adds = sum(name in ("add", "sub", "rsub") for name in names)
-    return muls, adds
+    program, _ = program_of(_Charge(neuron), 1, len(neuron.states), neuron.threshold.dtype)
+    if isinstance(program, UnsupportedStepError):
+        raise ValueError(
+            f"operations: those of {type(neuron).__name__} cannot be counted ({program}); declare "
+            "them as `operations = (multiplications, additions)` in the class"
+        )
+    functions, _ = program.functions(None)
+    return arithmetic(functions.step)

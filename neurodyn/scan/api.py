@@ -249,8 +249,8 @@ def _captured(
 
 def _tensor(module: nn.Module, name: str) -> Tensor:
     value: Any = module
-    for part in name.split("."):
-        value = getattr(value, part)
+    for part in name.split("."):  # `c.0` is an element of a tensor `c`.
+        value = value[int(part)] if isinstance(value, Tensor) else getattr(value, part)
     assert isinstance(value, Tensor)
     return value
 

@@ -1,4 +1,4 @@
-"""PyTorch's operations in the graph's vocabulary: one small rule each."""
+"""PyTorch's operations in the graph's vocabulary, one small rule per operation."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from neurodyn.step.graph import Builder, Kind, Node
 
 Rule = Callable[..., Node]
 OF_TRUTHS = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
-"""What arithmetic on truth values comes to."""
+"""Arithmetic on truth values, as logic."""
 
 
 class Aten:
     """Rules by the name of the ATen operation, without overload and in-place underscore.
 
     A rule gets nodes and numbers in the operation's order and returns a node. Numbers become
-    constants of the kind that the operation computes in, as PyTorch's type promotion has it for
-    tensors of one dtype: bool < int < real, true division and functions are real.
+    constants of the kind that the operation computes in. That follows PyTorch's type promotion for
+    tensors of one dtype: bool < int < real; true division and functions are real.
     """
 
     def __init__(self, builder: Builder) -> None:
@@ -120,7 +120,7 @@ class Aten:
     def op_div(self, a: Any, b: Any, rounding_mode: str | None = None) -> Node:
         if rounding_mode == "floor" and "real" in (_kind(a), _kind(b)):
             # PyTorch floors the exact quotient: 1 / 0.1 is 9 there and 10 here.
-            raise NotImplementedError("rounding_mode='floor'; torch.floor(a / b) can be done")
+            raise NotImplementedError("rounding_mode='floor'; write torch.floor(a / b)")
         quotient = self.b.make("div", self.real(a), self.real(b))
         return quotient if rounding_mode is None else self.b.make(rounding_mode, quotient)
 
@@ -167,7 +167,7 @@ class Aten:
         x, limit = self.promote(a, bound)
         if isinstance(bound, Node):
             return self.b.make(op, x, limit)
-        # A number is not NaN, so one comparison does: NaN is beyond nothing and stays.
+        # The bound is not NaN, so one comparison is enough: if x is NaN, it is false and x stays.
         return self.b.make("where", self.b.make(beyond, x, limit), limit, x)
 
     op_hardtanh = op_clamp
@@ -277,8 +277,8 @@ class Aten:
         return self.rules["mul"](self.rules["log"](a), 1 / math.log(10))
 
     def op_atan(self, a: Any) -> Node:
-        # atan(a) = pi / 2 - atan(1 / a), and atan(t) = 2 atan(t / (1 + sqrt(1 + t^2))), thrice:
-        # what is left is below tan(pi / 32), and its series short.
+        # atan(a) = pi / 2 - atan(1 / a), and then three times
+        # atan(t) = 2 atan(t / (1 + sqrt(1 + t^2))): t ends below tan(pi / 32), with a short series.
         mul, add, real = self.rules["mul"], self.rules["add"], self.real(a)
         size = self.b.make("abs", real)
         steep = self.rules["gt"](size, 1.0)

@@ -2,11 +2,15 @@
 
     prepare(parameters)                      what follows from the parameters alone
     step(inputs, states, parameters)         the step
-    replay(inputs, states, parameters)       those of the step's values that `pull` needs
+    replay(inputs, states, parameters)       the values of the step that `pull` needs
     pull(grads, replayed, ...)               the vector-Jacobian product
 
-`replay` is apart from `pull` because it must round exactly as `step` does, so that backward takes
-the same spike decisions; `pull` may be compiled with contracted and reordered arithmetic.
+`replay` must round exactly as `step` does, so that backward sees the same spikes. `pull` may be
+compiled with contracted and reordered arithmetic. So they are two functions.
+
+A step's *neck* is the node that every path from an input to a result passes through. In most
+neurons it is the charged membrane. `pull` has one too: in most neurons, the charged membrane's
+gradient.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from neurodyn.step.trace import Trace
 
 @dataclass(frozen=True)
 class Function:
-    """A function of scalars; empty `results` mean that there is nothing to compute."""
+    """A function of scalars; with empty `results`, it computes nothing and is not written."""
 
     name: str
     arguments: tuple[Node, ...]
@@ -32,7 +36,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions that a kernel's loops are made of, and which gradients `pull` returns."""
+    """The functions of a kernel, and whose gradients are `wanted` of `pull`."""
 
     trace: Trace
     wanted: tuple[bool, ...]
@@ -57,8 +61,8 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
     """Cut the graph into the functions of a kernel.
 
     Args:
-        wanted: which of inputs, states and parameters need a gradient; None for a forward kernel.
-            States always get one inside, as it is carried through time.
+        wanted: which of the inputs, states and parameters need a gradient; None for a forward
+            kernel. States always get one inside the kernel, which carries it through time.
     """
     n_inputs, n_states = len(trace.inputs), len(trace.states)
     states = range(n_inputs, n_inputs + n_states)
@@ -97,6 +101,7 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
 
 
 def _parameter_only(nodes: list[Node], parameters: frozenset[Node]) -> frozenset[Node]:
+    """The nodes that follow from parameters alone."""
     only: set[Node] = set()
     for node in nodes:
         args = [arg for arg in node.args if arg.op != "const"]
@@ -106,19 +111,19 @@ def _parameter_only(nodes: list[Node], parameters: frozenset[Node]) -> frozenset
 
 
 def _frontier(nodes: list[Node], inside: frozenset[Node], outputs: list[Node]) -> list[Node]:
+    """The nodes inside that outputs, or nodes outside, use."""
     used = {arg for node in nodes if node not in inside for arg in node.args} | set(outputs)
     return [node for node in nodes if node in inside and node in used]
 
 
 def neck(functions: Functions) -> Node | None:
-    """The number through which all goes that the inputs do to a step's results, if there is one:
-    the charged membrane, in most neurons."""
+    """The node that every path from an input to a result of the step passes through, if any."""
     return _neck(functions.trace.inputs, functions.trace.results)
 
 
-def pulled_neck(functions: Functions) -> Node | None:
-    """The number through which all goes that the outputs' gradients do to those of inputs and
-    states, if there is one: the gradient of the charged membrane, in most neurons."""
+def pull_neck(functions: Functions) -> Node | None:
+    """The node that every path from an output's gradient to a gradient of an input or state passes
+    through, if any."""
     trace = functions.trace
     grads = [
         g for leaf in trace.inputs + trace.states if (g := functions.gradient(leaf)) is not None
@@ -127,7 +132,7 @@ def pulled_neck(functions: Functions) -> Node | None:
 
 
 def _neck(sources: Sequence[Node], results: Sequence[Node]) -> Node | None:
-    """The last node that is on every way from the sources to the results."""
+    """The last node that every path from a source to a result passes through."""
     start = frozenset(sources)
     for node in reversed(reachable(results)):
         through = start & frozenset(reachable((node,)))
@@ -138,6 +143,20 @@ def _neck(sources: Sequence[Node], results: Sequence[Node]) -> Node | None:
 
 
 def operations(results: Iterable[Node], known: Iterable[Node] = ()) -> int:
-    """How many operations the results take."""
+    """The number of operations from what is known to the results."""
     stop = frozenset(known)
     return sum(bool(node.args) and node not in stop for node in reachable(results, stop))
+
+
+def arithmetic(function: Function) -> tuple[int, int]:
+    """A function's multiplications and additions.
+
+    Divisions count as multiplications, subtractions as additions. Comparisons and transcendental
+    functions are not counted.
+    """
+    given = frozenset(function.arguments)
+    done = [node.op for node in reachable(function.results, given) if node not in given]
+    return (
+        sum(op in ("mul", "div", "pow") for op in done),
+        sum(op in ("add", "sub") for op in done),
+    )

@@ -1,9 +1,10 @@
-"""The graph: what a step computes, as a list of scalar operations without repetition.
+"""The graph: a step's computation, as a list of scalar operations without repetition.
 
-A node is an operation on nodes and numbers. The vocabulary is small (`OPS`); `lower.py` translates
-PyTorch's operations into it, `cpu_math.py` and `gpu_print.py` out of it. A `Builder` hands out the
-same node for the same operation on the same arguments, so common sub-expressions are shared by
-construction, and it leaves out operations that do nothing.
+A node is an operation on nodes and numbers. The vocabulary is small (`OPS`). `aten.py` translates
+PyTorch's operations into it. `lowered.py` defines some of its operations by others, and each target
+writes the rest (`scan/cpu/math.py`, `scan/gpu/triton.py`). A `Builder` hands out the same node for
+the same operation on the same arguments, so common sub-expressions are shared by construction. It
+leaves out operations that do nothing.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ OPS = (
 
 
 class UnsupportedStepError(NotImplementedError):
-    """The step cannot become a kernel; the message says what stands in the way, and where."""
+    """The step cannot become a kernel; the message says why, and names the line."""
 
 
 class KernelError(RuntimeError):
-    """A backend could not make a kernel of a step that it said it could."""
+    """A backend accepted a step and then failed to make its kernel."""
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operation; `leaf` nodes are the step's arguments, `const` nodes numbers."""
+    """One operation; `leaf` nodes are the step's arguments, `const` nodes are numbers."""
 
     index: int
     op: str
@@ -53,7 +54,7 @@ class Node:
 
 
 class Builder:
-    """Makes nodes; equal operations on equal arguments are one node."""
+    """Makes nodes. The same operation on the same arguments is one node."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], Node] = {}
@@ -66,7 +67,7 @@ class Builder:
         return self._node(("const", kind, repr(number)), "const", (), kind, value=number)
 
     def make(self, op: str, *args: Node) -> Node:
-        """A node of the vocabulary, simplified where that changes no result."""
+        """A node for an operation of the vocabulary; simplified where the result stays the same."""
         kind: Kind = "bool" if op in COMPARISONS | LOGIC else args[-1].kind
         return self._simplified(op, args) or self._node(self._key(op, args), op, args, kind)
 
@@ -101,6 +102,11 @@ class Builder:
             return self.const(-a.value, a.kind)
         if op == "where" and args[1] is args[2]:
             return args[1]
+        if op == "where" and a.op == "const":
+            return args[1] if a.value else args[2]
+        if op in ("and", "or") and "const" in (a.op, b.op):
+            known, other = (a, b) if a.op == "const" else (b, a)
+            return other if bool(known.value) == (op == "and") else known
         return None
 
     def _key(self, op: str, args: tuple[Node, ...]) -> tuple[object, ...]:
@@ -126,7 +132,7 @@ def _is(node: Node, value: float) -> bool:
 
 
 def reachable(outputs: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:
-    """The nodes that the outputs need, arguments first; not beyond `stop`."""
+    """The nodes that the outputs need, arguments first. The search ends at nodes of `stop`."""
     seen: set[Node] = set()
     todo = list(outputs)
     while todo:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from neurodyn.files import MAKING
 from neurodyn.step.functions import Functions, split
 from neurodyn.step.graph import KernelError, UnsupportedStepError, reachable
-from neurodyn.step.trace import Trace, trace
+from neurodyn.step.trace import Trace, source_name, trace
 
 # What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
@@ -22,23 +22,26 @@ _by_key: dict[str, Program] = {}
 
 
 class Program:
-    """A traced step. `key` names the computation: equal keys compute the same.
+    """A traced step. `key` names the computation: programs of equal keys compute the same.
 
     Attributes:
-        used: which of the cell's tensors the step depends on; kernels get those alone.
-        names: those tensors' names in the cell.
+        used: which of the cell's tensors the step depends on, one per parameter of the trace;
+            kernels get those alone.
+        names: the parameters' names in the cell; `c.0` is an element of `c`.
         kernels: compiled kernels by backend and variant.
-        failures: why a backend could not make one, once it could not.
+        failures: by backend, why it failed to make a kernel.
     """
 
     def __init__(self, name: str, traced: Trace, names: Sequence[str], dtype: torch.dtype) -> None:
-        self.used, self.trace, self.dtype = *_without_unused(traced), dtype
+        self.trace, self.dtype = _without_unused(traced), dtype
         traced = self.trace
+        self.used = tuple(place for place, _ in traced.sources)
         self.kernels: dict[Any, Any] = {}
         self.failures: dict[str, str] = {}
         self._functions: dict[tuple[bool, ...] | None, tuple[Functions, tuple[int, ...]]] = {}
         self.name = name
-        self.names = tuple(names[i] for i in self.used)
+        self.names = tuple(source_name(names, source) for source in traced.sources)
+        self._cell_names = tuple(names)
         nodes = reachable(
             [*traced.results, *(g for g in traced.vjp if g is not None), *traced.grads]
         )
@@ -63,6 +66,19 @@ class Program:
         )
         self.key = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
+    def bound(
+        self, tensors: Sequence[Tensor]
+    ) -> tuple[Program | UnsupportedStepError, list[Tensor]]:
+        """The program and its parameters, out of the cell's tensors; or why they do not fit."""
+        vectors = self.trace.vectors
+        if not vectors.lengths:
+            return self, [tensors[i] for i in self.used]
+        if reason := vectors.misfit(self._cell_names, tensors):
+            return UnsupportedStepError(f"step: {reason}"), []
+        elements = {i: tensors[i].unbind(0) for i in vectors.lengths}
+        sources = self.trace.sources
+        return self, [tensors[i] if e is None else elements[i][e] for i, e in sources]
+
     def functions(self, wanted: tuple[bool, ...] | None) -> tuple[Functions, tuple[int, ...]]:
         """The functions for these gradients, and which parameters they use."""
         if wanted not in self._functions:
@@ -79,16 +95,21 @@ class Program:
         return KernelError(f"scan: {reason}; backend='reference' needs none")
 
 
-def _without_unused(traced: Trace) -> tuple[tuple[int, ...], Trace]:
+def _without_unused(traced: Trace) -> Trace:
+    """The trace without the parameters that it does not depend on."""
     nodes = set(reachable([*traced.results, *(g for g in traced.vjp if g is not None)]))
-    used = tuple(i for i, p in enumerate(traced.parameters) if p in nodes)
+    used = [i for i, p in enumerate(traced.parameters) if p in nodes]
     before = len(traced.inputs) + len(traced.states)
-    vjp = (*traced.vjp[:before], *(traced.vjp[before + i] for i in used))
-    return used, replace(traced, parameters=tuple(traced.parameters[i] for i in used), vjp=vjp)
+    return replace(
+        traced,
+        parameters=tuple(traced.parameters[i] for i in used),
+        sources=tuple(traced.sources[i] for i in used),
+        vjp=(*traced.vjp[:before], *(traced.vjp[before + i] for i in used)),
+    )
 
 
 def program_by_key(key: str) -> Program:
-    """A program that was made in this process."""
+    """The program of that key, if it was made in this process."""
     return _by_key[key]
 
 
@@ -109,7 +130,7 @@ def program_of(
             if program is None:
                 named = dict(zip(names, tensors, strict=True))
                 program = _programs[key] = _make(cell, named, n_inputs, n_states, dtype)
-    return program, [tensors[i] for i in program.used] if isinstance(program, Program) else []
+    return program.bound(tensors) if isinstance(program, Program) else (program, [])
 
 
 def _make(
@@ -181,7 +202,7 @@ def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
 
 
 class _Same:
-    """Equal to itself alone, and keeps the object alive so that its id is not used again."""
+    """Equal only to itself. It keeps the object alive, so that its id is not used again."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

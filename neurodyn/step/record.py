@@ -1,53 +1,69 @@
-"""What writes down a step's operations as they run, and refuses those that no kernel has."""
+"""Writes down a step's operations as they run, and refuses those that kernels do not know."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from neurodyn.step.aten import Aten
-from neurodyn.step.graph import Builder, Kind, Node, UnsupportedStepError
+from neurodyn.step.graph import Builder, Kind, Node, UnsupportedStepError, reachable
+from neurodyn.step.indexing import Indexing
+from neurodyn.step.lines import user_line
 from neurodyn.step.torch_private import DispatchMode
 
-# What changes nothing about a scalar.
+# Operations that leave a scalar as it is.
 IDENTITIES = frozenset(
     {"alias", "detach", "clone", "view", "_unsafe_view", "reshape", "_reshape_alias", "expand"}
     | {"lift_fresh", "lift_fresh_copy", "contiguous", "positive", "squeeze", "unsqueeze"}
     | {"real"}
 )
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
-# Whose lines are not the user's.
-OWN = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-SHAPES = frozenset({"shape", "ndim", "size", "stride", "numel", "nelement", "dim", "ndimension"})
-NUMBERS = frozenset({"numpy", "__array__", "tolist", "__dlpack__", "data_ptr"})
 PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "equal"})
 
 
 class Recorder(DispatchMode):
-    """Writes down what PyTorch computes, scalar by scalar."""
+    """Writes down PyTorch's operations on scalars, and on vectors element by element."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # The wrapper that this asks for would import the compiler stack.
 
-    def __init__(self, builder: Builder, dtype: torch.dtype) -> None:
+    def __init__(self, builder: Builder, dtype: torch.dtype, indexing: Indexing) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.builder, self.dtype = builder, dtype
+        self.builder, self.dtype, self.indexing = builder, dtype, indexing
         self.rules = Aten(builder).rules
         self.in_derivative = False
         self._nodes: dict[int, Node] = {}
+        self._parts: dict[int, list[Tensor]] = {}
+        """The elements of vectors, each a number with a node of its own."""
         self._alive: list[Tensor] = []
 
-    def name(self, leaf: Tensor, name: str) -> Node:
-        """Take a tensor for an argument of the graph; kernels get masks as numbers, 0 or 1."""
-        node = self.builder.leaf(name)
-        self._remember(leaf, self.builder.cast(node, self._kind(leaf)))
-        return node
+    def name(self, leaf: Tensor, names: Sequence[str]) -> list[Node]:
+        """Make a tensor an argument of the graph, or each element of a vector one.
+
+        Kernels get masks as numbers, 0 or 1.
+        """
+        nodes = [self.builder.leaf(name) for name in names]
+        parts = [part.clone() for part in leaf.detach()] if leaf.ndim else [leaf]
+        if leaf.ndim:
+            self._keep(leaf, parts)
+        for part, node in zip(parts, nodes, strict=True):
+            self._remember(part, self.builder.cast(node, self._kind(leaf)))
+        return nodes
+
+    def results(self, value: Tensor) -> list[Node]:
+        """The node of a number, or the nodes of a vector."""
+        return [self.result(part) for part in self._parts.get(id(value), [value])]
+
+    def leaves(self, value: Tensor) -> set[Node]:
+        """The arguments of the graph that a tensor depends on."""
+        parts = self._parts.get(id(value), [value])
+        nodes = [self._nodes[id(part)] for part in parts if id(part) in self._nodes]
+        return {node for node in reachable(nodes) if node.op == "leaf"}
 
     def result(self, value: Any) -> Node:
         """The node of a tensor that the step returned."""
@@ -55,6 +71,8 @@ class Recorder(DispatchMode):
             raise UnsupportedStepError(
                 f"step: expected tensors in what it returns, got {type(value).__name__}"
             )
+        if value.ndim:
+            raise UnsupportedStepError("step: returns a whole vector; index it first, as in `c[0]`")
         node = self._nodes.get(id(value)) or self._constant(value)
         if node.kind != "real":
             raise UnsupportedStepError(
@@ -79,13 +97,72 @@ class Recorder(DispatchMode):
                 name, "Python needs the value of a tensor here (an `if`, `float()` or `.item()`)"
             )
         out = func(*args, **kwargs)
-        # Of several results, the first is the function; the others are for its derivative.
+        # The first of several results is the function's value; the others serve its derivative.
         made = out[0] if isinstance(out, tuple) and out else out
-        if isinstance(made, Tensor):
-            if made.ndim:
-                raise self._refusal(name, f"makes a tensor of shape {tuple(made.shape)}")
+        vectors = [arg for arg in args if isinstance(arg, Tensor) and arg.ndim]
+        if name in ("unbind", "select") and vectors:
+            parts = self._parts[id(vectors[0])]
+            taken = zip(out, parts, strict=True) if name == "unbind" else [(out, parts[args[2]])]
+            for tensor, part in taken:
+                self._remember(tensor, self._nodes[id(part)])
+        elif isinstance(made, Tensor) and (vectors or made.ndim):
+            self._vector(name, made, vectors, args, kwargs)
+        elif isinstance(made, Tensor):
             self._remember(made, self._node(name, made, args, kwargs))
         return out
+
+    def _vector(
+        self,
+        name: str,
+        made: Tensor,
+        vectors: Sequence[Tensor],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Write down an operation on vectors, or, in a derivative, one that makes a vector."""
+        if made.ndim != 1 or not (vectors or self.in_derivative):
+            if made.ndim == 0 and name == "sum" and self.in_derivative:
+                nodes = self.results(vectors[0])
+                self._remember(made, functools.reduce(self.rules["add"], nodes))
+                return
+            raise self._refusal(name, f"makes a tensor of shape {tuple(made.shape)}")
+        if not self.in_derivative:
+            tensors = [arg for arg in args if isinstance(arg, Tensor)]
+            self.indexing.combine(set().union(*map(self.leaves, tensors)), name)
+        # Operations in place have `made` among their arguments, so they are read first.
+        parts = [part.clone() for part in made.detach()]
+        nodes = [self._element(name, part, i, args, kwargs) for i, part in enumerate(parts)]
+        self._keep(made, parts)
+        for part, node in zip(parts, nodes, strict=True):
+            self._remember(part, node)
+
+    def _element(
+        self, name: str, part: Tensor, i: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Node:
+        """The node of the `i`-th element that an operation on vectors makes."""
+        zero = self.builder.const(0.0, "real")
+        if name == "stack":
+            return self._nodes[id(args[0][i])]
+        if name == "select_backward":
+            grad, (length,), _, at = args
+            return self._nodes[id(grad)] if i == at % length else zero
+        given = tuple(self._part(arg, i) for arg in args)
+        if name in ("mul", "div") and self.in_derivative:
+            factors = given[:1] if name == "div" else given
+            if any(self._nodes.get(id(factor)) is zero for factor in factors):
+                return zero  # The gradient of an element that the step does not use.
+        return self._node(name, part, given, kwargs)
+
+    def _keep(self, vector: Tensor, parts: list[Tensor]) -> None:
+        self._alive.append(vector)
+        self._parts[id(vector)] = parts
+
+    def _part(self, value: Any, i: int) -> Any:
+        """An element of a vector; anything else as it is."""
+        if not isinstance(value, Tensor) or not value.ndim:
+            return value
+        known = id(value) in self._parts
+        return self._parts[id(value)][i] if known else value[i]  # A constant of a derivative.
 
     def _node(self, name: str, out: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Node:
         if name in FILLED:
@@ -134,7 +211,7 @@ class Recorder(DispatchMode):
         if node is None:
             if self.in_derivative:
                 return self._remember(tensor, self._constant(tensor))
-            why = "uses a tensor that is no parameter or buffer of the cell; register it as one"
+            why = "uses a tensor that is not a parameter or buffer of the cell; register it as one"
             if not (tensor.is_floating_point() or tensor.dtype == torch.bool):
                 why = f"uses a tensor of {tensor.dtype}; a kernel's arguments are real or masks"
             raise self._refusal(name, why)
@@ -164,38 +241,5 @@ class Recorder(DispatchMode):
             raise self._refusal("to", f"casts to {dtype} where the state is {self.dtype}")
 
     def _refusal(self, name: str, why: str) -> UnsupportedStepError:
-        where = " (in the derivative of the step)" if self.in_derivative else _user_line()
+        where = " (in the derivative of the step)" if self.in_derivative else user_line()
         return UnsupportedStepError(f"step: operation {name!r} {why}{where}")
-
-
-class NoPeeking(TorchFunctionMode):
-    """Refuses what looks at a shape or at numbers in a way that no dispatch shows: here they are a
-    scalar's and stand-ins, and would stay so in the kernel."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        # A property comes as the `__get__` of its descriptor.
-        name = getattr(getattr(func, "__self__", None), "__name__", func.__name__)
-        reader = sys._getframe(1).f_code.co_filename
-        if name in SHAPES and not reader.startswith(OWN):
-            raise UnsupportedStepError(
-                f"step: {name!r} reads a tensor's shape, but a kernel computes single "
-                f"numbers{_user_line()}"
-            )
-        if name in NUMBERS:
-            raise UnsupportedStepError(
-                f"step: {name!r} takes a tensor's numbers out of PyTorch, where nothing can follow "
-                f"them{_user_line()}"
-            )
-        return func(*args, **(kwargs or {}))
-
-
-def _user_line() -> str:
-    """The innermost line outside PyTorch and this package's tracer."""
-    frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(OWN):
-        frame = frame.f_back
-    if frame is None:
-        return ""
-    return f", at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

@@ -1,12 +1,13 @@
 """From a step to its graph, and to the graph of its vector-Jacobian product.
 
-The step runs once, on scalars, while every operation that PyTorch dispatches is written down; then
-autograd runs backward and its operations are written down too. Both end in one graph, so what the
-derivative needs of the step is the step's own nodes.
+The step runs once, on scalars, and every operation that PyTorch dispatches is recorded. Then
+autograd runs backward, and its operations are recorded into the same graph. So the derivative uses
+the step's own nodes.
 
-Before that, the cell is copied with every parameter and buffer replaced by a scalar, so each is an
-argument of the graph and nothing is baked in. (`torch.fx`'s tracer would do as well, but starting
-it imports the compiler stack, which takes seconds.)
+Before that, the cell is copied with a scalar for every parameter and buffer, so that each is an
+argument of the graph and no value is built in. A parameter that the step indexes is a short vector
+instead (`indexing.py`). (`torch.fx`'s tracer would do as well, but it imports the compiler stack,
+which takes seconds.)
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-import keyword
 import re
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,18 +25,14 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.step.graph import Builder, Node, UnsupportedStepError
-from neurodyn.step.record import OWN, NoPeeking, Recorder
+from neurodyn.step.indexing import Indexed, Indexing, Vectors
+from neurodyn.step.lines import OWN
+from neurodyn.step.lowered import definitions
+from neurodyn.step.peeking import NoPeeking
+from neurodyn.step.record import Recorder
 from neurodyn.step.torch_private import without_modes
 
-# Names in the emitted source that a user's argument must not take.
-RESERVED = re.compile(
-    r"r\d+|[aijknoqt_]|LENGTH|KEEP|FINAL|DENSE|BLOCK|tl|np|real|int64|row|write|publish|add|where|exact|fast|kernel|task|column|group|piece"
-    r"|begin|end|first|last|back|checkpoint|mask|wide|elements|steps|outer|period|inner|pieces|width"
-    r"|groups|length|streaming|whole|segment|range|min|(out|final|grad|sum|d)(\d+|_.*)"
-    r"|.*_(p|t|o|k\d+|run|size|final|row|at|next|now|kept|checkpoints|grad)"
-    r"|[a-z]+64|abs\w*|sqrt|floor|ceil|trunc|nearest|m[ai][nx]imum|prepare|step|replay|pull"
-    r"|exp|expm1|power|sign|log|log1p|sigmoid|tanh|sin|cos|erf|forward|backward"
-)
+Source = tuple[int, int | None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,8 @@ class Trace:
 
     The cotangent leaves are `grads`: one for every output and every new state. `vjp` holds, for
     every input, state and parameter in order, the gradient as a node (None: it is zero).
+    `definitions` has the nodes that a target may lack, as graphs of simpler ones. `sources` says of
+    each parameter which of the cell's tensors it is, and which element of one that is indexed.
     """
 
     builder: Builder
@@ -54,6 +52,9 @@ class Trace:
     grads: tuple[Node, ...]
     results: tuple[Node, ...]
     vjp: tuple[Node | None, ...]
+    definitions: Mapping[Node, Node]
+    sources: tuple[Source, ...]
+    vectors: Vectors
 
     @property
     def n_outputs(self) -> int:
@@ -74,24 +75,40 @@ def trace(
     Raises:
         UnsupportedStepError: the step does something that a kernel cannot; says what, and where.
     """
-    names = _argument_names(cell, n_inputs, n_states)
-    names = _distinct([*names, *map(_identifier, tensors)])
+    chosen: frozenset[int] = frozenset()
+    while True:
+        indexing = Indexing(tuple(tensors), tuple(tensors.values()), chosen)
+        try:
+            return _traced(cell, indexing, n_inputs, n_states, dtype)
+        except Indexed as indexed:
+            chosen |= indexed.found
+
+
+def _traced(
+    cell: nn.Module, indexing: Indexing, n_inputs: int, n_states: int, dtype: torch.dtype
+) -> Trace:
+    tensors, lengths = indexing.tensors, indexing.vectors.lengths
+    sources: list[Source] = []
+    for i in range(len(tensors)):
+        sources += [(i, e) for e in range(lengths[i])] if i in lengths else [(i, None)]
+    own = [source_name(indexing.names, source) for source in sources]
+    names = _leaf_names(cell, own, n_inputs, n_states)
     builder = Builder()
-    recorder = Recorder(builder, dtype)
+    recorder = Recorder(builder, dtype, indexing)
     with _usual_modes():
-        leaves = [torch.full((), 0.5, dtype=dtype) for _ in names[: n_inputs + n_states]]
-        leaves += [
-            torch.full((), True) if t.dtype == torch.bool else torch.full((), 0.5, dtype=dtype)
-            for t in tensors.values()
-        ]
+        arguments = [torch.full((), 0.5, dtype=dtype) for _ in range(n_inputs + n_states)]
+        stand_ins = [_stand_in(t, lengths.get(i), dtype) for i, t in enumerate(tensors)]
+        leaves = [*arguments, *stand_ins]
         for leaf in leaves:
             leaf.requires_grad_(leaf.is_floating_point())
-        scalars = dict(zip(map(id, tensors.values()), leaves[n_inputs + n_states :], strict=True))
-        twin = _twin(cell, scalars)
-        nodes = tuple(recorder.name(leaf, name) for leaf, name in zip(leaves, names, strict=True))
+        twin = _twin(cell, dict(zip(map(id, tensors), stand_ins, strict=True)))
+        rest = iter(names)
+        nodes = [recorder.name(leaf, [next(rest) for _ in range(leaf.numel())]) for leaf in leaves]
+        for place, made in enumerate(nodes[n_inputs + n_states :]):
+            indexing.place |= dict.fromkeys(made, place)
         try:
-            with recorder, NoPeeking():
-                outputs = twin.step(*leaves[: n_inputs + n_states])  # type: ignore[operator]
+            with recorder, NoPeeking(recorder):
+                outputs = twin.step(*arguments)  # type: ignore[operator]
         except (RuntimeError, TypeError, IndexError, AttributeError) as error:
             if isinstance(error, UnsupportedStepError):
                 raise
@@ -105,20 +122,38 @@ def trace(
             )
         results = tuple(recorder.result(value) for value in outputs)
         grads, vjp = _pull_back(recorder, leaves, outputs, n_states)
+    computed = [*results, *(g for g in vjp if g is not None)]
+    flat = tuple(node for made in nodes for node in made)
     return Trace(
         builder,
-        nodes[:n_inputs],
-        nodes[n_inputs : n_inputs + n_states],
-        nodes[n_inputs + n_states :],
+        flat[:n_inputs],
+        flat[n_inputs : n_inputs + n_states],
+        flat[n_inputs + n_states :],
         grads,
         results,
         vjp,
+        definitions(builder, computed, dtype == torch.float64),
+        tuple(sources),
+        indexing.vectors,
     )
+
+
+def source_name(names: Sequence[str], source: Source) -> str:
+    """What a parameter is called in the cell; `c.0` is an element of `c`."""
+    place, element = source
+    return names[place] if element is None else f"{names[place]}.{element}"
+
+
+def _stand_in(tensor: Tensor, length: int | None, dtype: torch.dtype) -> Tensor:
+    shape = () if length is None else (length,)
+    if tensor.dtype == torch.bool:
+        return torch.full(shape, True)
+    return torch.full(shape, 0.5, dtype=dtype)
 
 
 @contextlib.contextmanager
 def _usual_modes() -> Iterator[None]:
-    """The step runs as it would in a user's loop, whatever mode the caller is in."""
+    """Run the step as in a plain loop, whatever mode the caller is in."""
     with contextlib.ExitStack() as stack:
         if (listeners := without_modes()) is not None:
             stack.enter_context(listeners)
@@ -139,23 +174,25 @@ def _pull_back(
     for i, value in enumerate(outputs):
         name = f"grad_out{i}" if i < n_outputs else f"grad_state{i - n_outputs}"
         cotangents.append(torch.full((), 0.5, dtype=value.dtype))
-        grads.append(recorder.name(cotangents[-1], name))
+        grads += recorder.name(cotangents[-1], [name])
     smooth = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not smooth:
-        return tuple(grads), tuple(None for _ in leaves)
+        return tuple(grads), tuple(None for leaf in leaves for _ in range(leaf.numel()))
     root = _Root.apply([g for _, g in smooth], *(y for y, _ in smooth))  # type: ignore[no-untyped-call]
     recorder.in_derivative = True
     real = [leaf for leaf in leaves if leaf.requires_grad]
     with recorder:
         found = iter(torch.autograd.grad(root, real, allow_unused=True))
-    pulled = [next(found) if leaf.requires_grad else None for leaf in leaves]
-    vjp = tuple(None if g is None else recorder.result(g) for g in pulled)
+    vjp: list[Node | None] = []
+    for leaf in leaves:
+        pulled = next(found) if leaf.requires_grad else None
+        vjp += [None] * leaf.numel() if pulled is None else recorder.results(pulled)
     zero = recorder.builder.const(0.0, "real")
     return tuple(grads), tuple(None if node is zero else node for node in vjp)
 
 
 class _Root(torch.autograd.Function):
-    """What the given gradients flow into outputs from. (`torch.autograd.grad` takes them too, but
+    """Hands the given gradients to the outputs. (`torch.autograd.grad` takes gradients too, but
     imports the compiler stack for it.)"""
 
     @staticmethod
@@ -176,15 +213,15 @@ def _failing_line(error: BaseException) -> str:
     return f", at {frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
 
-def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
-    """A copy of the cell with scalars for its parameters and buffers."""
-    memo: dict[int, Any] = dict(scalars)
+def _twin(cell: nn.Module, stand_ins: dict[int, Tensor]) -> nn.Module:
+    """A copy of the cell with its stand-ins for parameters and buffers."""
+    memo: dict[int, Any] = dict(stand_ins)
     for tensor in (*cell.parameters(), *cell.buffers()):
         if id(tensor) not in memo:  # integers, such as counters
             memo[id(tensor)] = torch.zeros((), dtype=tensor.dtype)
         if tensor.is_leaf and tensor.grad is not None:
             memo.setdefault(id(tensor.grad), None)
-    for module in cell.modules():  # What hooks hold is not the step's, and may defy copying.
+    for module in cell.modules():  # Hooks may hold things that cannot be copied.
         hooks = (v for k, v in vars(module).items() if "hooks" in k and isinstance(v, dict))
         memo |= {id(held): {} for held in hooks}
     try:
@@ -195,27 +232,27 @@ def _twin(cell: nn.Module, scalars: dict[int, Tensor]) -> nn.Module:
         ) from error
 
 
-def _argument_names(cell: nn.Module, n_inputs: int, n_states: int) -> list[str]:
-    """What the step calls its inputs and states."""
-    plain = [f"x{i}" for i in range(n_inputs)] + [f"u{i}" for i in range(n_states)]
+def _leaf_names(cell: nn.Module, tensors: Iterable[str], n_inputs: int, n_states: int) -> list[str]:
+    """Names for inputs, states and parameters, such as `i0_x`, `s0_u`, `p0_tau`.
+
+    The letter and number are the leaf's alone. So whatever a kernel calls its own, or makes of
+    these names, no two are equal, and the user's part is free.
+    """
+    own = _step_names(cell, n_inputs + n_states) or ["x"] * n_inputs + ["u"] * n_states
+    roles = zip("isp", (own[:n_inputs], own[n_inputs:], tensors), strict=True)
+    return [
+        re.sub(r"\W", "_", f"{role}{i}_{name}")
+        for role, names in roles
+        for i, name in enumerate(names)
+    ]
+
+
+def _step_names(cell: nn.Module, count: int) -> list[str] | None:
+    """What the step calls its inputs and states, if it names each of them."""
     try:
         given = list(inspect.signature(cell.step).parameters.values())  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        return plain
-    if len(given) != len(plain) or any(p.kind == p.VAR_POSITIONAL for p in given):
-        return plain
-    return [_identifier(p.name) for p in given]
-
-
-def _identifier(name: str) -> str:
-    return re.sub(r"\W", "_", name)
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """The names, changed where two are equal or where kernels use the name themselves."""
-    result: list[str] = []
-    for name in names:
-        while name in result or keyword.iskeyword(name) or RESERVED.fullmatch(name):
-            name += "_"
-        result.append(name)
-    return result
+        return None
+    if len(given) != count or any(p.kind == p.VAR_POSITIONAL for p in given):
+        return None
+    return [p.name for p in given]

@@ -167,14 +167,14 @@ REFUSED = {
     "cumsum": (lambda x, u: (x.cumsum(0), u), "cumsum"),
     "value": (lambda x, u: (x if u > 0 else -x, u), "needs the value"),
     "in place": (lambda x, u: (x, u.add_(x)), "in-place"),
-    "foreign": (lambda x, u: (x * OUTSIDE, u), "no parameter or buffer"),
+    "foreign": (lambda x, u: (x * OUTSIDE, u), "not a parameter or buffer"),
     "random": (lambda x, u: (x + torch.rand(()), u), "rand"),
     "bool": (lambda x, u: (x > 0, u), "torch.bool"),
     "shape": (lambda x, u: (x * x.shape[-1], u), "'shape' reads"),
     "ndim": (lambda x, u: (x * u.ndim, u), "'ndim' reads"),
     "numel": (lambda x, u: (x / x.numel(), u), "'numel' reads"),
     "size": (lambda x, u: (x * sum(x.size()), u), "'size' reads"),
-    "len": (lambda x, u: (x * len(x), u), "len() of a 0-d"),
+    "len": (lambda x, u: (x * len(x), u), "'len' reads"),
 }
 
 
@@ -394,12 +394,22 @@ def test_threads_that_charge_drive_and_run_one_neuron(backend):
 
 def test_the_source_can_be_read():
     source = LNM().kernel_source("gpu")
-    assert "def step(x, u, threshold, " in source
+    assert "def step(i0_x, s0_u, p0_threshold, " in source
     assert "def pull(" in source
     compile(source, "kernel", "exec")
     source = LNM().kernel_source("cpu")
     assert 'define void @"forward"(i64 %"first", i64 %"last", i64 %"a")' in source
     assert "fmul contract reassoc arcp nsz <16 x float>" in source
-    assert '%"c_3"' in source
+    assert '_c_3"' in source
     with pytest.raises(ValueError, match="backend"):
         kernel_source(LNM(), "tpu")
+
+
+def test_the_source_begins_with_its_loops():
+    forward, backward = LNM().kernel_source("cpu").split("; backward\n")
+    assert "for step: for 16 lanes of the column: step\n" in forward[:400]
+    assert "for step, from the last: for 16 lanes of the column: replay, pull" in backward[:400]
+    assert "for step: for 8 lanes" in LNM().double().kernel_source("cpu")
+    source = LNM().kernel_source("gpu")
+    assert source.startswith("# for BLOCK elements (in parallel)")
+    assert "#     for segment of 8 steps, from the last" in source

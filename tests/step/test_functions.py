@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from neurodyn.neurons import ALIF, LIF, LNM
-from neurodyn.step.functions import neck, operations, pulled_neck
+from neurodyn.step.functions import neck, operations, pull_neck
 from neurodyn.step.graph import reachable
 from neurodyn.step.program import program_of
 
@@ -18,38 +18,38 @@ class Step(nn.Module):
         return self.function(x, u)
 
 
-def parts_of(cell, n_states=1):
+def functions_of(cell, n_states=1):
     program, _ = program_of(cell, 1, n_states, torch.float32)
     return program.functions((True,) * len(program.trace.vjp))[0]
 
 
-def gate_of(cell, n_states=1):
-    return neck(parts_of(cell, n_states))
+def neck_of(cell, n_states=1):
+    return neck(functions_of(cell, n_states))
 
 
-def test_the_gate_of_a_neuron_is_its_charged_membrane():
+def test_the_neck_of_a_neuron_is_its_charged_membrane():
     for neuron in (LIF(), ALIF()):
-        found = gate_of(neuron, len(neuron.states))
+        found = neck_of(neuron, len(neuron.states))
         assert found.op == "add"
-        assert "x" in map(str, found.args)
+        assert "i0_x" in map(str, found.args)
 
 
-def test_the_gate_is_the_last():
+def test_the_neck_is_the_last():
     def step(x, u):
         h = torch.tanh(u + x)
         return h * h, 0.5 * h
 
-    assert gate_of(Step(step)).op == "tanh"
+    assert neck_of(Step(step)).op == "tanh"
 
 
-def test_no_gate_where_an_input_goes_two_ways_or_nowhere():
-    assert gate_of(Step(lambda x, u: (torch.tanh(x) * u, torch.sigmoid(x) + u))) is None
-    assert gate_of(Step(lambda x, u: (torch.tanh(u), 0.5 * u))) is None
+def test_no_neck_where_an_input_takes_two_paths_or_nowhere():
+    assert neck_of(Step(lambda x, u: (torch.tanh(x) * u, torch.sigmoid(x) + u))) is None
+    assert neck_of(Step(lambda x, u: (torch.tanh(u), 0.5 * u))) is None
 
 
-def test_the_gradient_of_the_gate_is_where_the_way_back_is_cut():
-    functions = parts_of(LNM())
-    cut = pulled_neck(functions)
+def test_the_gradient_of_the_neck_is_where_the_way_back_is_cut():
+    functions = functions_of(LNM())
+    cut = pull_neck(functions)
     assert cut is functions.gradient(
         functions.trace.inputs[0]
     )  # the input is added to the membrane
@@ -60,12 +60,12 @@ def test_the_gradient_of_the_gate_is_where_the_way_back_is_cut():
         h = torch.tanh(u + x)
         return h * h, 0.5 * u
 
-    # The state goes round the membrane, but no gradient of the output does.
-    assert pulled_neck(parts_of(Step(step))).op == "mul"
+    # The state bypasses the membrane, but no gradient of the output does.
+    assert pull_neck(functions_of(Step(step))).op == "mul"
 
 
 def test_operations_are_counted_up_to_what_is_known():
-    functions = parts_of(LIF())
+    functions = functions_of(LIF())
     (charged, *_), results = (neck(functions),), functions.trace.results
     assert operations((charged,)) > 0
     assert operations(results, (charged,)) == operations(results) - operations((charged,))

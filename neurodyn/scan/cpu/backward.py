@@ -1,5 +1,8 @@
-"""The backward kernel: goes over the segments of time from the last to the first, reads the inputs
-again and computes the states within a segment anew, and then the gradients."""
+"""The backward kernel: goes over the segments of time from the last to the first.
+
+Within a segment it reads the inputs again and recomputes the states, and then goes back through the
+steps and computes the gradients.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,15 @@ from collections.abc import Callable, Sequence
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Body, Kernel, Values
 from neurodyn.scan.cpu.turns import LONG, Stepper
-from neurodyn.step.functions import operations, pulled_neck
+from neurodyn.step.functions import operations, pull_neck
 from neurodyn.step.graph import Node, reachable
+
+NEST = (
+    "for column (in parallel): load parameters; at the end, write the sums of their gradients",
+    "    for block:",
+    "        for segment of time, from the last: compute its states from those at its start",
+    "            for step, from the last: for {lanes} lanes of the column: replay, pull",
+)
 
 
 class Backward(Stepper):
@@ -25,15 +35,15 @@ class Backward(Stepper):
         pulled = functions.pull.results
         keeps = self.states and self.neck in reachable((*functions.replay.results, *pulled))
         self.keeps_neck = bool(keeps)
-        """Whether the neck is kept of the way forward through a segment, besides the states, so
-        that the way back does not begin with all of it again."""
+        """Whether the neck of every step of a segment is kept in memory, besides the states. Then
+        the way back does not compute it again."""
         known = (*functions.leaves, self.neck) if self.neck and keeps else functions.leaves
-        self.pulled = pulled_neck(functions) if operations(pulled, known) >= LONG else None
-        """Where the way back is cut in two, if it is."""
+        self.pull_neck = pull_neck(functions) if operations(pulled, known) >= LONG else None
+        """Where `pull` is cut in two, if it is long."""
         self.rows = [p for p in self.sums if p in self.states or kernel.kinds[p] != "one"]
-        """What has a row of gradients in memory."""
+        """States and parameters that have a row of gradients in memory."""
         self.wide = {p: self.code.variable("wide") for p in self.sums if kernel.kinds[p] == "one"}
-        """Sums over a task, and over a row by lane."""
+        """Sums over a task, in float64; `narrow` has those over a row, lane by lane."""
         self.narrow = {
             (p, lanes): self.code.variable("real", max(1, lanes // 2))
             for p in self.wide
@@ -42,9 +52,10 @@ class Backward(Stepper):
 
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
         rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
         steps = kernel.at["length"] + 1
-        rows |= {str(u): steps for u in self.states} | {"neck": steps, "pulled": 1}
+        rows |= {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
         with kernel.scratch(rows), kernel.tasks() as task:
             for total in self.wide.values():
                 total.set(0.0)
@@ -71,7 +82,7 @@ class Backward(Stepper):
             self._add_block(leaf)
 
     def _segment(self, segment: Value) -> None:
-        """The states of a segment, and then its gradients, backward."""
+        """The states of a segment, forward, and then its gradients, backward."""
         kernel, code = self.kernel, self.code
         for u in self.states:
             with code.builder.if_else((segment != 0).ir) as (then, otherwise):
@@ -98,28 +109,29 @@ class Backward(Stepper):
         self.step(after, finish, self.o, t, i, keep_neck=self.keeps_neck)
 
     def _pull(self, t: Value, i: Value) -> None:
-        """The gradients of a step, from those after it; in one turn or two."""
-        kernel, trace, pulled = self.kernel, self.trace, self.pulled
+        """The gradients of a step, from those of the step after it; in one loop or two."""
+        kernel, trace, cut = self.kernel, self.trace, self.pull_neck
         after = trace.grads[trace.n_outputs :]
         sequences = [*trace.inputs, *trace.grads[: trace.n_outputs]]
-        stop = frozenset((self.neck,) if self.neck and self.keeps_neck else ())
+        kept = {self.neck} if self.neck and self.keeps_neck else set()
         everything = [*self.inputs, *self.sums]
         late = [
             leaf
             for leaf in everything
-            if leaf in self.states or pulled in reachable((self.grads[leaf],))[:-1]
+            if leaf in self.states or cut in reachable((self.grads[leaf],))[:-1]
         ]
 
-        def needed(leaves: Sequence[Node], stop: frozenset[Node]) -> list[Node]:
-            nodes = reachable([self.grads[leaf] for leaf in leaves if leaf in self.grads], stop)
+        def needed(leaves: Sequence[Node], known: set[Node]) -> list[Node]:
+            gradients = [self.grads[leaf] for leaf in leaves if leaf in self.grads]
+            nodes = reachable(gradients, frozenset(known))
             return [leaf for leaf in sequences if leaf in nodes]
 
-        read = needed(everything, stop)
-        again = needed(late, stop | {pulled}) if pulled else []
+        read = needed(everything, kept)
+        again = needed(late, kept | {cut}) if cut else []
 
         def known(j: Value, lanes: int) -> Values:
             found = self.known(self.o, j, lanes, i)
-            for neck in stop:
+            for neck in kept:
                 found[neck] = kernel.kept("neck", j, lanes, i)
             for g, u in zip(after, self.states, strict=True):
                 found[g] = kernel.load(kernel.memory[f"{u}_grad"], j, lanes, str(g))
@@ -133,23 +145,23 @@ class Backward(Stepper):
             self._finish(everything, streamed(read, j, lanes), t, j, lanes)
 
         def first(j: Value, lanes: int) -> None:
-            assert pulled is not None
+            assert cut is not None
             found = streamed(read, j, lanes)
-            (value,) = self._solve([pulled], found, lanes)
-            kernel.keep(value, "pulled", j, lanes)
+            (value,) = self._solve([cut], found, lanes)
+            kernel.keep(value, "pull_neck", j, lanes)
             self._finish([leaf for leaf in everything if leaf not in late], found, t, j, lanes)
 
         def second(j: Value, lanes: int) -> None:
-            assert pulled is not None
+            assert cut is not None
             kernel.fetch(read, self.o, t - 1, j, lanes)
-            found = streamed(again, j, lanes) | {pulled: kernel.kept("pulled", j, lanes)}
+            found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
             self._finish(late, found, t, j, lanes)
 
         one = [p for p in self.learned if p in self.wide]
-        self._summed(one, *((first, second) if pulled else (whole,)))
+        self._summed(one, *((first, second) if cut else (whole,)))
 
     def _solve(self, nodes: Sequence[Node], known: Values, lanes: int) -> list[Value]:
-        """Gradients: what they need of the step as it was, the rest fast."""
+        """Gradients: the step's values exactly as in the step, everything else fast."""
         kernel = self.kernel
         needed = frozenset(reachable(nodes, frozenset(known)))
         replayed = [node for node in kernel.functions.replay.results if node in needed]
@@ -159,7 +171,7 @@ class Backward(Stepper):
     def _finish(
         self, leaves: Sequence[Node], known: Values, t: Value, j: Value, lanes: int
     ) -> None:
-        """Compute gradients and put them where they belong."""
+        """Compute gradients, and write, keep or sum them."""
         kernel = self.kernel
         self._solve([self.grads[leaf] for leaf in leaves if leaf in self.grads], known, lanes)
         for leaf in leaves:
@@ -174,7 +186,7 @@ class Backward(Stepper):
                 self._add(leaf, known[self.grads[leaf]], j, lanes)
 
     def _add(self, p: Node, grad: Value, j: Value, lanes: int) -> None:
-        """The gradient of a parameter at some elements to its sums."""
+        """Add the gradient of a parameter at some elements to its sums."""
         kernel = self.kernel
         grad = self.code.repeated(grad, lanes)
         if p in self.wide:
@@ -185,7 +197,7 @@ class Backward(Stepper):
             kernel.store(kernel.load(row, j, lanes) + grad, row, j, lanes)
 
     def _summed(self, leaves: Sequence[Node], *bodies: Body) -> None:
-        """A loop over a row whose sums by lane end up in the task's, in float64."""
+        """A loop over a row; its sums by lane are added to the task's, in float64."""
         sums = [(p, self.narrow[p, lanes]) for p in leaves for lanes in (self.kernel.lanes, 1)]
         for _, narrow in sums:
             narrow.set(0.0)
@@ -194,7 +206,7 @@ class Backward(Stepper):
             self.wide[p].add(self.code.total(narrow.get()))
 
     def _add_block(self, leaf: Node) -> None:
-        """The gradients of a block to the sums over blocks."""
+        """Add the gradients of a block to the sums over blocks."""
         kernel, kind = self.kernel, self.kernel.kinds[leaf]
         if leaf not in self.rows:
             return
@@ -213,7 +225,7 @@ class Backward(Stepper):
             self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
 
     def _sum(self, leaf: Node, j: Value) -> Value:
-        """The address of a sum of a parameter that has a number for every element."""
+        """The address of a sum, of a parameter that has one number per element."""
         tensor = self.kernel.tensors[f"sum_{leaf}"]
         return tensor.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
 

@@ -1,5 +1,7 @@
-"""The forward kernel: reads the inputs and writes the outputs, and, where somebody asks for them,
-the states at the start of every segment of time and the final states."""
+"""The forward kernel: reads the inputs and writes the outputs.
+
+On request it also writes the states at the start of every segment of time, and the final states.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,13 @@ from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel
 from neurodyn.scan.cpu.turns import Stepper
 from neurodyn.step.graph import Node
+
+NEST = (
+    "for column (in parallel): load parameters",
+    "    for block:",
+    "        for segment of time: write the states, if backward will need them",
+    "            for step: for {lanes} lanes of the column: step",
+)
 
 
 class Forward(Stepper):
@@ -21,6 +30,7 @@ class Forward(Stepper):
     def emit(self) -> None:
         kernel, at, code = self.kernel, self.kernel.at, self.code
         states, rows = self.states, [*map(str, self.states), "neck"]
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
         with kernel.scratch(dict.fromkeys(rows, 1)), kernel.tasks(), kernel.blocks() as o:
             for u in states:
                 kernel.copy(kernel.initial(u, o), kernel.memory[str(u)])
@@ -47,7 +57,7 @@ class Forward(Stepper):
         self.step(self.trace.results, finish, o, t, writing=True)
 
     def _save(self, u: Node, name: str, row: Value) -> None:
-        """Write a state, if there is where."""
+        """Write a state, if the caller gave an address for it."""
         kernel = self.kernel
         with self.code.builder.if_then((kernel.tensors[name].address != 0).ir):
             kernel.elements(

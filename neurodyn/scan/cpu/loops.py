@@ -1,5 +1,7 @@
-"""What the loops of CPU kernels have in common: arguments, memory, columns, rows, and the step's
-graph evaluated for the elements of a row."""
+"""What the loops of CPU kernels share: arguments, memory, columns and rows.
+
+It also evaluates the step's graph for the elements of a row.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +21,28 @@ HEADER = (
     *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
     *("elements", "length", "streaming"),
 )
-"""What the argument array starts with; three numbers for every tensor follow."""
+"""The first entries of the argument array; three numbers per tensor follow."""
 VECTOR = 64
-"""Bytes of a row that a turn of the innermost loop takes: a line of the cache."""
+"""Bytes of a row per turn of the innermost loop: a line of the cache."""
 ARITHMETIC = ("add", "sub", "mul", "div", "neg")
-"""What may be contracted and reordered in a derivative; functions may not."""
+"""Operations that may be contracted and reordered in a derivative; functions may not."""
 TURN = 8
-"""Lines of a row after which the next of several bodies takes its turn: few enough for what the one
-computed to be close by for the other, and for the processor to foresee the end of the loop."""
+"""Lines of a row after which the next of several loop bodies takes its turn.
+
+Few, so that the results of one body are still in the first cache for the next, and so that the
+processor predicts the end of the loop.
+"""
 Values = dict[Node, Value]
 Body = Callable[[Value, int], None]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where a tensor is: its address, and its strides over time and blocks; for a parameter that is
-    "one" number in a column, how many elements share it, and how many numbers there are."""
+    """Where a tensor is: its address, and its strides over time and blocks.
+
+    A parameter of kind "one" has, instead of strides, the number of elements that share a value and
+    the number of values.
+    """
 
     address: Value
     time: Value
@@ -42,7 +50,7 @@ class Tensor:
 
 
 class Kernel:
-    """A function `(first task, last task, arguments)`, and what its loops have in common."""
+    """A function `(first task, last task, arguments)`, and what its loops share."""
 
     def __init__(
         self,
@@ -58,7 +66,7 @@ class Kernel:
         self.module = ir.Module(name)
         signature = ir.FunctionType(ir.VoidType(), [WHOLE] * 3)
         self.function = ir.Function(self.module, signature, name)
-        # What no register holds lies on the stack, where it must not lie across lines or pages.
+        # Values that do not fit into registers go to the stack, and must not straddle cache lines.
         self.function.attributes.add("nounwind")
         self.function.attributes.alignstack = VECTOR
         for argument, called in zip(self.function.args, ("first", "last", "a"), strict=True):
@@ -68,6 +76,8 @@ class Kernel:
         self.code = code = Code(ir.IRBuilder(entry), bits)
         code.builder.branch(start)
         code.builder.position_at_end(start)
+        self.nest: tuple[str, ...] = ()
+        """The loops in words, for the head of the source."""
         self.streaming = False
         self.size, self.lanes = bits // 8, VECTOR * 8 // bits
         self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
@@ -89,7 +99,7 @@ class Kernel:
 
     @contextmanager
     def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
-        """Memory for rows as wide as a column: `self.memory` has their addresses by name."""
+        """Memory for rows as wide as a column; `self.memory` has their addresses by name."""
         code, build = self.code, self.code.builder
         width = (self.at["width"] + (VECTOR - 1)) // VECTOR * (VECTOR * self.size)
         total = code.integer(VECTOR)
@@ -104,12 +114,12 @@ class Kernel:
         self.row_bytes, self.memory = width, {n: base + at for n, at in offsets.items()}
         yield
         build.call(free, [memory.ir])
-        build.fence("seq_cst")  # Stores past the cache may be late; now other threads see them.
+        build.fence("seq_cst")  # Makes stores past the cache visible to other threads.
         build.ret_void()
 
     @contextmanager
     def tasks(self) -> Iterator[Value]:
-        """The loop over tasks: sets where its column is, and the values it has one of."""
+        """The loop over tasks. It sets the place of the column, and loads its single values."""
         at, code = self.at, self.code
         with code.range("task", self.first, self.last) as task:
             column, self.group = task // at["groups"], task % at["groups"]
@@ -139,11 +149,12 @@ class Kernel:
             yield o
 
     def elements(self, *bodies: Body, writing: bool = False) -> None:
-        """Loops over a row: `body(j, lanes)`, line by line, and what is left one by one. Several
-        bodies take turns, some lines at a time.
+        """Loops over a row: `body(j, lanes)` line by line, and the remainder one by one.
+
+        Several bodies take turns, some lines at a time.
 
         Args:
-            writing: the bodies write results, past the cache where the arguments say so.
+            writing: the bodies write results of the kernel, past the cache if the arguments say so.
         """
         zero, whole = self.code.integer(0), self.n // self.lanes * self.lanes
 
@@ -191,7 +202,7 @@ class Kernel:
         return self.load(self.row(str(leaf), o, t), j, lanes, str(leaf))
 
     def fetch(self, leaves: Sequence[Node], o: Value, t: Value, j: Value, lanes: int) -> None:
-        """Bring elements of sequences into the cache, for the turn of step `t`."""
+        """Prefetch elements of sequences for step `t`."""
         for leaf in leaves if lanes > 1 else ():
             self.code.prefetch(self.row(str(leaf), o, t) + j * self.size)
 
@@ -199,7 +210,7 @@ class Kernel:
         self.code.store(self.code.repeated(value, lanes), row + j * self.size)
 
     def write(self, value: Value, row: Value, j: Value, lanes: int) -> None:
-        """Write a result, inside a loop over elements that says so."""
+        """Write a result of the kernel, inside a loop over elements that is `writing`."""
         vector, past = self.code.repeated(value, lanes), self.streaming and lanes > 1
         self.code.store(vector, row + j * self.size, streaming=past)
 
@@ -216,12 +227,12 @@ class Kernel:
         return lambda j, lanes: self.operand(u, o, j, lanes)
 
     def kept(self, name: str, j: Value, lanes: int, i: Value | None = None) -> Value:
-        """What is in memory by a name; of several rows, in the `i`-th."""
+        """Elements of the row of that name in memory; of the `i`-th, if it has several."""
         row = self.memory[name]
         return self.load(row if i is None else row + self.row_bytes * i, j, lanes, name)
 
     def keep(self, value: Value, name: str, j: Value, lanes: int, i: Value | None = None) -> None:
-        """Put something into memory, for `kept`."""
+        """Put elements into memory, for `kept`."""
         row = self.memory[name]
         self.store(value, row if i is None else row + self.row_bytes * i, j, lanes)
 
@@ -246,7 +257,7 @@ class Kernel:
         return self.load(row, j, lanes, str(leaf))
 
     def parameters(self, o: Value, j: Value, lanes: int) -> Values:
-        """Parameters, and what follows from them alone, at some elements."""
+        """Parameters at some elements, and the values that follow from them alone."""
         known = {p: self.operand(p, o, j, lanes) for p in self.functions.parameters}
         for node in self.functions.prepare.results:
             if node in self.single:
@@ -257,7 +268,7 @@ class Kernel:
     def evaluate(
         self, nodes: Sequence[Node], known: Values, *, exact: bool, lanes: int = 1
     ) -> list[Value]:
-        """The values of nodes; they, and all in between, are added to what is known."""
+        """The values of nodes. They, and all values in between, are added to `known`."""
         code = self.code
         for node in reachable(nodes, frozenset(known)):
             if node in known:
@@ -268,14 +279,17 @@ class Kernel:
                     known[node] = code.constant(node.value, node.kind, lanes)
                 elif node.op == "cast":
                     known[node] = code.cast(given[0], node.kind)
-                else:
+                elif node.op in OPERATIONS:
                     known[node] = OPERATIONS[node.op](*given)
+                else:
+                    definition = (self.trace.definitions[node],)
+                    (known[node],) = self.evaluate(definition, known, exact=True, lanes=lanes)
         return [known[node] for node in nodes]
 
     def text(self) -> str:
-        """The module, below what it computes."""
+        """The module, with its loops and functions in words above it."""
         functions = self.functions
-        lines = [f"; {self.function.name}"]
+        lines = [f"; {self.function.name}", ";", *(f"; {line}" for line in self.nest)]
         for function in (functions.prepare, functions.step, functions.replay, functions.pull):
             stop = frozenset(function.arguments)
             if function.results:
@@ -292,5 +306,5 @@ class Kernel:
 
 
 def name_of(node: Node) -> str:
-    """What a value is called in the kernel."""
+    """The name of a value in the kernel."""
     return f"r{node.index}" if node.args else repr(node)

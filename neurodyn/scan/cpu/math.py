@@ -1,7 +1,7 @@
-"""The graph's operations on vectors, and float32 functions that are arithmetic alone.
+"""The operations that CPU kernels have themselves; `step.lowered` defines all others by these.
 
-The functions are a range reduction and a polynomial on what remains, for all lanes at once. Float64
-kernels, and what has no such form here, call the C library lane by lane.
+Float32 functions are a range reduction and a polynomial on what remains, for all lanes at once.
+Float64 functions, and those without such a form here, call the C library lane by lane.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def ceil(x: Value) -> Value:
 
 
 def nearest(x: Value) -> Value:
-    """The nearest whole number; the even one of two."""
+    """The nearest whole number; of two equally near, the even one."""
     return x.code.intrinsic("rint", x)
 
 
@@ -39,34 +39,14 @@ def sqrt(x: Value) -> Value:
     return x.code.intrinsic("sqrt", x)
 
 
-def rsqrt(x: Value) -> Value:
-    """One over the square root."""
-    return 1.0 / sqrt(x)
-
-
 def absolute(x: Value) -> Value:
     """The magnitude."""
     return x.code.intrinsic("fabs", x) if x.kind == "real" else where(x < 0, -x, x)
 
 
-def sign(x: Value) -> Value:
-    """-1, 0 or 1."""
-    return x.code.cast(x > 0, x.kind) - x.code.cast(x < 0, x.kind)
-
-
 def where(condition: Value, a: Any, b: Any) -> Value:
     """`a if condition else b` without a branch."""
     return condition.code.where(condition, a, b)
-
-
-def minimum(a: Value, b: Value) -> Value:
-    """The smaller; NaN if either is."""
-    return where((a < b) | (a != a), a, b)
-
-
-def maximum(a: Value, b: Value) -> Value:
-    """The larger; NaN if either is."""
-    return where((a > b) | (a != a), a, b)
 
 
 def power(a: Value, b: Value) -> Value:
@@ -81,7 +61,7 @@ def exp(x: Value) -> Value:
     # exp(x) = 2^k exp(r), |r| <= ln(2)/2; beyond the clip lie 0 and infinity.
     inside = where(x > -104.0, where(x < 89.0, x, 89.0), -104.0)
     k = nearest(inside * 1.4426950408889634)
-    # ln 2 in two functions, the first of few bits, so that k times it is exact.
+    # ln 2 in two parts, the first of few bits, so that k times it is exact.
     r = (inside - k * 0.693359375) - k * -2.1219444005469057e-4
     p = r * (1 / 5040) + 1 / 720
     p = p * r + 1 / 120
@@ -125,47 +105,6 @@ def log(x: Value) -> Value:
     return where((x == math.inf) | (x != x), x, value)
 
 
-def log1p(x: Value) -> Value:
-    """`log(1 + x)`, right for small `x` too."""
-    if x.code.bits == 64:
-        return x.code.library("log1p", x)
-    u = x + 1.0
-    # What rounding lost in 1 + x comes back as a correction of first order.
-    plain = log(u)
-    return where((u == math.inf) | (u == 0.0), plain, plain - ((u - 1.0) - x) / u)
-
-
-def expm1(x: Value) -> Value:
-    """`e^x - 1`, right for small `x` too."""
-    if x.code.bits == 64:
-        return x.code.library("expm1", x)
-    p = x * (1 / 362880) + 1 / 40320
-    p = p * x + 1 / 5040
-    p = p * x + 1 / 720
-    p = p * x + 1 / 120
-    p = p * x + 1 / 24
-    p = p * x + 1 / 6
-    p = p * x + 0.5
-    return where(absolute(x) < 0.5, (p * x) * x + x, exp(x) - 1.0)
-
-
-def tanh(x: Value) -> Value:
-    """The hyperbolic tangent."""
-    if x.code.bits == 64:
-        return x.code.library("tanh", x)
-    magnitude = absolute(x)
-    magnitude = where((magnitude < 10.0) | (x != x), magnitude, 10.0)
-    t = expm1(magnitude + magnitude)
-    y = t / (t + 2.0)
-    return where(x < 0.0, -y, y)
-
-
-def sigmoid(x: Value) -> Value:
-    """`1 / (1 + e^-x)`."""
-    e = exp(-absolute(x))
-    return where(x < 0.0, e, 1.0) / (e + 1.0)
-
-
 def sin(x: Value) -> Value:
     """The sine."""
     return x.code.library("sin", x) if x.code.bits == 64 else _turned(x, 0.0)
@@ -177,10 +116,10 @@ def cos(x: Value) -> Value:
 
 
 def _turned(x: Value, quarters: float) -> Value:
-    """`sin(x + quarters * pi / 2)`, inside in float64; within 1e-6 up to |x| = 1e9."""
+    """`sin(x + quarters * pi / 2)`, computed in float64; within 1e-6 up to |x| = 1e9."""
     wide = x.code.cast(x, "wide")
     k = nearest(wide * (2 / math.pi))
-    # pi / 2 in two functions, the first of 25 bits, so that k times it is exact.
+    # pi / 2 in two parts, the first of 25 bits, so that k times it is exact.
     r = (wide - k * 1.57079631090164184570) - k * 1.58932547735281966916e-8
     z = r * r
     sine = (((z * (1 / 362880) - 1 / 5040) * z + 1 / 120) * z - 1 / 6) * z * r + r
@@ -206,7 +145,6 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "abs": absolute,
     "round": nearest,
     "pow": power,
-    **{f.__name__: f for f in (floor, ceil, trunc, sqrt, rsqrt, sign, where, minimum, maximum)},
-    **{f.__name__: f for f in (exp, expm1, log, log1p, tanh, sigmoid, sin, cos, erf)},
+    **{f.__name__: f for f in (floor, ceil, trunc, sqrt, where, exp, log, sin, cos, erf)},
 }
-"""The graph's operations; "cast" depends on the node's kind and stands in `cpu_kernel`."""
+"""By the names of the graph; "cast" depends on the node's kind, and `Kernel.evaluate` writes it."""

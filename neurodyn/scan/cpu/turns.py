@@ -1,8 +1,10 @@
-"""A step for all elements of a row, in one turn or two.
+"""A step for all elements of a row, in one loop or in two.
 
-A processor works ahead of what it waits for, but only so far: a long step, in which one operation
-waits for another, leaves it idle. Such a step is cut in two at its neck, the charged membrane: the
-first loop charges, the second fires and resets, and each is short enough to overlap with itself.
+While one operation waits for another, a processor works on the next elements, but it does not look
+far ahead. A long step, in which operations wait for each other, leaves it idle. So a long step is
+cut in two at its neck, the node that every path from an input to a result passes through (in most
+neurons, the charged membrane): the first loop charges, the second fires and resets. Each is short
+enough for elements to overlap.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from neurodyn.step.functions import neck, operations
 from neurodyn.step.graph import Node
 
 LONG = 16
-"""A step of this many operations takes two turns."""
+"""A step of this many operations is cut in two."""
 Finish = Callable[[list[Value], Value, int], None]
 
 
 class Stepper:
-    """The steps of a kernel, forward in time."""
+    """Writes a step of a kernel, forward in time."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel, self.code, self.trace = kernel, kernel.code, kernel.trace
@@ -28,7 +30,7 @@ class Stepper:
         self.neck = neck(kernel.functions)
 
     def known(self, o: Value, j: Value, lanes: int, i: Value | None = None) -> Values:
-        """Parameters, and the states before the `i`-th step of those in memory."""
+        """Parameters, and the states in memory (the `i`-th of several)."""
         known = self.kernel.parameters(o, j, lanes)
         return known | {u: self.kernel.kept(str(u), j, lanes, i) for u in self.states}
 
@@ -46,9 +48,9 @@ class Stepper:
         """Compute results of the step at time `t`, and hand them to `finish`.
 
         Args:
-            i: where its states are in memory, if there are those of several steps.
-            keep_neck: keep the neck there as well.
-            writing: `finish` writes to where results go.
+            i: which of the states in memory to start from, if there are those of several steps.
+            keep_neck: keep the neck in memory as well.
+            writing: `finish` writes results of the kernel.
         """
         kernel, inputs, neck = self.kernel, self.trace.inputs, self.neck
         in_turns = neck is not None and operations(results) >= LONG

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +23,8 @@ def load_kernel(name: str, source: str) -> ModuleType:
         name: the beginning of its file's name.
         source: the module's source.
     """
-    digest = hashlib.sha256(f"{__version__} {_toolchain()}\n{source}".encode()).hexdigest()[:16]
+    text = f"{__version__} {torch.__version__}\n{source}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     module = f"neurodyn_kernel_{name}_{digest}"
     with MAKING:
         if module not in _modules:
@@ -44,10 +44,3 @@ def _imported(module: str, path: Path) -> ModuleType:
         del sys.modules[module]
         raise
     return loaded
-
-
-@lru_cache(maxsize=1)
-def _toolchain() -> str:
-    """What a kernel depends on besides its source: PyTorch's Triton and the functions it calls."""
-    functions = Path(__file__).with_name("math.py").read_bytes()
-    return f"{torch.__version__} {hashlib.sha256(functions).hexdigest()}"

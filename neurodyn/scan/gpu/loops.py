@@ -1,54 +1,63 @@
 """The source of a GPU kernel: the step's functions inside loops, for Triton.
 
-A program has a block of elements and their states in registers. The forward kernel stores the
-states at the start of every segment of time; the backward kernel goes over the segments from the
-last, computes the states within one anew, written out step by step so that they stay in registers,
-and then goes back through it. The loop over segments is a loop, so code and compile time do not
-grow with T.
+A program has a block of elements, and keeps their states in registers. The forward kernel stores
+the states at the start of every segment of time. The backward kernel goes over the segments from
+the last to the first. In each it recomputes the states and then goes back through the steps. The
+steps of a segment are unrolled, so that their states stay in registers. The segments are not, so
+code and compile time do not grow with T.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from neurodyn.scan.gpu.triton import Source, print_function
 from neurodyn.scan.layout import OperandKind
 from neurodyn.step.functions import Function, Functions
 from neurodyn.step.graph import Node, reachable
 
+FORWARD_NEST = (
+    "for BLOCK elements (in parallel): load parameters and states into registers",
+    "    for step:",
+    "        every LENGTH steps: write the states, if backward will need them",
+    "        read the inputs, step, write the outputs",
+)
+BACKWARD_NEST = (
+    "for BLOCK elements (in parallel): load parameters; at the end, write the sums of gradients",
+    "    for segment of {length} steps, from the last: load the states at its start",
+    "        for step (unrolled): step, states stay in registers",
+    "        for step (unrolled), from the last: replay, pull, write the inputs' gradients",
+)
+
 
 def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
     """The module of the forward kernel; arguments as for the CPU's."""
-    source = _imports()
-    _functions(source, (functions.prepare, functions.step))
+    source = _opening(FORWARD_NEST)
+    _functions(source, functions, "prepare", "step")
     _Kernel(source, functions, kinds).forward()
     return source.text()
 
 
 def print_backward(functions: Functions, kinds: Sequence[OperandKind], length: int) -> str:
     """The module of the backward kernel, for segments of `length` steps."""
-    source = _imports()
-    _functions(source, (functions.prepare, functions.step, functions.replay, functions.pull))
+    source = _opening(line.format(length=length) for line in BACKWARD_NEST)
+    _functions(source, functions, "prepare", "step", "replay", "pull")
     _Kernel(source, functions, kinds).backward(length)
     return source.text()
 
 
-def _imports() -> Source:
+def _opening(nest: Iterable[str]) -> Source:
+    """The first lines of a module: its loops in words, and what it imports."""
     source = Source()
-    source(
-        "import triton",
-        "import triton.language as tl",
-        "",
-        "from neurodyn.scan.gpu.math import expm1, log1p, maximum, minimum, nearest, power",
-        "from neurodyn.scan.gpu.math import sigmoid, sign, tanh, trunc",
-    )
+    source(*(f"# {line}" for line in nest))
+    source("", "import triton", "import triton.language as tl")
     return source
 
 
-def _functions(source: Source, functions: Sequence[Function]) -> None:
-    for function in functions:
+def _functions(source: Source, functions: Functions, *names: str) -> None:
+    for function in (getattr(functions, name) for name in names):
         if function.results:
-            print_function(source, function)
+            print_function(source, function, functions.trace.definitions)
 
 
 class _Kernel:
@@ -195,7 +204,7 @@ class _Kernel:
             "i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)", "mask = i < elements"
         )
         put("o, q = i // period, i % period")
-        # Offsets over time are 64 bits wide: a sequence may have more than 2^31 elements.
+        # Offsets over time have 64 bits: a sequence may have more than 2^31 elements.
         put("wide = tl.program_id(0).to(tl.int64) * 0")
         for leaf, kind in self.kinds.items():
             if kind == "one":
@@ -241,7 +250,7 @@ class _Kernel:
         self.put(f"{', '.join(targets)} = {function.call(names)}")
 
     def _blocked(self, name: str, node: Node) -> str:
-        """A value carried through time: a block, even where it is the same for all elements."""
+        """A value that is carried through time, as a block even if all elements share it."""
         varying = {*self.trace.inputs, *self.trace.states, *self.trace.grads}
         if varying & set(reachable([node])):
             return name

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from neurodyn.step.functions import Function
-from neurodyn.step.graph import Node, Number, reachable
+from neurodyn.step.graph import Node, Number
 
 INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
     "eq": "==", "ne": "!=", "and": "&", "or": "|",
 }  # fmt: skip
 CALLS = {
-    "abs": "tl.abs({0})",
-    "sign": "sign({0})",
-    "minimum": "minimum({0}, {1})",
-    "maximum": "maximum({0}, {1})",
     "where": "tl.where({0}, {1}, {2})",
-    **{name: f"tl.{name}({{0}})" for name in ("exp", "log", "sqrt", "sin", "cos", "erf")},
-    **{name: f"{name}({{0}})" for name in ("expm1", "log1p", "sigmoid", "tanh", "trunc")},
-    "rsqrt": "(1.0 / tl.sqrt({0}))",
-    "pow": "power({0}, {1})",
-    "floor": "tl.floor({0})",
-    "ceil": "tl.ceil({0})",
-    "round": "nearest({0})",
+    **{
+        name: f"tl.{name}({{0}})"
+        for name in ("abs", "floor", "ceil", "exp", "log", "sqrt", "sin", "cos", "erf")
+    },
+    "neg": "-{0}",
+    "not": "~{0}",
 }
 CASTS = {"real": "{0}.to(tl.float32)", "int": "{0}.to(tl.int64)", "bool": "({0} != 0)"}
+WRITTEN = {*INFIX, *CALLS, "cast"}
+"""The operations that Triton has; `step.lowered` defines all others by these."""
 LONGEST_EXPRESSION = 60
 
 
@@ -54,50 +52,63 @@ class Source:
         return "\n".join(self.lines) + "\n"
 
 
-def print_function(source: Source, function: Function) -> None:
-    """Write a function: a line for every value that is used twice or is long."""
+def print_function(source: Source, function: Function, definitions: Mapping[Node, Node]) -> None:
+    """Write a function. A value that is used twice or is long gets a line of its own.
+
+    Args:
+        definitions: those of operations that Triton lacks.
+    """
     names = {node: node.name or f"r{node.index}" for node in function.arguments}
-    nodes = reachable(function.results, frozenset(function.arguments))
-    uses = Counter(arg for node in nodes if node not in names for arg in set(node.args))
-    uses.update(
-        Counter(arg for n in nodes if n not in names for arg in n.args if n.args.count(arg) > 1)
-    )
+    results = [_meant(node, names, definitions) for node in function.results]
+    needs = _in_order(results, names, definitions)
+    uses = Counter(arg for args in needs.values() for arg in args)
     source("", "", "@triton.jit")
     with source.block(f"def {function.name}({', '.join(names.values())}):"):
-        for node in nodes:
-            if node in names:
-                continue
-            text = _expression(node, names)
-            atom = node.op == "const"
-            if atom or (
-                uses[node] == 1 and len(text) < LONGEST_EXPRESSION and node not in function.results
-            ):
-                names[node] = text if atom or _is_call(node) else f"({text})"
+        for node, args in needs.items():
+            text = _expression(node, [names[arg] for arg in args])
+            if node.op == "const":
+                names[node] = text
+            elif uses[node] == 1 and len(text) < LONGEST_EXPRESSION and node not in results:
+                names[node] = text if node.op in CALLS or node.op == "cast" else f"({text})"
             else:
                 names[node] = f"r{node.index}"
                 source(f"{names[node]} = {text}")
-        results = [names[node] for node in function.results]
-        # One value alone is returned as such: tuples of one are no gain.
-        source(f"return {', '.join(results)}")
+        source(f"return {', '.join(names[node] for node in results)}")
 
 
-def _is_call(node: Node) -> bool:
-    return node.op in CALLS or node.op == "cast"
+def _meant(node: Node, given: Container[Node], definitions: Mapping[Node, Node]) -> Node:
+    """The node to write: for an operation that Triton lacks, its definition."""
+    while node not in given and node.args and node.op not in WRITTEN:
+        node = definitions[node]
+    return node
 
 
-def _expression(node: Node, names: dict[Node, str]) -> str:
+def _in_order(
+    results: Iterable[Node], given: Container[Node], definitions: Mapping[Node, Node]
+) -> dict[Node, list[Node]]:
+    """The nodes that the results need, each after its arguments, and these arguments."""
+    found: dict[Node, list[Node]] = {}
+
+    def visit(node: Node) -> None:
+        if node not in found and node not in given:
+            args = [_meant(arg, given, definitions) for arg in node.args]
+            for arg in args:
+                visit(arg)
+            found[node] = args
+
+    for node in results:
+        visit(node)
+    return found
+
+
+def _expression(node: Node, args: list[str]) -> str:
     if node.op == "const":
         return _literal(node.value)
-    if node.op == "leaf":
-        return node.name
-    args = [names[arg] for arg in node.args]
     if node.op == "cast":
         return CASTS[node.kind].format(*args)
-    if node.op in CALLS:
-        return CALLS[node.op].format(*args)
     if node.op in INFIX:
         return f"{args[0]} {INFIX[node.op]} {args[1]}"
-    return {"neg": "-{0}", "not": "~{0}"}[node.op].format(*args)
+    return CALLS[node.op].format(*args)
 
 
 def _literal(value: Number) -> str:

@@ -5,8 +5,9 @@ of its own, because a process either interprets kernels or compiles them:
 
     python machine.py LNM choices ...
 
-takes neurons and cells of `test_operations.py` by their names, or all neurons where none is named,
-and prints a line for each kernel, with the registers of a thread and the bytes that found none.
+takes neurons, cells of `tests/step/test_aten.py` and `crowded` (hostile names) by their names, or
+all neurons where none is named. It prints a line for each kernel, with the registers of a thread
+and the bytes that found none.
 """
 
 import inspect
@@ -32,7 +33,10 @@ def cell_of(name):
     if hasattr(neurons, name):
         return getattr(neurons, name)(), 1
     from tests.step.test_aten import CELLS, Cell
+    from tests.step.test_names import Crowded
 
+    if name == "crowded":
+        return Crowded(), 1
     return Cell(CELLS[name]), 2
 
 

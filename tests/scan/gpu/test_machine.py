@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-# All operations, the neuron that the project is about, and several states.
-CELLS = ["LNM", "ALIF", "arithmetic", "choices", "powers", "smooth", "steps"]
+# All operations, the neuron that the project is about, several states, and hostile names.
+CELLS = ["LNM", "ALIF", "arithmetic", "choices", "powers", "smooth", "steps", "crowded"]
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="Triton is not installed")
