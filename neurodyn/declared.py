@@ -6,6 +6,7 @@ import copy
 import inspect
 import typing
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -46,12 +47,11 @@ class Declared(nn.Module):
         _document(cls, own)
         _sign(cls)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._granularity: Shape = (1,)
-        self._learn: Learn = True
-        self._own: dict[str, Learned] = {}
-        self._pairs: dict[str, tuple[float, float]] = {}
+    # Set on the instance only where they differ: a cell's attributes are looked at at every call.
+    _granularity: Shape = (1,)
+    _learn: Learn = True
+    _own: Mapping[str, Learned] = MappingProxyType({})
+    _pairs: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
     @property
     def declarations(self) -> dict[str, Learned]:
@@ -71,14 +71,14 @@ class Declared(nn.Module):
             declaration: of a quantity that the class does not declare.
         """
         if isinstance(given, Learned):
-            self._own[name] = given
+            self._own = {**self._own, name: given}
             given = None
         declaration = declaration or self._own.get(name) or type(self).declared[name]
         given = declaration.default if given is None else given
         if given is declaration.default and isinstance(given, str):
             given = getattr(self, given).detach()
         if isinstance(given, tuple):
-            self._pairs[name] = given
+            self._pairs = {**self._pairs, name: given}
         learn = self.learns(name, declaration.learn)
         key = f"raw_{name}" if learn and declaration.link else name
         if declaration.vector:
@@ -106,7 +106,8 @@ class Declared(nn.Module):
     def adopted(self, granularity: Shape) -> Declared:
         """A copy whose quantities have another granularity: broadcast from this one's, or drawn."""
         twin = copy.deepcopy(self)
-        twin._granularity = granularity
+        if granularity != twin._granularity:
+            twin._granularity = granularity
         for held in (twin._parameters, twin._buffers):
             for name, tensor in held.items():
                 if tensor is None:

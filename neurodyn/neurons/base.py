@@ -103,7 +103,8 @@ class Neuron(SpikingLayer, Declared):
         self.features = (features,) if isinstance(features, int) else features
         self.per, self.backend, self._learn = per, backend, learn
         self._check_options(given)
-        self._granularity = self._shape_of_parameters()
+        if per != "layer":
+            self._granularity = self._shape_of_parameters()
         threshold = self.declared["threshold"]
         if learn_threshold is not None:
             threshold = threshold.changed(learn=learn_threshold)
@@ -274,8 +275,6 @@ class Neuron(SpikingLayer, Declared):
                     raise unknown("learn", chosen, (*self.declared, *states))
 
     def _shape_of_parameters(self) -> tuple[int, ...]:
-        if self.per == "layer":
-            return (1,)
         if self.per not in ("channel", "neuron"):
             raise unknown("per", self.per, ("layer", "channel", "neuron"))
         needed = self.features if self.per == "neuron" else (self.features or ())[:1]
