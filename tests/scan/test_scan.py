@@ -312,6 +312,29 @@ def test_threads_at_once():
     assert not any(thread.is_alive() for thread in threads)
 
 
+def test_threads_at_once_on_a_neuron_whose_window_is_derived():
+    """The first call of each traces, or waits for another's trace; nothing is written in between."""
+
+    class Fresh(QIF):
+        """A class of its own, whose step no other test has traced."""
+
+    neuron, x = Fresh(backend="cpu"), torch.randn(4, 8, 32)
+    begin, results = threading.Barrier(8), []
+
+    def work():
+        begin.wait(60)
+        results.append(neuron(x))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(results) == 8, "a thread ended with an error"
+    assert all(torch.equal(result, results[0]) for result in results)
+    assert neuron.spike.width == 1
+
+
 def _in_child(neuron, x, queue):
     torch.set_num_threads(2)
     # Counted by NumPy: PyTorch's own thread pool does not survive a fork.
