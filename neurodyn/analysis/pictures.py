@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from neurodyn.analysis.dynamics import family, fixed_points, membrane_map
+from neurodyn.files import written_aside
 from neurodyn.neurons import LIF, Neuron, neurons_of
 
 LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
@@ -33,6 +35,12 @@ OTHERS = ["#e377c2", "#1b9e77", "#a6761d", "#66a61e", "#7570b3", "#e7298a", "#38
 STYLES: list[Any] = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
 PLAIN = ("branch", "layer", "neuron")
 """Parts of a place in a network that say nothing to a reader."""
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, whole or not at all."""
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=150)
 
 
 def plot_dynamics(

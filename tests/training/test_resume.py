@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from neurodyn.training.checkpoint import Latest
+from neurodyn.training.checkpoint import LastCheckpoint
 from neurodyn.training.recipe import Recipe
 
 SETTINGS = [
@@ -21,7 +21,7 @@ SETTINGS = [
     "--data.crop=1",
     "--model.network.widths=[4,6]",
     "--model.network.dropout=0.5",
-    "--last.minutes=0",
+    "--last_checkpoint.minutes=0",
     "--trainer.callbacks+=EMAWeightAveraging",
     "--trainer.callbacks.decay=0.9",
 ]
@@ -51,7 +51,7 @@ recipe.trainer.fit(
 
 
 def arguments(folder):
-    return [*SETTINGS, f"--last.folder={folder}", f"--trainer.logger.save_dir={folder}"]
+    return [*SETTINGS, f"--last_checkpoint.folder={folder}", f"--trainer.logger.save_dir={folder}"]
 
 
 def killed(folder, where, count, checkpoint=""):
@@ -95,7 +95,7 @@ def test_only_whole_checkpoints_replace_the_last(tmp_path, monkeypatch):
     recipe = Recipe([*arguments(tmp_path), "--trainer.max_epochs=1"], run=False)
     recipe.trainer.fit(recipe.model, recipe.datamodule)
     before = (tmp_path / "last.ckpt").read_bytes()
-    latest = next(c for c in recipe.trainer.callbacks if isinstance(c, Latest))
+    last = next(c for c in recipe.trainer.callbacks if isinstance(c, LastCheckpoint))
 
     def half(path):
         path.write_bytes(before[:100])
@@ -103,10 +103,10 @@ def test_only_whole_checkpoints_replace_the_last(tmp_path, monkeypatch):
 
     monkeypatch.setattr(recipe.trainer, "save_checkpoint", half)
     with pytest.raises(OSError, match="no space left"):
-        latest.on_train_epoch_end(recipe.trainer, recipe.model)
+        last.on_train_epoch_end(recipe.trainer, recipe.model)
     assert (tmp_path / "last.ckpt").read_bytes() == before
 
 
 def test_minutes_are_a_time():
     with pytest.raises(ValueError, match="minutes: expected 0 or more, got -1"):
-        Latest(minutes=-1)
+        LastCheckpoint(minutes=-1)
