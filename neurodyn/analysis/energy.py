@@ -1,20 +1,21 @@
-"""What a network does for its answer: spikes, synaptic operations, energy.
+"""The cost of an answer: spikes, synaptic operations, energy.
 
     E = sum SOP * e_add + updates * (muls * e_mul + adds * e_add) + analog MACs * e_mac
 
-with 45 nm figures (Horowitz 2014): 0.9 pJ an addition, 3.7 pJ a multiplication, 4.6 pJ both. A
-synaptic operation (SOP) is one addition: a spike, of either sign, through one of its outgoing
-weights, recurrent ones included; a count of spikes is as many. An input that is neither zero nor a
-count, such as a pooled spike, is one spike.
+The figures are for 45 nm (Horowitz 2014): 0.9 pJ per addition, 3.7 pJ per multiplication, 4.6 pJ
+for both. A synaptic operation (SOP) is one addition: one spike, of either sign, that passes one of
+its outgoing weights, recurrent ones included. A count of n spikes is n operations. An input that is
+neither zero nor a count, such as a pooled spike, is one.
 
-Two kinds of synapses see analog numbers and multiply, dense: those that the network's input enters
-by, unless it is counts of spikes (whole numbers), and those that a module names as `analog`, as
-CS-GRU does from the current to the gate and MS-ResNet on its convolving shortcuts. The products of
-attention have no weights: one addition for each pair of activities that are both other than zero.
+Two kinds of synapses receive analog numbers, and multiply for every weight. The first kind is those
+of the network's input, unless the input is counts of spikes (whole numbers). The second is those
+that a module lists as `analog`: CS-GRU from the current to the gate, MS-ResNet in its convolving
+shortcuts. The products of attention have no weights: they cost one addition for each pair of
+activities that are both non-zero.
 
-Memory comes beside it: `accesses`, words read or written, and `memory_energy`. A synaptic operation
-reads a weight, and reads and writes the sum that it adds to; a neuron update reads and writes its
-states, and reads what is learned for that neuron alone.
+Memory is counted apart: `accesses` are words read or written, `memory_energy` is their energy. A
+synaptic operation reads a weight, and reads and writes the sum that it adds to. A neuron update
+reads and writes its states, and reads the parameters that this neuron alone has.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from neurodyn.neurons import Neuron, SpikingLayer, Stateful
 
 PJ_ADD, PJ_MUL, PJ_MAC = 0.9, 3.7, 4.6
 PJ_WORD = 5.0
-"""32 bits of a memory of 8 KB at 45 nm (Horowitz 2014): half of what he gives for 64."""
+"""32 bits of an 8 KB memory at 45 nm: half of the figure for 64 bits (Horowitz 2014)."""
 WORDS_A_SYNAPSE = 3
 SYNAPSES = (nn.Conv2d, nn.Conv1d, nn.Linear, LearnedDelays)
 SPIKING = (SpikingLayer, GatedCell)
@@ -41,16 +42,16 @@ SPIKING = (SpikingLayer, GatedCell)
 
 @dataclass
 class LayerActivity:
-    """One layer's totals over all samples seen.
+    """Totals of one layer over all samples.
 
     Attributes:
         macs: multiply-accumulates of the dense layer.
-        sops: one for each spike that came in and each weight that it went through.
-        analog: it saw other numbers than counts of spikes, and so multiplies.
+        sops: synaptic operations: one per incoming spike and weight that it passes.
+        analog: whether it received other numbers than counts of spikes, and so multiplies.
         updates: neuron updates (neurons x timesteps).
-        spikes: how many of them fired.
-        operations: multiplications and additions of one update.
-        words: of memory, that one update reads and writes.
+        spikes: the number of updates that fired.
+        operations: multiplications and additions per update.
+        words: memory words that an update reads and writes.
     """
 
     macs: float = 0.0
@@ -64,12 +65,12 @@ class LayerActivity:
 
 @dataclass
 class Activity:
-    """Activity of a network by layer, and its sums a sample.
+    """Activity of a network by layer, and its sums per sample.
 
     Attributes:
-        samples: how many were seen.
-        layers: by name.
-        parameters: how many the network learns.
+        samples: the number of samples.
+        layers: the activity of each layer, by name.
+        parameters: the number of learned parameters.
     """
 
     samples: int = 0
@@ -78,33 +79,33 @@ class Activity:
 
     @property
     def rate(self) -> float:
-        """Spikes a neuron and timestep."""
+        """Spikes per neuron and timestep."""
         updates = sum(layer.updates for layer in self.layers.values())
         return sum(layer.spikes for layer in self.layers.values()) / max(updates, 1.0)
 
     @property
     def spikes(self) -> float:
-        """Spikes a sample."""
+        """Spikes per sample."""
         return self._mean(layer.spikes for layer in self.layers.values())
 
     @property
     def sops(self) -> float:
-        """Synaptic operations a sample; layers that multiply have none."""
+        """Synaptic operations per sample, without layers that multiply."""
         return self._mean(layer.sops for layer in self.layers.values() if not layer.analog)
 
     @property
     def macs(self) -> float:
-        """Dense multiply-accumulates a sample, of all layers."""
+        """Dense multiply-accumulates per sample, over all layers."""
         return self._mean(layer.macs for layer in self.layers.values())
 
     @property
     def updates(self) -> float:
-        """Neuron updates a sample."""
+        """Neuron updates per sample."""
         return self._mean(layer.updates for layer in self.layers.values())
 
     @property
     def energy(self) -> float:
-        """Picojoules a sample, of arithmetic."""
+        """Picojoules of arithmetic per sample."""
         neurons = self._mean(
             layer.updates * (layer.operations[0] * PJ_MUL + layer.operations[1] * PJ_ADD)
             for layer in self.layers.values()
@@ -114,7 +115,7 @@ class Activity:
 
     @property
     def accesses(self) -> float:
-        """Words read from memory or written to it, a sample."""
+        """Words read from memory or written to it, per sample."""
         return self._mean(
             WORDS_A_SYNAPSE * (layer.macs if layer.analog else layer.sops)
             + layer.updates * layer.words
@@ -122,10 +123,10 @@ class Activity:
         )
 
     def memory_energy(self, pj_word: float = PJ_WORD) -> float:
-        """Picojoules a sample, of memory accesses.
+        """Picojoules of memory accesses per sample.
 
         Args:
-            pj_word: of one word; ten times as much for a memory of 1 MB on the chip.
+            pj_word: picojoules per word; ten times as much for a memory of 1 MB on the chip.
         """
         if not pj_word >= 0:
             raise ValueError(f"pj_word: expected picojoules, 0 or more, got {pj_word}")
@@ -152,7 +153,7 @@ class ActivityMeter:
 
     def __enter__(self) -> ActivityMeter:
         self._hooks.append(self.model.register_forward_pre_hook(self._count_samples))
-        # A layer around a neuron puts out the neuron's spikes: they are counted once.
+        # The output of a layer around a neuron is the neuron's spikes: count them once.
         inside = {p for m in self.model.modules() if isinstance(m, SPIKING) for p in m.children()}
         for name, module in self.model.named_modules():
             if isinstance(module, SYNAPSES):

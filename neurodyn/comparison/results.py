@@ -83,13 +83,14 @@ def write_page(notes: Path, page: Path) -> str:
     """Write the page from its notes; return it."""
     template = notes / "page.md"
     if not template.is_file():
-        raise FileNotFoundError(f"notes: expected {template}, the page's prose, found none")
+        raise FileNotFoundError(f"notes: expected the prose of the page in {template}, found none")
     prose = template.read_text()
     listed = {match[1] for match in TABLE.finditer(prose)}
-    for path in notes.glob("*.json"):
+    for path in notes.glob("[!.]*.json"):
         if path.stem not in listed and path.stem != "published":
             raise ValueError(
-                f"notes: {path} is on no line {{{{ {path.stem}: command }}}} of {template}"
+                f"notes: {path} belongs to no line of {template}, "
+                f"expected {{{{ {path.stem}: command }}}}"
             )
     images = notes.resolve().relative_to(page.resolve().parent)
     text = TABLE.sub(lambda match: _table(notes, images, match[1], match[2]), prose)

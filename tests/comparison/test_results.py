@@ -75,8 +75,12 @@ def test_the_page_names_runs_that_diverged(lost, named, folder, notes):
 
 def test_nothing_is_left_off_the_page(folder, notes):
     collect(folder, notes)
+    (notes / ".digits-killed.json").write_text("{half")
+    assert "92.00" in write_page(notes, notes.parent / "results.md")
     (notes / "digits.json").rename(notes / "stray.json")
-    with pytest.raises(ValueError, match=r"stray\.json is on no line \{\{ stray: command \}\}"):
+    with pytest.raises(
+        ValueError, match=r"stray\.json belongs to no line .* \{\{ stray: command \}\}"
+    ):
         write_page(notes, notes.parent / "results.md")
 
 
