@@ -1,23 +1,40 @@
-"""The checkpoint that training resumes from."""
+"""Checkpoints: the one that training resumes from, and how all of them are written."""
 
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.files import written_aside
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all.
+
+    Lightning also writes to a temporary file first. But if that lies on another file system, it is
+    copied into place, and a kill leaves a part of it.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        if "://" in str(path):  # a store that has no renaming
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        with written_aside(Path(path)) as aside:
+            super().save_checkpoint(checkpoint, aside, storage_options)
 
 
 class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`. Training resumed from it ends with the weights of an unbroken run.
 
     It is written after every epoch, and after a step if `minutes` have passed since the last time.
-    The file is complete at any time: a kill costs only the work since it was written.
+    A kill costs only the work since then.
 
     Args:
         folder: where it is kept; by default `checkpoints` in the logger's folder.
@@ -50,7 +67,5 @@ class LastCheckpoint(Checkpoint):
 
     def _write(self, trainer: L.Trainer) -> None:
         path = Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints") / "last.ckpt"
-        # All processes take part in a checkpoint, and the first one writes the file.
-        with written_aside(path) if trainer.is_global_zero else nullcontext(path) as aside:
-            trainer.save_checkpoint(aside)
+        trainer.save_checkpoint(path)
         self._written = time.monotonic()

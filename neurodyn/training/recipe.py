@@ -10,10 +10,11 @@ from pathlib import Path
 
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
-from neurodyn.training.checkpoint import LastCheckpoint
+from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
@@ -100,6 +101,9 @@ class Recipe(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise ValueError(plain(str(error))) from error
+        # A plugin that the recipe names is left as it is.
+        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.trainer.strategy.checkpoint_io = WholeCheckpoints()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
