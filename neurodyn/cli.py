@@ -36,10 +36,9 @@ LIGHTNING = {
     "test": "accuracy, firing rate and energy on the test set",
 }
 
-COMPARISONS = {
-    "compare": "train several neurons on the same network with the same recipe",
-    "study": "answer a question by a comparison",
-}
+PASSED_ON = """\
+Finished runs are kept: start the command again to continue.
+Options of the recipe pass through, such as --trainer.max_epochs 5."""
 
 CHECKOUT = Path(__file__).parent.parent
 """The source checkout, if neurodyn runs from one."""
@@ -69,34 +68,51 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, purpose in LIGHTNING.items():
         commands.add_parser(name, help=purpose, add_help=False)
-    for name, purpose in COMPARISONS.items():
-        comparison = commands.add_parser(
-            name,
-            allow_abbrev=False,
-            help=f"{purpose} (from a source checkout)" if name == "study" else purpose,
-            description=f"{purpose[0].upper()}{purpose[1:]}, over seeds.\n"
-            "Finished runs are kept: start the command again to continue.\n"
-            "Options of the recipe pass through, such as --trainer.max_epochs 5.",
-            formatter_class=_Defaults,
-        )
-        comparison.add_argument("--config", default="digits", help="recipe, by name or path")
-        comparison.add_argument("--seeds", type=int, default=3, help="number of seeds")
-        comparison.add_argument("--out", type=Path, help="run folder (default: in runs/)")
-        if name == "compare":
-            comparison.add_argument(
-                "--neurons", default="lif,plif,qif,lnm", help="separated by commas"
-            )
-            comparison.epilog = (
-                "Options of a neuron follow it after colons: lnm:degree=5:per=channel.\n"
-                "So do options of the recipe that apply to it alone: lif:model.timesteps=1.\n"
-                "A label in front names it in tables and pictures: short@lif:model.timesteps=1."
-            )
-        else:
-            comparison.add_argument("name", help="the study, such as degree")
-            comparison.add_argument(
-                "--source", type=Path, help="for transplant: the folder of the run to learn from"
-            )
-            comparison.epilog = _questions() if command == "study" else ""
+    _add_compare(commands)
+    _add_study(commands, _questions() if command == "study" else "")
+    _add_results(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        allow_abbrev=False,
+        help="train several neurons on the same network with the same recipe",
+        description=f"Train several neurons on the same network with the same recipe.\n{PASSED_ON}",
+        epilog="Options of a neuron follow it after colons: lnm:degree=5:per=channel.\n"
+        "So do options of the recipe that apply to it alone: lif:model.timesteps=1.\n"
+        "A label in front names it in tables and pictures: short@lif:model.timesteps=1.",
+        formatter_class=_Defaults,
+    )
+    compare.add_argument("--neurons", default="lif,plif,qif,lnm", help="separated by commas")
+    _add_comparison_options(compare)
+
+
+def _add_study(commands: Any, questions: str) -> None:
+    study = commands.add_parser(
+        "study",
+        allow_abbrev=False,
+        help="answer a question by a comparison (from a source checkout)",
+        description=f"Answer a question by a comparison of neurons.\n{PASSED_ON}",
+        epilog=questions,
+        formatter_class=_Defaults,
+    )
+    study.add_argument("name", help="the study, such as degree")
+    study.add_argument(
+        "--source", type=Path, help="for transplant: the folder of the run to learn from"
+    )
+    _add_comparison_options(study)
+
+
+def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="digits", help="recipe, by name or path")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
+    parser.add_argument("--out", type=Path, help="run folder (default: in runs/)")
+
+
+def _add_results(commands: Any) -> None:
     results = commands.add_parser(
         "results",
         allow_abbrev=False,
@@ -110,6 +126,9 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         "--notes", type=Path, default=Path("docs/results"), help="folder of the notes"
     )
     results.add_argument("--out", type=Path, default=Path("docs/results.md"), help="the page")
+
+
+def _add_bench(commands: Any) -> None:
     bench = commands.add_parser(
         "bench",
         allow_abbrev=False,
@@ -117,7 +136,6 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         description="Run a benchmark of the source checkout. Options pass through to it.",
     )
     bench.add_argument("name", help="a file in benchmarks/, such as neurons")
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from neurodyn.training.memory import keep_freed_memory
 
         keep_freed_memory()
-        if known.command in COMPARISONS:
+        if known.command in ("compare", "study"):
             return _compare(known, rest, study)
         if known.command == "results":
             return _results(known, rest)
@@ -171,7 +189,8 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> int:
     if study and (conclusion := study.conclude(folder)):
         tables.append(conclusion)
     table = "\n\n".join(tables)
-    print(f"\n{table}\n\nmean ± std over seeds; runs, pictures: {folder}")
+    print(f"\n{table}\n\nmean ± std over seeds; ahead: by more than both standard deviations")
+    print(f"runs and pictures: {folder}")
     return 0
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from neurodyn.analysis.pictures import curve_legend, draw_curves
 from neurodyn.comparison.clock import epochs_to
-from neurodyn.comparison.folder import Runs, by_neuron, finished_runs
+from neurodyn.comparison.folder import Runs, by_neuron, curves, finished_runs
 from neurodyn.comparison.tables import aligned, number
 from neurodyn.comparison.verdict import mean_and_spread
 
@@ -30,9 +30,7 @@ def convergence_table(runs: Runs) -> str:
     first, reference = next(iter(groups.items()))
     target, _ = mean_and_spread(max(run["curve"]) for run in reference)
     second, _ = mean_and_spread(run["seconds"] / run["epochs"] for run in reference)
-    rows = [
-        ["neuron", f"epochs to {target:.1f} %, {first}'s best", "reached by", "an epoch's time"]
-    ]
+    rows = [["neuron", f"epochs to {target:.1f} %, {first}'s best", "reached by", "time per epoch"]]
     for neuron, group in groups.items():
         times = [epochs_to(run["curve"], target) for run in group]
         reached = [time for time in times if time is not None]
@@ -45,15 +43,14 @@ def convergence_table(runs: Runs) -> str:
 
 def plot_convergence(runs: Runs) -> Figure:
     """The learning curves over epochs, and over seconds of training."""
-    curves = by_neuron(runs, lambda run: run["curve"])
     seconds = {
         neuron: mean_and_spread(values)[0]
         for neuron, values in by_neuron(runs, lambda run: run["seconds"] / run["epochs"]).items()
     }
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    draw_curves(left, curves)
-    draw_curves(right, curves, per_epoch=seconds)
+    draw_curves(left, curves(runs))
+    draw_curves(right, curves(runs), per_epoch=seconds)
     right.set_xlabel("seconds of training")
     left.set_xlabel("epoch")
     left.set_ylabel("validation accuracy [%]")

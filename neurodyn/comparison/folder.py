@@ -57,6 +57,17 @@ def by_neuron(
     return groups
 
 
+def curves(runs: Runs) -> dict[str, list[list[float]]]:
+    """For each neuron the validation curves of its runs."""
+    for run in runs:
+        if "curve" not in run:
+            raise ValueError(
+                f"folder: expected a curve in each result; {run['neuron']}, seed {run['seed']} is "
+                "of an older version and has none"
+            )
+    return by_neuron(runs, lambda run: run["curve"])
+
+
 def distinct(values: Iterable[Any]) -> list[Any]:
     """The values without repetitions, in their order."""
     return list(dict.fromkeys(values))

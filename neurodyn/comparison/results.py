@@ -17,7 +17,7 @@ from typing import Any
 from neurodyn.analysis.pictures import plot_curves, save
 from neurodyn.comparison.families import History, changes, mean_shares, plot_shares
 from neurodyn.comparison.folder import (
-    by_neuron,
+    curves,
     diverged_runs,
     finished_runs,
     read_json,
@@ -30,7 +30,7 @@ from neurodyn.files import write
 TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
 
 WIDEST = 3
-"""Contenders in a picture of families, at most."""
+"""Contenders in a picture of families, at most: the last ones whose families changed."""
 
 
 def collect(run_folder: Path, notes: Path) -> Path:
@@ -56,27 +56,17 @@ def collect(run_folder: Path, notes: Path) -> Path:
         if (home / "families.json").is_file():
             histories.setdefault(run["neuron"], []).append(read_json(home / "families.json"))
     shares = {neuron: mean_shares(group) for neuron, group in histories.items()}
-    held["families"] = {neuron: rows for neuron, rows in shares.items() if changes(rows)}
-    write_json(notes / f"{name}.json", held)
-    picture = study.with_suffix(".png")
-    if picture.is_file():
+    families = {neuron: rows for neuron, rows in shares.items() if changes(rows)}
+    held["families"] = families
+    if (picture := study.with_suffix(".png")).is_file():
         write(notes / f"{name}.png", picture.read_bytes())
-    draw(notes / f"{name}.json", curves=not picture.is_file())
+    else:
+        save(plot_curves(curves(runs)), notes / f"{name}.png")
+    if families:
+        shown = dict(list(families.items())[-WIDEST:])
+        save(plot_shares(shown), notes / f"{name}-families.png")
+    write_json(notes / f"{name}.json", held)
     return notes / f"{name}.json"
-
-
-def draw(path: Path, *, curves: bool = True) -> None:
-    """Draw the pictures of a file of results, beside it.
-
-    They are the learning curves, and the families of dynamics of contenders where those changed:
-    of the last `WIDEST` of them.
-    """
-    held = read_json(path)
-    if curves:
-        figure = plot_curves(by_neuron(held["runs"], lambda run: run["curve"]))
-        save(figure, path.with_suffix(".png"))
-    if families := dict(list(held.get("families", {}).items())[-WIDEST:]):
-        save(plot_shares(families), path.with_name(f"{path.stem}-families.png"))
 
 
 def write_page(notes: Path, page: Path) -> str:

@@ -12,6 +12,7 @@ from neurodyn.comparison.clock import seconds_to
 from neurodyn.comparison.folder import (
     Runs,
     by_neuron,
+    curves,
     distinct,
     diverged_runs,
     finished_runs,
@@ -43,7 +44,7 @@ def write_report(folder: Path) -> str:
     table = results_table(runs, lost)
     write(folder / "table.md", f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
-    save(plot_curves(by_neuron(runs, lambda run: run["curve"])), folder / "curves.png")
+    save(plot_curves(curves(runs)), folder / "curves.png")
     return table
 
 
