@@ -1,1 +1,1 @@
-"""Benchmarks, one command each: `python -m benchmarks.<name>`; tables are in `results`."""
+"""Benchmarks, one command each: `neurodyn bench <name>`. Tables are in `results`."""

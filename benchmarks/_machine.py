@@ -1,4 +1,4 @@
-"""Where a benchmark runs: the allocator's settings, empty caches, the processor, the versions."""
+"""Where a benchmark runs: settings of the allocator, empty caches, processor, versions."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PINNED = {
 }
 CACHES = ("NEURODYN_CACHE", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 STARTED = "NEURODYN_BENCH_CACHES"
-"""In the environment of a process that has started itself again: where its own caches are."""
+"""The environment variable with the folder of caches of a process that has restarted itself."""
 
 
 def pin(module: str) -> None:
-    """Have the C library keep freed memory, and compilers start with empty caches of their own.
+    """Make the C library keep freed memory, and give compilers empty caches.
 
-    Both are read when a process starts, so this one starts itself again.
+    Both settings are read when a process starts, so this process restarts itself.
     """
     if STARTED in os.environ:
         atexit.register(shutil.rmtree, os.environ[STARTED], ignore_errors=True)
@@ -38,7 +38,7 @@ def pin(module: str) -> None:
 
 
 def machine() -> dict[str, str]:
-    """The processor and the versions of what was measured."""
+    """The processor, and the versions of what is measured."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))

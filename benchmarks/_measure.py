@@ -1,4 +1,4 @@
-"""What is measured with: the device, its clock, the bytes that autograd keeps."""
+"""Measuring: the device, its clock, the bytes that autograd keeps."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """The options that say where, and in what, it is computed."""
+    """Add the options for device, dtype and threads."""
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
 
 
 def find_device(name: str) -> torch.device:
-    """The device of that name; leaves with a sentence where there is none."""
+    """The device of that name. Exits with a sentence if there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         sys.exit(f"device: cuda needs an NVIDIA GPU, and torch {torch.__version__} sees none here")
     return torch.device(name)
 
 
 def device_facts(device: torch.device) -> dict[str, str]:
-    """The GPU, and what drives it; nothing of a CPU."""
+    """The GPU and the versions of its software; empty for a CPU."""
     if device.type != "cuda":
         return {}
     gpu = torch.cuda.get_device_properties(device)
@@ -43,14 +43,16 @@ def device_facts(device: torch.device) -> dict[str, str]:
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was asked to."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 class Clock:
-    """Seconds between moments: on the wall, or of a GPU between events in its stream, which is
-    empty at the start."""
+    """Seconds between marks: wall time, or for a GPU the time between events in its stream.
+
+    The stream is empty at the start.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -70,7 +72,7 @@ class Clock:
             self.marks.append(time.perf_counter())
 
     def seconds(self) -> list[float]:
-        """From each mark to the next."""
+        """The seconds from each mark to the next."""
         wait(self.device)
         if self.device.type == "cuda":
             return [a.elapsed_time(b) / 1e3 for a, b in pairwise(self.marks)]
@@ -78,11 +80,11 @@ class Clock:
 
 
 def kept_bytes(call: Callable[[], Tensor], without: Iterable[Tensor] = ()) -> int:
-    """Bytes that autograd keeps for the backward pass; the same storage counts once.
+    """Bytes that autograd keeps for the backward pass. A shared storage counts once.
 
     Args:
         call: the forward pass.
-        without: tensors that are there anyway, such as weights.
+        without: tensors that do not count, such as weights.
     """
     storages: dict[int, int] = {}
 
@@ -90,7 +92,7 @@ def kept_bytes(call: Callable[[], Tensor], without: Iterable[Tensor] = ()) -> in
         storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    # The result is held until the sum is made: no two storages then have one address.
+    # The result lives until the sum is made, so no two storages share an address.
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         result = call()
     for tensor in without:

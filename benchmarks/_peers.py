@@ -1,4 +1,4 @@
-"""The neurons of other libraries, each run over time as its documentation has it."""
+"""Neurons of other libraries, each run over time as its documentation shows."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import torch
 from torch import Tensor, nn
 
 LONG = 100
-"""From this T on, loops are not unrolled into one kernel: that takes minutes."""
+"""From this T on, loops are not unrolled into one kernel, which would take minutes."""
 
 
 @dataclass
 class Contender:
-    """Something that turns a sequence into spikes."""
+    """A neuron that turns a sequence into spikes."""
 
     name: str
     make: Callable[[], Any]
     call: Callable[[Any, Tensor], Tensor] = lambda model, x: model(x)
     longest: int = 10**9
-    """The greatest T that it is run at."""
+    """The largest T at which it runs."""
     as_input: bool = False
-    """Its parameters have to be of the input's dtype."""
+    """Whether its parameters must have the dtype of the input."""
 
 
 def peers(device: torch.device, dtype: torch.dtype) -> tuple[list[Contender], list[str]]:
-    """Contenders from other libraries, and the names of those that are absent."""
+    """Contenders from other libraries, and the names of libraries that are absent."""
     found: list[Contender] = []
     absent: list[str] = []
     for module, add in (
@@ -64,7 +64,7 @@ def _spikingjelly(_: Any, device: torch.device, dtype: torch.dtype) -> list[Cont
         Contender("SpikingJelly parametric LIF", plif, run),
     ]
     if dtype != torch.float32:
-        # Its node keeps a half-precision membrane, which its kernels do not take.
+        # Its node keeps a half-precision membrane, for which it has no kernel.
         found.append(Contender("SpikingJelly LIF, float32 membrane", lif, _with_wide_membrane))
     with contextlib.suppress(ImportError, AttributeError):
         flex = importlib.import_module("spikingjelly.activation_based.neuron").FlexSN
@@ -89,7 +89,7 @@ def _spikingjelly(_: Any, device: torch.device, dtype: torch.dtype) -> list[Cont
 
 
 def _with_wide_membrane(model: Any, x: Tensor) -> Tensor:
-    """SpikingJelly's LIF by its function, with the membrane in float32."""
+    """SpikingJelly's LIF as a function, with the membrane in float32."""
     functional = importlib.import_module("spikingjelly.activation_based.functional")
     spikes: Tensor
     spikes, *_ = functional.lif_multi_step(
@@ -105,7 +105,7 @@ def _with_wide_membrane(model: Any, x: Tensor) -> Tensor:
 
 
 def chosen_kernels() -> list[str]:
-    """What SpikingJelly says, from now on, about the implementations that it chooses."""
+    """A list that collects what SpikingJelly logs about the kernels that it chooses."""
     said: list[str] = []
     with contextlib.suppress(ImportError):
         logger = importlib.import_module("spikingjelly.logger").logger

@@ -1,4 +1,4 @@
-"""The files that a benchmark leaves: numbers as JSON, tables as Markdown."""
+"""The files that a benchmark writes: numbers as JSON, tables as Markdown."""
 
 from __future__ import annotations
 
@@ -9,30 +9,32 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurodyn.files import write
+
 FOLDER = Path(__file__).parent / "results"
 
 
 def add_results(parser: argparse.ArgumentParser) -> None:
-    """The options that say where results go, and what becomes of those that are there."""
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results")
+    """Add the options for the folder of results and for continuing with those in it."""
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with the results of the same machine and settings: what they have is kept and "
+        help="continue with the results of the same machine and settings: cases that they have are "
         "not measured again",
     )
 
 
 class Results:
-    """Results by case, written after each of them.
+    """Results by case. The files are written after every case.
 
     Args:
-        name: of the files, without suffix.
-        lines: of Markdown that stand in front.
-        facts: machine, versions and settings; results with others are not gone on with.
-        absent: what could not be measured.
-        table: Markdown of a case, from its title and what `add` was given, as JSON holds it.
-        options: the command's.
+        name: name of the files, without suffix.
+        lines: Markdown in front of the tables.
+        facts: machine, versions and settings. Results with other facts cannot be continued.
+        absent: libraries that could not be measured.
+        table: makes the Markdown of a case from its title and its content.
+        options: options of the command.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Results:
         return title in self.data["cases"]
 
     def add(self, title: str, case: Any) -> None:
-        """Put a case in, print its table and write the files."""
+        """Add a case, print its table and write the files."""
         self.data["cases"][title] = case
         print(self.table(title, case), flush=True)
         parts = [*self.lines, ""]
@@ -65,6 +67,5 @@ class Results:
         parts += [f"- absent: {name}" for name in self.data["absent"]]
         for heading, held in self.data["cases"].items():
             parts += ["", self.table(heading, held)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.with_suffix(".md").write_text("\n".join(parts) + "\n")
-        self.path.with_suffix(".json").write_text(json.dumps(self.data, indent=1) + "\n")
+        write(self.path.with_suffix(".md"), "\n".join(parts) + "\n")
+        write(self.path.with_suffix(".json"), json.dumps(self.data, indent=1) + "\n")

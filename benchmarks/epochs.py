@@ -1,13 +1,11 @@
-"""A training epoch of whole networks: ours, the plain loop, and the same network with the neurons
-of other libraries.
+"""A training epoch of whole networks: with our neurons, the plain loop, and other libraries.
 
-    python -m benchmarks.epochs [--steps 8] [--threads 2]
+    neurodyn bench epochs [--steps 8] [--threads 2]
 
 The networks are those of the recipes `digits` and `fashion-mnist`, and a spiking MLP on long
-sequences (T=250), large with a batch of 64 and small with one of 16. Only the neurons differ
-between rows; the other layers are ours in all of them. Batches are random numbers of the data's
-shape. All contenders take turns; the median step (forward, backward, AdamW) is multiplied by the
-batches of an epoch.
+sequences (T=250) in two sizes. Rows differ in their neurons only: all other layers are ours.
+Batches are random numbers in the shape of the data. All contenders take turns, and the median step
+(forward, backward, AdamW) is multiplied by the number of batches in an epoch.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ class Case:
     name: str
     make: Callable[[NeuronFactory], nn.Module]
     shape: tuple[int, ...]
-    """Of a batch, time first."""
+    """The shape of a batch, time first."""
     classes: int
     samples: int
 
@@ -99,7 +97,7 @@ class Foreign(SpikingLayer):
 
 
 def neurons(device: torch.device, dtype: torch.dtype) -> tuple[dict[str, NeuronFactory], list[str]]:
-    """Neurons by what the table calls them, and the libraries that are absent."""
+    """Neurons by their names in the table, and the libraries that are absent."""
     found: dict[str, NeuronFactory] = {}
     for name, kind in (("LNM", LNM), ("LIF", LIF)):
         for backend, how in (("auto", "neurodyn"), ("reference", "plain loop,")):
@@ -129,7 +127,7 @@ class Training:
 
 
 def measure(case: Case, factories: dict[str, NeuronFactory], steps: int) -> dict[str, float]:
-    """Seconds of an epoch by the neuron's name."""
+    """Seconds per epoch, by the name of the neuron."""
     running = {name: Training(case, neuron) for name, neuron in factories.items()}
     torch.manual_seed(1)
     x, labels = torch.randn(case.shape), torch.randint(case.classes, case.shape[1:2])

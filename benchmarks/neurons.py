@@ -1,16 +1,16 @@
-"""Neurons over time: ours against other libraries, the plain loop and the memory's own speed.
+"""Neurons over time: ours, other libraries, the plain loop, and the speed of memory.
 
-    python -m benchmarks.neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile]
-    python -m benchmarks.neurons --device cuda [--dtype bfloat16] [--resume]
+    neurodyn bench neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile]
+    neurodyn bench neurons --device cuda [--dtype bfloat16] [--resume]
 
-Every contender runs forward and backward on the same input with a dense gradient. All of them take
-turns within a round, so that each finds the caches as the others left them, and the medians over
-rounds are reported. The floor is one copy of the input for the forward pass and one of the gradient
-for the backward pass, taking its turn like the others. The C library is told to keep freed memory
-(the process starts itself again with that setting): otherwise page faults are measured, not code.
-Libraries that are not installed are left out and named.
+Every contender runs forward and backward on the same input with a dense gradient. In each round all
+take turns, so that each finds the caches as the others left them. Results are medians over rounds.
+The floor is a copy of the input for the forward pass and a copy of the gradient for the backward
+pass; it takes its turn like the others. The process restarts itself with a setting that makes the C
+library keep freed memory: otherwise page faults would be measured. Libraries that are not installed
+are left out and named.
 
-On a GPU the batch is larger, so that no sequence fits into the chip's cache, and time is taken
+On a GPU the batch is larger, so that no sequence fits into the chip's cache. Times are those
 between events in its stream.
 """
 
@@ -49,15 +49,15 @@ from neurodyn.surrogate import ArcTan
 
 CASES = [(4, 32, 64, 32, 32), (16, 32, 64, 16, 16), (100, 128, 512), (1000, 64, 512)]
 BATCHES = {"cpu": 1, "cuda": 8}
-"""Times the batch of a case, by device."""
+"""The factor on the batch of a case, by device."""
 ROUNDS = {"cpu": 7, "cuda": 15}
 WARM_UP = {"cpu": 0, "cuda": 2}
-"""Rounds that are not counted, besides the first calls."""
+"""Rounds that do not count, besides the first calls."""
 
 
 @dataclass
 class Row:
-    """What was measured of one contender."""
+    """The measurements of one contender."""
 
     name: str
     first: float = 0.0
@@ -106,7 +106,7 @@ def measure(
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple[list[Row], list[str]]:
-    """The rows of a case, and what did not run, with its reason."""
+    """The rows of a case, and why the missing ones did not run."""
     torch.manual_seed(0)
     x = (torch.randn(shape, device=device, dtype=dtype) * 0.8).requires_grad_()
     weight = torch.randn(shape, device=device, dtype=dtype)
@@ -145,7 +145,7 @@ def measure(
 
 
 def first_call(contender: Contender, x: Tensor, weight: Tensor) -> tuple[Row, Any]:
-    """A contender's row with its first seconds and the bytes it keeps, and its model."""
+    """A contender's row with the time of its first call and the bytes it keeps; its model."""
     row = Row(contender.name)
     wait(x.device)
     start = time.perf_counter()
@@ -169,9 +169,9 @@ def against_float64(
 ) -> tuple[float, float]:
     """How far a neuron is from the plain loop in float64, on the same input.
 
-    Where rounding moves a membrane past its threshold, the neuron fires other spikes, and its
-    gradient is another one and not an error. So: the relative RMS error of the input's gradient
-    over all neurons of the layer whose spikes are the same, and the share of the others.
+    Rounding can move a membrane past its threshold. Such a neuron fires other spikes, and its
+    gradient differs rightly. So the first number is the relative RMS error of the input's gradient
+    over neurons with the same spikes, and the second is the share of the others.
     """
     torch.manual_seed(0)
     x = torch.randn(shape, device=device, dtype=dtype) * 0.8
@@ -224,14 +224,14 @@ def heading(device: torch.device, dtype: str) -> list[str]:
         "",
         f"`neurodyn bench neurons --device {device.type} --dtype {dtype}`; {place}; medians of "
         "interleaved rounds.",
-        "What has to move is five sequences, input and spikes, then input and gradient and "
-        "gradient, where two copies move four: 1.25 x floor is the least. Sequences are "
+        "A neuron moves at least five sequences: input and spikes forward, input and two gradients "
+        "backward. Two copies move four, so 1.25 x floor is the minimum. Sequences are "
         f"{dtype}, our states float32.",
-        "First calls are wall time and find empty caches of kernels; in later cases of a run a "
-        "contender has what it compiled for earlier ones, and the first one in the first case "
-        "bears what all share.",
-        "Gradient error: of the input's gradient, relative RMS, against the loop in float64 over "
-        "neurons whose spikes are the same; other spikes: the share of the others, whose membranes "
+        "First calls are wall time with empty caches of kernels. In later cases a contender reuses "
+        "what it compiled for earlier ones. The first contender of the first case also pays for "
+        "what all share.",
+        "Gradient error: relative RMS of the input's gradient against the loop in float64, over "
+        "neurons with the same spikes. Other spikes: the share of other neurons, whose membrane "
         f"rounding moved past the threshold. Load average before: {os.getloadavg()[0]:.2f}.",
     ]
 
@@ -240,8 +240,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="neurodyn bench neurons", description="Neurons in time.")
     parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
     parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}")
-    parser.add_argument("--batches", type=int, help=f"times the cases' batch; default: {BATCHES}")
-    parser.add_argument("--compile", action="store_true", help="torch.compile as well")
+    parser.add_argument("--batches", type=int, help=f"factor on the batch; default: {BATCHES}")
+    parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
     parser.add_argument("--no-peers", action="store_true")
     add_device(parser)
     add_results(parser)

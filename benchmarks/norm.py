@@ -1,9 +1,9 @@
 """Batch normalisation and neuron: in one kernel, or one after the other.
 
-    python -m benchmarks.norm [--rounds 9] [--threads 2]
+    neurodyn bench norm [--rounds 9] [--threads 2]
 
-Forward and backward of tdBN and LNM on feature maps, in turns; medians, beside the neuron alone.
-The first shape is one that networks leave apart, for the reason that is seen here.
+Forward and backward of tdBN and LNM on feature maps, next to the neuron alone: medians, with all
+three in turns. At the first shape one kernel does not pay, so networks do not use it there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from benchmarks._measure import kept_bytes
 from benchmarks._results import FOLDER
+from neurodyn.files import write
 from neurodyn.layers import Normed, TDBatchNorm2d, normed
 from neurodyn.neurons import LNM
 
@@ -30,7 +31,7 @@ SHAPES = [(4, 64, 24, 8, 8), (4, 128, 64, 14, 14), (4, 64, 64, 28, 28), (4, 32, 
 
 
 def measure(shape: tuple[int, ...], rounds: int) -> dict[str, tuple[float, float]]:
-    """Milliseconds of forward and backward, and bytes kept per element, by what was run."""
+    """Milliseconds of forward and backward, and bytes kept per element, for each variant."""
     layer = Normed(TDBatchNorm2d(shape[2]), LNM())
     runs: dict[str, nn.Module] = {
         "in one kernel": layer,
@@ -79,9 +80,8 @@ def main() -> None:
         for name, (took, kept) in found.items():
             lines.append(f"| {shape} | {name} | {took:.2f} | {took / base:.2f} | {kept:.1f} |")
     print("\n".join(lines))
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "norm.md").write_text("\n".join(lines) + "\n")
-    (FOLDER / "norm.json").write_text(json.dumps({"facts": facts, "cases": data}, indent=1) + "\n")
+    write(FOLDER / "norm.md", "\n".join(lines) + "\n")
+    write(FOLDER / "norm.json", json.dumps({"facts": facts, "cases": data}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

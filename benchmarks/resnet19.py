@@ -1,13 +1,12 @@
-"""A training step of ResNet-19 at T=4 on 32x32 images, with our neurons, the plain loop and the
-neurons of SpikingJelly.
+"""A training step of ResNet-19 at T=4 on 32x32 images: our neurons, the plain loop, SpikingJelly.
 
-    python -m benchmarks.resnet19 [--batch 8] [--steps 3]
-    python -m benchmarks.resnet19 --device cuda --dtype bfloat16 --channels-last [--compile]
+    neurodyn bench resnet19 [--batch 8] [--steps 3]
+    neurodyn bench resnet19 --device cuda --dtype bfloat16 --channels-last [--compile]
 
-Loss, optimiser and number format are those of the recipe `cifar10-resnet19`; images are random, and
-lie on the device. Only the neurons differ between rows. All networks take turns; medians are
-reported. An epoch is the batches of the recipe's training images times the step: what the data and
-the validation take comes on top. Each setting is a case of its own in the results.
+Loss, optimiser and number format are those of the recipe `cifar10-resnet19`. Images are random and
+lie on the device. Rows differ in their neurons only. All networks take turns, and results are
+medians. The time of an epoch is that of a step, times the number of batches in the recipe's
+training images; loading and validation come on top. Each setting is a case of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from neurodyn.training.optim import OptimConfig, make_optimizer
 
 T, CLASSES = 4, 10
 TRAINING, EPOCHS = 49_000, 300
-"""Images and epochs of the recipe: CIFAR-10 less 2 % for validation."""
+"""Images and epochs of the recipe: CIFAR-10 without 2 % for validation."""
 BATCH = {"cpu": 8, "cuda": 128}
 STEPS = {"cpu": 3, "cuda": 10}
 MODES = ("default", "reduce-overhead", "max-autotune")
@@ -52,7 +51,7 @@ OPTIM = OptimConfig(name="sgd", lr=0.1, weight_decay=5e-4, dynamics_lr=0.1)
 
 @dataclass
 class Row:
-    """What was measured of one network; bytes are of one step and the whole batch."""
+    """The measurements of one network. Bytes are those of a step with the whole batch."""
 
     name: str
     first: float = 0.0
@@ -62,7 +61,7 @@ class Row:
 
 
 class Training:
-    """A network under training, as the recipe has it."""
+    """A network in training, with the settings of the recipe."""
 
     def __init__(self, name: str, neuron: NeuronFactory, options: argparse.Namespace) -> None:
         self.row = Row(name)
@@ -90,7 +89,7 @@ class Training:
         self.optimizer.zero_grad()
 
     def first_step(self, images: Tensor, labels: Tensor) -> None:
-        """It compiles; then the memory is measured."""
+        """Take the first step, which compiles; then measure memory."""
         wait(self.device)
         start = time.perf_counter()
         self.step(images, labels)
@@ -102,11 +101,11 @@ class Training:
             held = torch.cuda.memory_allocated()
             torch.cuda.reset_peak_memory_stats()
             self.step(images, labels)
-            # Of this network alone: the others' weights are there too.
+            # The peak of this network alone, without the weights of the others.
             self.row.peak = torch.cuda.max_memory_allocated() - held + self.own_bytes()
 
     def own_bytes(self) -> int:
-        """Weights, statistics and the optimiser's state: what is there between steps."""
+        """Bytes that stay between steps: weights, statistics and the state of the optimiser."""
         state = [v for entry in self.optimizer.state.values() for v in entry.values()]
         tensors = [*self.network.parameters(), *self.network.buffers(), *state]
         return sum(t.nbytes for t in tensors if isinstance(t, Tensor))
@@ -121,7 +120,7 @@ class Training:
 def measure(
     factories: dict[str, NeuronFactory], options: argparse.Namespace
 ) -> tuple[list[Row], list[str]]:
-    """The rows of a setting, and what did not run, with its reason."""
+    """The rows of a setting, and why the missing ones did not run."""
     torch.manual_seed(1)
     images = torch.randn(options.batch, 3, 32, 32, device=options.device)
     labels = torch.randint(CLASSES, (options.batch,), device=options.device)
@@ -180,9 +179,9 @@ HEADING = [
     "backward and SGD.",
     f"An epoch is {TRAINING} images of the recipe `cifar10-resnet19` at the speed of the step; "
     "loading, augmentation and validation come on top.",
-    "Kept: for the backward pass, the weights not counted. Peak: allocated by PyTorch, of a "
-    "network alone with its weights and optimiser; measured on GPUs only. Under torch.compile our "
-    "neurons are the plain loop, which has no row of its own then.",
+    "Kept: bytes kept for the backward pass, without weights. Peak: memory that PyTorch allocates "
+    "for one network with its weights and optimiser, on GPUs only. With torch.compile our neurons "
+    "are the plain loop, which then has no row of its own.",
 ]
 
 
@@ -192,7 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--batch", type=int, help=f"default: {BATCH}")
     parser.add_argument("--steps", type=int, help=f"default: {STEPS}")
-    parser.add_argument("--width", type=float, default=1.0, help="factor on all channel numbers")
+    parser.add_argument("--width", type=float, default=1.0, help="factor on the number of channels")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", nargs="?", const="default", choices=MODES)
     add_device(parser)
@@ -203,7 +202,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.steps = options.steps or STEPS[device.type]
     torch.set_num_threads(options.threads)
     if options.compile:
-        # One function is compiled anew for each of the networks.
+        # One function is compiled again for each network.
         torch._dynamo.config.recompile_limit = 64
     factories, absent = neurons(device, DTYPES[options.dtype])
     # Compiled, our neurons are the plain loop: Inductor fuses short ones with their neighbours.

@@ -1,9 +1,9 @@
 """How long a process waits for its first result.
 
-    python -m benchmarks.start [--rounds 5]
+    neurodyn bench start [--rounds 5]
 
-Forward and backward of a neuron in a fresh process, from after `import torch` on, without a cache
-of kernels and with one. Beside it: the import alone, and a second call.
+Forward and backward of a neuron in a fresh process, after `import torch`, without and with a cache
+of kernels. Next to it: the import of neurodyn alone, and a second call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 
 from benchmarks._machine import machine
 from benchmarks._results import FOLDER
+from neurodyn.files import write
 
 NEURONS = ("LIF", "LNM", "ALIF", "MultiTimescale")
 SCRIPT = """
@@ -35,7 +36,7 @@ print(imported - start, first - start, time.perf_counter() - first)
 
 
 def seconds(neuron: str, cache: str) -> list[float]:
-    """Of the import, the first result (import included) and the second."""
+    """Seconds of the import, of the first result with the import, and of the second."""
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, neuron],
         env={**os.environ, "NEURODYN_CACHE": cache},
@@ -66,9 +67,10 @@ def main() -> None:
     lines = [
         "# Seconds to the first result",
         "",
-        "`neurodyn bench start`; forward and backward in a",
+        "`neurodyn bench start`; forward and backward in a fresh process, after `import torch` and "
+        "with `import neurodyn`.",
+        "",
     ]
-    lines += ["fresh process, from after `import torch` on, `import neurodyn` included.", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     lines += [
         "",
@@ -81,9 +83,8 @@ def main() -> None:
         for name, t in data.items()
     ]
     print("\n".join(lines))
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "start.md").write_text("\n".join(lines) + "\n")
-    (FOLDER / "start.json").write_text(json.dumps({"machine": facts, "seconds": data}, indent=1))
+    write(FOLDER / "start.md", "\n".join(lines) + "\n")
+    write(FOLDER / "start.json", json.dumps({"machine": facts, "seconds": data}, indent=1))
 
 
 if __name__ == "__main__":

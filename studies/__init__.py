@@ -1,109 +1,158 @@
-"""Studies: questions, most of them about LNM, each a comparison of contenders by one recipe."""
+"""Studies: questions about neurons, each answered by comparing contenders on one recipe.
+
+A study is a `Study` in `STUDIES`. Code that only some studies need lies in a module beside this
+one. It is imported when a study calls it, so that `neurodyn study --help` needs no PyTorch.
+"""
 
 from __future__ import annotations
 
-import re
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from neurodyn.errors import unknown
 
-STUDIES: dict[str, list[str]] = {
-    "degree": [f"lnm:degree={d}:model.timesteps={T}" for T in (1, 2, 4, 8) for d in range(1, 6)],
-    "degree-long": [f"lnm:degree={d}:data.pool={p}" for p in (2, 1) for d in range(1, 6)],
-    "clip": ["lnm:clip=hard", "lnm:clip=smooth", "lnm:clip=none"],
-    "granularity": ["lnm:per=layer", "lnm:per=channel", "lnm:per=neuron"],
-    "window": [
-        "triangle@lnm:surrogate=Triangle",
-        "triangle-learned@lnm:surrogate=Triangle:surrogate.learn=true",
-        "rectangle@lnm:surrogate=Rectangle",
-        "rectangle-derived@lnm:surrogate=Rectangle:surrogate.width=derived",
-        "rectangle-derived-reset@lnm:surrogate=Rectangle:surrogate.width=derived-reset",
-        "lif",
-        "lif-rectangle-derived@lif:surrogate=Rectangle:surrogate.width=derived",
-    ],
-    "start": ["lnm:start=lif", "lnm:start=qif", "lnm:form=absorbed", "lif"],
-    "memory": ["lif:model.timesteps=1", "lif", "lnm:model.timesteps=1", "lnm"],
-    "delays": [
-        f"delayed:order={n}:model.network.widths=[{h},{h}]"
-        for h in (8, 32, 128)
-        for n in (0, 1, 2, 5, 10, 20)
-    ],
-    "convergence": ["lif", "plif:per=channel", "qif:per=channel", "lnm:per=channel"],
-    "leaving": ["lif", "plif:per=channel", "lnm:per=channel"],
-    "transplant": [],
-}
-"""The contenders of each study; those of "transplant" follow from the run to learn from."""
-
-SWEEPS = {
-    "degree": ("degree", "model.timesteps"),
-    "degree-long": ("degree", "data.pool"),
-    "delays": ("order", "model.network.widths"),
-}
-"""Studies of two numbers: the option along a curve, and the one with a curve for each value."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def conclude(name: str, folder: Path) -> list[str]:
-    """Write what a study shows besides the table of its runs; return its further tables.
+@dataclass(frozen=True)
+class Study:
+    """A question, and the comparison that answers it.
 
     Args:
-        name: one of `STUDIES`.
-        folder: the run folder, its runs finished.
+        name: its name on the command line.
+        question: in one sentence.
+        contenders: as `neurodyn compare --neurons` takes them, or a function that makes them from
+            the folder of a finished run (`--source`).
+        conclusion: makes a further table and a picture from a folder of finished runs.
     """
-    if name in SWEEPS:
-        from studies.sweep import write_sweep
 
-        return [write_sweep(folder, *SWEEPS[name])]
-    if name == "convergence":
-        from studies.convergence import write_convergence
+    name: str
+    question: str
+    contenders: Sequence[str] | Callable[[Path], list[str]]
+    conclusion: Callable[[Path], tuple[str, Figure]] | None = None
 
-        return [write_convergence(folder)]
-    if name == "leaving":
-        from studies.departure import write_leaving
+    def contenders_from(self, source: Path | None = None) -> list[str]:
+        """The contenders.
 
-        return [write_leaving(folder)]
-    return []
+        Args:
+            source: the folder of a finished run, for a study that starts from one.
+        """
+        if callable(self.contenders):
+            if source is None:
+                raise ValueError(
+                    f"source: the study {self.name!r} needs the folder of a finished LNM run, "
+                    "such as runs/digits/lnm/seed-0; got none"
+                )
+            return self.contenders(source)
+        if source is not None:
+            raise ValueError(f"source: the study {self.name!r} takes none, got {source}")
+        return list(self.contenders)
+
+    def conclude(self, folder: Path) -> str | None:
+        """Write the study's own table and picture into a run folder; return the table, if any."""
+        if self.conclusion is None:
+            return None
+        from neurodyn.comparison.tables import write_study
+
+        return write_study(folder, *self.conclusion(folder))
 
 
-COEFFICIENT = re.compile(r"\.c\.(\d+)$")
-
-
-def contenders_of(name: str, source: Path | None = None) -> list[str]:
-    """The contenders of a study.
-
-    "transplant" asks whether coefficients that one network learned help another: LIF, and LNM that
-    starts as LIF, from the source's coefficients (their mean over layers), and fixed to them.
-
-    Args:
-        name: one of `STUDIES`.
-        source: the folder of a finished LNM run, `<comparison>/lnm/seed-0`; for "transplant" alone.
-    """
+def find(name: str) -> Study:
+    """A study by its name."""
     if name not in STUDIES:
         raise unknown("study", name, STUDIES)
-    if (source is None) == (name == "transplant"):
-        raise ValueError(
-            "source: expected the folder of a finished LNM run for the study 'transplant', and for "
-            f"no other; got {source} for {name!r}"
-        )
-    if source is None:
-        return STUDIES[name]
-    learned = learned_coefficients(source / "best.ckpt")
-    start = f"lnm:degree={len(learned) - 1}:start=[{','.join(f'{c:.4f}' for c in learned)}]"
-    return ["lif", "lnm", f"transplanted@{start}", f"transplanted-fixed@{start}:learn=false"]
+    return STUDIES[name]
 
 
-def learned_coefficients(checkpoint: Path) -> list[float]:
-    """The coefficients `c0, c1, ...` of the LNM in a checkpoint, their means over all layers."""
-    import torch  # here, because the command's help needs this module and no more
+def late(path: str, *options: Any) -> Callable[[Path], Any]:
+    """A function `module.name` of this package, whose module is imported at the first call."""
+    module, name = path.split(".")
 
-    if not checkpoint.is_file():
-        raise FileNotFoundError(
-            f"source: expected the folder of a finished LNM run, found no {checkpoint}"
-        )
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    layers: dict[int, list[float]] = {}
-    for key, value in weights.items():
-        if found := COEFFICIENT.search(key):
-            layers.setdefault(int(found[1]), []).append(value.mean().item())
-    if not layers:
-        raise ValueError(f"source: expected the coefficients of an LNM in {checkpoint}, found none")
-    return [sum(layers[k]) / len(layers[k]) for k in sorted(layers)]
+    def call(folder: Path) -> Any:
+        return getattr(importlib.import_module(f"studies.{module}"), name)(folder, *options)
+
+    return call
+
+
+STUDIES = {
+    study.name: study
+    for study in (
+        Study(
+            "degree",
+            "Which powers of the membrane are worth learning, at how many timesteps?",
+            [f"lnm:degree={d}:model.timesteps={T}" for T in (1, 2, 4, 8) for d in range(1, 6)],
+            late("sweep.conclude", "degree", "model.timesteps"),
+        ),
+        Study(
+            "degree-long",
+            "Which powers are worth learning over longer sequences of pixels?",
+            [f"lnm:degree={d}:data.pool={p}" for p in (2, 1) for d in range(1, 6)],
+            late("sweep.conclude", "degree", "data.pool"),
+        ),
+        Study(
+            "clip",
+            "Does the polynomial need its clip, and does a smooth one do better?",
+            ["lnm:clip=hard", "lnm:clip=smooth", "lnm:clip=none"],
+        ),
+        Study(
+            "granularity",
+            "Is one polynomial per layer enough, or does each channel or neuron need its own?",
+            ["lnm:per=layer", "lnm:per=channel", "lnm:per=neuron"],
+        ),
+        Study(
+            "window",
+            "Which surrogate window trains best: fixed, learned, or derived from the dynamics?",
+            [
+                "triangle@lnm:surrogate=Triangle",
+                "triangle-learned@lnm:surrogate=Triangle:surrogate.learn=true",
+                "rectangle@lnm:surrogate=Rectangle",
+                "rectangle-derived@lnm:surrogate=Rectangle:surrogate.width=derived",
+                "rectangle-derived-reset@lnm:surrogate=Rectangle:surrogate.width=derived-reset",
+                "lif",
+                "lif-rectangle-derived@lif:surrogate=Rectangle:surrogate.width=derived",
+            ],
+        ),
+        Study(
+            "start",
+            "Does it matter where LNM starts, as LIF or as QIF, and in which form it is written?",
+            ["lnm:start=lif", "lnm:start=qif", "lnm:form=absorbed", "lif"],
+        ),
+        Study(
+            "memory",
+            "Does the task need dynamics at all, or is a single timestep as good?",
+            ["lif:model.timesteps=1", "lif", "lnm:model.timesteps=1", "lnm"],
+        ),
+        Study(
+            "delays",
+            "How many lags does a delay line need, and do more neurons do as well?",
+            [
+                f"delayed:order={n}:model.network.widths=[{h},{h}]"
+                for h in (8, 32, 128)
+                for n in (0, 1, 2, 5, 10, 20)
+            ],
+            late("sweep.conclude", "order", "model.network.widths"),
+        ),
+        Study(
+            "convergence",
+            "How many epochs does each neuron need to be as good as LIF at its best?",
+            ["lif", "plif:per=channel", "qif:per=channel", "lnm:per=channel"],
+            late("convergence.conclude"),
+        ),
+        Study(
+            "departure",
+            "How far do learned neurons depart from LIF, and what is lost without that?",
+            ["lif", "plif:per=channel", "lnm:per=channel"],
+            late("departure.conclude"),
+        ),
+        Study(
+            "transplant",
+            "Do coefficients that one network learned help another (--source)?",
+            late("transplant.contenders"),
+        ),
+    )
+}
+"""All studies by name."""

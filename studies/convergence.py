@@ -1,4 +1,4 @@
-"""How fast neurons learn: validation accuracy over epochs and over seconds, against the first."""
+"""How fast does each neuron learn: validation accuracy over epochs and over seconds."""
 
 from __future__ import annotations
 
@@ -8,42 +8,29 @@ from matplotlib.figure import Figure
 
 from neurodyn.analysis.pictures import curve_legend, draw_curves
 from neurodyn.comparison.clock import epochs_to
-from neurodyn.comparison.tables import (
-    Runs,
-    aligned,
-    by_neuron,
-    finished_runs,
-    mean_and_spread,
-    number,
-    validation_curve,
-)
+from neurodyn.comparison.folder import Runs, by_neuron, curves, finished_runs
+from neurodyn.comparison.tables import aligned, number
+from neurodyn.comparison.verdict import mean_and_spread
 
 
-def write_convergence(folder: Path) -> str:
-    """Write `convergence.md` and `convergence.png` of the runs in a folder; return the table."""
+def conclude(folder: Path) -> tuple[str, Figure]:
+    """The table and the picture of the runs in a folder."""
     runs = finished_runs(folder)
-    for run in runs:
-        run["curve"] = validation_curve(folder / run["folder"] / "log")
-    table = convergence_table(runs)
-    (folder / "convergence.md").write_text(f"{table}\n")
-    plot_convergence(runs).savefig(folder / "convergence.png", dpi=150)
-    return table
+    return convergence_table(runs), plot_convergence(runs)
 
 
 def convergence_table(runs: Runs) -> str:
-    """A row a neuron: epochs until it is as good as the first one's best, and the time of one.
+    """A row per neuron: epochs until it is as good as the first one's best, and the time of one.
 
-    The target is the mean over seeds of the first neuron's best validation accuracy. Seeds that
-    never reach it are left out of the mean, and counted. An epoch's time is in multiples of the
-    first neuron's mean, the compilation of kernels included.
+    The target is the first neuron's best validation accuracy, averaged over seeds. Seeds that never
+    reach it are left out of the mean, and counted in a column. The time of an epoch is relative to
+    the first neuron's mean, and includes the compilation of kernels.
     """
-    groups = by_neuron(runs, lambda run: run)
+    groups = by_neuron(runs)
     first, reference = next(iter(groups.items()))
     target, _ = mean_and_spread(max(run["curve"]) for run in reference)
     second, _ = mean_and_spread(run["seconds"] / run["epochs"] for run in reference)
-    rows = [
-        ["neuron", f"epochs to {target:.1f} %, {first}'s best", "reached by", "an epoch's time"]
-    ]
+    rows = [["neuron", f"epochs to {target:.1f} %, {first}'s best", "reached by", "time per epoch"]]
     for neuron, group in groups.items():
         times = [epochs_to(run["curve"], target) for run in group]
         reached = [time for time in times if time is not None]
@@ -55,16 +42,15 @@ def convergence_table(runs: Runs) -> str:
 
 
 def plot_convergence(runs: Runs) -> Figure:
-    """The learning curves twice: over epochs, and over seconds of training."""
-    curves = by_neuron(runs, lambda run: run["curve"])
+    """The learning curves over epochs, and over seconds of training."""
     seconds = {
         neuron: mean_and_spread(values)[0]
         for neuron, values in by_neuron(runs, lambda run: run["seconds"] / run["epochs"]).items()
     }
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    draw_curves(left, curves)
-    draw_curves(right, curves, per_epoch=seconds)
+    draw_curves(left, curves(runs))
+    draw_curves(right, curves(runs), per_epoch=seconds)
     right.set_xlabel("seconds of training")
     left.set_xlabel("epoch")
     left.set_ylabel("validation accuracy [%]")

@@ -1,4 +1,4 @@
-"""Why neurons leave LIF: what their distance from it goes with, and what is lost without it."""
+"""How far do neurons depart from LIF, what does that go with, and what is lost without it?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from neurodyn.analysis.departure import Departure, MembraneLog, put_back
 from neurodyn.analysis.dynamics import families
 from neurodyn.analysis.pictures import layer_names
 from neurodyn.comparison.families import FAMILIES
-from neurodyn.comparison.tables import aligned, finished_runs, mean_and_spread, number
+from neurodyn.comparison.folder import finished_runs
+from neurodyn.comparison.tables import aligned, number
+from neurodyn.comparison.verdict import mean_and_spread
 from neurodyn.neurons import neurons_of
 from neurodyn.neurons.basis import LearnedMembrane
 from neurodyn.training.recipe import Recipe
@@ -25,38 +27,40 @@ from neurodyn.training.recipe import Recipe
 FACTORS = {
     "rate": "firing rate",
     "spread": "spread of the membrane [thresholds]",
-    "a": "share of the membrane kept a step",
+    "a": "share of the membrane kept per step",
 }
 LOST = "accuracy lost [points]"
 
 
 @dataclass
 class Findings:
-    """Of one run: how each layer's neurons left LIF, and what putting it back costs, in points of
-    validation accuracy, by what was replaced."""
+    """How the neurons of one run depart from LIF, and what is lost where LIF is put back.
+
+    Attributes:
+        layers: the departure of each layer.
+        lost: points of validation accuracy, by the neurons that were replaced.
+        counts: how many neurons those are.
+    """
 
     layers: dict[str, Departure]
     lost: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def write_leaving(folder: Path) -> str:
-    """Write `leaving.md` and `leaving.png` of the runs with learned membranes; return the tables.
+def conclude(folder: Path) -> tuple[str, Figure]:
+    """The tables and the picture of the runs with learned membranes in a folder.
 
-    The networks are those of each run's best epoch, the data its validation images.
+    Each network is that of its run's best epoch. The data are validation images.
     """
     runs = [findings(folder / run["folder"]) for run in finished_runs(folder)]
     found = [run for run in runs if run is not None]
     if not found:
         raise FileNotFoundError(f"folder: expected runs with learned membranes in {folder}")
-    table = f"{factor_table(found)}\n\n{lost_table(found)}"
-    (folder / "leaving.md").write_text(f"{table}\n")
-    plot_leaving(found).savefig(folder / "leaving.png", dpi=150)
-    return table
+    return f"{factor_table(found)}\n\n{lost_table(found)}", plot_departure(found)
 
 
 def findings(home: Path) -> Findings | None:
-    """The findings of a run; None if its network has other neurons than learned membranes."""
+    """The findings of a run; None if not all neurons of its network are learned membranes."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     cli = Recipe([f"--config={home / 'config.yaml'}"], run=False)
     network = cli.model.network
@@ -70,10 +74,10 @@ def findings(home: Path) -> Findings | None:
         (score,) = cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
         return 100 * score["val_accuracy"]
 
-    with MembraneLog(network) as lives:
+    with MembraneLog(network) as log:
         whole = accuracy()
     names = dict(zip(neurons, layer_names(neurons), strict=True))
-    found = Findings({names[key]: layer for key, layer in lives.departures().items()})
+    found = Findings({names[key]: layer for key, layer in log.departures().items()})
     nearest = {key: (found.layers[name].a, found.layers[name].b) for key, name in names.items()}
     common = {key: found.layers[name].common for key, name in names.items()}
 
@@ -99,7 +103,7 @@ def findings(home: Path) -> Findings | None:
 
 
 def factor_table(found: Sequence[Findings]) -> str:
-    """A row a layer: mean distance, and its rank correlation with each factor over the neurons."""
+    """A row per layer: mean distance from LIF, and its rank correlation with each factor."""
     rows = [["layer", "distance from LIF", *(f"with {name}" for name in FACTORS.values())]]
     for name in found[0].layers:
         layers = [run.layers[name] for run in found]
@@ -113,9 +117,8 @@ def factor_table(found: Sequence[Findings]) -> str:
 
 
 def lost_table(found: Sequence[Findings]) -> str:
-    """A row for each set of neurons: how many they are, on average over runs, and what their own
-    dynamics are worth, together and each."""
-    rows = [["LIF put back into", "neurons", LOST, "a neuron"]]
+    """A row per set of neurons: their mean number, and the accuracy lost in all and per neuron."""
+    rows = [["LIF put back into", "neurons", LOST, "per neuron"]]
     for what in dict.fromkeys(what for run in found for what in run.lost):
         count = statistics.fmean(run.counts.get(what, 0) for run in found)
         lost = mean_and_spread(run.lost.get(what, 0.0) for run in found)
@@ -124,15 +127,15 @@ def lost_table(found: Sequence[Findings]) -> str:
 
 
 def rank_correlation(x: Tensor, y: Tensor) -> float:
-    """Spearman's; ties are broken by order. 0 for fewer than three values."""
+    """Spearman's correlation, with ties in their order; 0 for fewer than three values."""
     if x.numel() < 3:
         return 0.0
     ranks = torch.stack([value.flatten().argsort().argsort().double() for value in (x, y)])
     return torch.corrcoef(ranks)[0, 1].item()
 
 
-def plot_leaving(found: Sequence[Findings]) -> Figure:
-    """Above, each neuron's distance against each factor; below, what is lost without it."""
+def plot_departure(found: Sequence[Findings]) -> Figure:
+    """Above, each neuron's distance against each factor; below, the accuracy lost without it."""
     figure = Figure(figsize=(9.6, 6.8), layout="constrained")
     halves: Any = figure.subfigures(2, 1)
     above, below = halves

@@ -1,4 +1,4 @@
-"""A sweep: accuracy over one option of the contenders, a curve for each value of another."""
+"""A sweep: accuracy over one option of the contenders, with a curve per value of another."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from neurodyn.analysis.pictures import STYLES
-from neurodyn.comparison.tables import Runs, aligned, finished_runs, mean_and_spread, number
+from neurodyn.comparison.folder import Runs, finished_runs
+from neurodyn.comparison.tables import aligned, number
+from neurodyn.comparison.verdict import Spread, mean_and_spread
 
-Grid = dict[str, dict[str, tuple[float, float]]]
-"""For each value of one option and of the other, mean and spread of the test accuracy."""
+Grid = dict[str, dict[str, Spread]]
+"""For each value of `by` and each of `over`, mean and spread of the test accuracy."""
 
 
-def write_sweep(folder: Path, over: str, by: str) -> str:
-    """Write `sweep.md` and `sweep.png` of the runs in a folder; return the table.
+def conclude(folder: Path, over: str, by: str) -> tuple[str, Figure]:
+    """The table and the picture of the runs in a folder.
 
     Args:
         folder: of a comparison whose contenders differ in two options.
-        over: the option, a number, along a curve.
-        by: the option with a curve for each of its values.
+        over: the option along a curve, a number.
+        by: the option with a curve for each value.
     """
     grid = sweep_grid(finished_runs(folder), over, by)
     if not grid:
         raise FileNotFoundError(f"folder: expected runs with {over!r} and {by!r} in {folder}")
-    table = sweep_table(grid, over, by.rpartition(".")[2])
-    (folder / "sweep.md").write_text(f"{table}\n")
-    plot_sweep(grid, over, by.rpartition(".")[2]).savefig(folder / "sweep.png", dpi=150)
-    return table
+    name = by.rpartition(".")[2]
+    return sweep_table(grid, over, name), plot_sweep(grid, over, name)
 
 
 def sweep_grid(runs: Runs, over: str, by: str) -> Grid:
     """The accuracies of the runs that have both options."""
     accuracies: dict[str, dict[str, list[float]]] = {}
     for run in runs:
-        # A contender by a name of its own has no options there, and no place on a curve.
+        # A contender with a name of its own shows no options, and has no place on a curve.
         options = dict(part.split("=", 1) for part in run["neuron"].split(":") if "=" in part)
         if over in options and by in options:
             row = accuracies.setdefault(options[by], {})
@@ -46,7 +46,7 @@ def sweep_grid(runs: Runs, over: str, by: str) -> Grid:
 
 
 def sweep_table(grid: Grid, over: str, by: str) -> str:
-    """A row a curve, a column a point, `mean ± std` of the test accuracy in percent."""
+    """A row per curve and a column per point: `mean ± std` of the test accuracy in percent."""
     columns = sorted({x for row in grid.values() for x in row}, key=float)
     rows = [[by, *(f"{over} {x}" for x in columns)]]
     for value, row in grid.items():
@@ -55,13 +55,13 @@ def sweep_table(grid: Grid, over: str, by: str) -> str:
 
 
 def plot_sweep(grid: Grid, over: str, by: str) -> Figure:
-    """The curves, with the spread over seeds as bars."""
+    """The curves, with the spread over seeds as error bars."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axis = figure.subplots()
     columns = sorted({float(x) for row in grid.values() for x in row})
     for i, (value, row) in enumerate(grid.items()):
         means, spreads = zip(*row.values(), strict=True)
-        # Side by side, or the bars of curves that meet would hide each other.
+        # Shifted, so that error bars of curves that meet do not hide each other.
         aside = 0.006 * i * (columns[-1] - columns[0])
         label, style = f"{by} {value}", STYLES[i % len(STYLES)]
         places = [float(x) + aside for x in row]

@@ -56,7 +56,7 @@ def test_resumed_results_keep_what_they_have(tiny, tmp_path):
         neurons.main([*tiny, "--resume", "--rounds=2"])
 
 
-def test_results_that_are_not_resumed_start_anew(tmp_path):
+def test_results_that_are_not_resumed_start_again(tmp_path):
     for title in "ab":
         options = argparse.Namespace(out=tmp_path, resume=False)
         Results("x", [], {}, [], lambda title, case: title, options).add(title, 1)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from neurodyn import cli
 from neurodyn.cli import main
 from neurodyn.training.recipe import recipe_folder, recipe_names
 
@@ -74,6 +76,8 @@ def test_help(capsys):
         (["compare", "--seed", "1"], "--seed: options are written out. Did you mean '--seeds'?"),
         (["results", "--note", "here"], "expected folders, --notes and --out, got --note"),
         (["study", "transplant", "--source", "/nowhere"], "source: expected the folder of a fin"),
+        (["study", "transplant"], "source: the study 'transplant' needs the folder of a finished"),
+        (["study", "clp"], "study: unknown name 'clp'. Did you mean 'clip'?"),
     ],
 )
 def test_mistakes_are_explained(capsys, arguments, message):
@@ -101,6 +105,91 @@ def test_a_refused_value_is_one_line(capsys, arguments, lines):
     status, error = run(capsys, "fit", "--config", "digits", *arguments)
     assert status == 2
     assert [line for line in error.splitlines() if not line.startswith("Seed set")] == lines
+
+
+def python(code, *arguments, **options):
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize("command", [[], ["compare"], ["study"], ["bench"]])
+def test_help_is_quick_because_it_imports_nothing_heavy(command):
+    code = (
+        "import atexit, sys; from neurodyn.cli import main;"
+        "atexit.register(lambda: print('imported:', *sys.modules)); main(sys.argv[1:])"
+    )
+    done = python(code, *command, "--help")
+    assert done.returncode == 0, done.stderr
+    modules = set(done.stdout.partition("imported:")[2].split())
+    assert "neurodyn.cli" in modules
+    heavy = {"torch", "numpy", "lightning", "jsonargparse", "matplotlib", "yaml", "llvmlite"}
+    assert not modules & heavy
+
+
+def test_help_lists_the_studies_with_their_questions(capsys):
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    text = capsys.readouterr().out
+    assert "  clip          Does the polynomial need its clip, " in text
+    assert "  transplant " in text
+
+
+def test_a_study_runs_in_the_users_folder(capsys, tmp_path):
+    recipe = (recipe_folder() / "digits.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(recipe)
+    place = ["--config", "mine.yaml", "--out", "here", "--seeds", "1"]
+    assert main(["study", "convergence", *place, *FAST[:2]]) == 0
+    table = capsys.readouterr().out
+    assert "| plif:per=channel " in table
+    assert (tmp_path / "here" / "study.md").read_text() in table
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.yaml", "here"}
+
+
+def test_a_benchmark_runs_in_the_users_folder(monkeypatch, tmp_path):
+    checkout, here = tmp_path / "checkout", tmp_path / "here"
+    for folder, word in ((checkout, "right"), (here, "wrong")):
+        (folder / "benchmarks").mkdir(parents=True)
+        (folder / "benchmarks" / "__init__.py").touch()
+        (folder / "benchmarks" / "speed.py").write_text(
+            f"import sys, pathlib; pathlib.Path(sys.argv[2]).write_text({word!r})"
+        )
+    (checkout / "pyproject.toml").touch()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(cli, "CHECKOUT", checkout)
+    assert main(["bench", "speed", "--out", "result"]) == 0
+    assert (here / "result").read_text() == "right"
+    with pytest.raises(ValueError, match=r"bench: unknown name 'sped'\. Did you mean 'speed'"):
+        cli._bench("sped", [])
+
+
+def test_an_installed_package_says_that_studies_and_benchmarks_need_a_checkout(tmp_path):
+    site = tmp_path / "site"
+    package = Path(cli.__file__).parent
+    shutil.copytree(package, site / "neurodyn", ignore=shutil.ignore_patterns("__pycache__"))
+    # Folders that another package installed.
+    for other in ("studies", "benchmarks"):
+        (site / other).mkdir()
+        (site / other / "__init__.py").write_text("raise AssertionError('not ours')")
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    code = "import sys; from neurodyn.cli import main; sys.exit(main(sys.argv[1:]))"
+    for arguments in (["study", "clip"], ["bench", "neurons"]):
+        done = python(code, *arguments, env=environment)
+        assert done.returncode == 2, done.stderr
+        assert "comes with the source checkout of neurodyn" in done.stderr
+        assert "Traceback" not in done.stderr
+    done = python(code, "study", "--help", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "comes with the source checkout of neurodyn" in done.stdout
+
+
+def test_fit_stops_at_the_target(capsys, tmp_path):
+    more = ["--trainer.max_epochs=5", "--data.limit=300", "--trainer.enable_progress_bar=false"]
+    assert main(["fit", "--config", "digits", *more, "--target", "1"]) == 0
+    (last,) = tmp_path.rglob("last.ckpt")
+    assert torch.load(last, weights_only=True)["epoch"] == 0
+    status, error = run(capsys, "fit", "--config", "digits", "--target", "0")
+    assert status == 2
+    assert "target: expected an accuracy in percent, got 0.0" in error
 
 
 def test_help_shows_no_default_that_is_nothing(capsys):
@@ -141,13 +230,13 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     status, error = run(capsys, "test", "--config", "digits", "--ckpt_path", "evil.ckpt")
     assert not (tmp_path / "pwned").exists()
     assert status == 2
-    assert "refused to load what may run code" in error
+    assert "refused a file that could run code" in error
 
 
 def test_a_checkpoint_of_another_network_says_which(capsys, tmp_path):
     small = ["--model.network.widths=[4,6]", "--data.limit=100"]
     lif = ["--config=digits", "--model.network.neuron=LIF"]
-    assert main(["fit", *lif, *small, *FAST[::2], "--last.folder=LIF"]) == 0
+    assert main(["fit", *lif, *small, *FAST[::2], "--last_checkpoint.folder=LIF"]) == 0
     status, error = run(capsys, "test", "--config=digits", *small, "--ckpt_path=LIF/last.ckpt")
     assert status == 2
     assert error.splitlines()[-1] == (

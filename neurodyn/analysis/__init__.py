@@ -1,4 +1,4 @@
-"""Looking inside: maps, fixed points, activity, energy. Pictures are in `analysis.pictures`."""
+"""A look inside: maps, fixed points, activity, energy. Pictures are in `analysis.pictures`."""
 
 from neurodyn.analysis.dynamics import FixedPoint, families, family, fixed_points, membrane_map
 from neurodyn.analysis.energy import Activity, ActivityMeter, operations

@@ -1,8 +1,8 @@
-"""How far learned dynamics are from a leaky integrator's, and what is lost where one is put back.
+"""How far learned dynamics depart from a leaky integrator, and how to put one back.
 
-A leaky integrator's map is a line, `F(u) = a u + b` with `0 <= a <= 1`: LIF has `a = 1 - 1/tau`,
-and `b` is a constant current. What counts is the map where the membrane is, so maps are compared at
-the potentials that it had on data.
+The map of a leaky integrator is a line, `F(u) = a u + b` with `0 <= a <= 1`: LIF has
+`a = 1 - 1/tau`, and `b` is a constant current. Only the part of a map counts that the membrane
+visits, so maps are compared at the potentials that it had on data.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from neurodyn.neurons import Neuron, neurons_of
 
 @dataclass
 class Departure:
-    """How the neurons of a layer left LIF; each tensor has the shape of the layer's parameters.
+    """How the neurons of a layer depart from LIF. Tensors have the shape of its parameters.
 
     Attributes:
-        distance: mean of `|F(u) - (a u + b)|` over data, in thresholds, to the nearest line.
-        a: slope of that line, from 0 to 1: the share of the membrane that a step keeps.
-        b: where it meets `u = 0`.
-        rate: spikes a step.
+        distance: mean of `|F(u) - (a u + b)|` over data, to the nearest line, in thresholds.
+        a: slope of that line, from 0 to 1: the share of the membrane that is kept per step.
+        b: its value at `u = 0`.
+        rate: spikes per step.
         spread: standard deviation of the membrane potential, in thresholds.
-        common: `(a, b)` of the one line that is nearest to all the layer's neurons together.
+        common: `(a, b)` of the single line that is nearest to all neurons of the layer.
     """
 
     distance: Tensor
@@ -40,9 +40,10 @@ class Departure:
 
 
 class MembraneLog:
-    """Watches the neurons of a network while it runs as a context, then says how they left LIF.
+    """Records the membranes of a network while it is active as a context.
 
-    For neurons of a single state, in evaluation; what it keeps grows with every batch.
+    `departures` then says how far the neurons depart from LIF. Neurons must have one state, and the
+    network must be in evaluation mode. Every batch is kept in memory.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -55,7 +56,7 @@ class MembraneLog:
 
     def __enter__(self) -> MembraneLog:
         for name, neuron in self.neurons.items():
-            hook = neuron.register_forward_pre_hook(self._watch(name), with_kwargs=True)
+            hook = neuron.register_forward_pre_hook(self._record(name), with_kwargs=True)
             self._hooks.append(hook)
         return self
 
@@ -66,20 +67,20 @@ class MembraneLog:
 
     @torch.no_grad()
     def departures(self) -> dict[str, Departure]:
-        """By layer, from all that was seen."""
+        """The departure of each layer, from all batches so far."""
         return {name: self._departure(name) for name in self.neurons}
 
-    def _watch(self, name: str) -> Any:
+    def _record(self, name: str) -> Any:
         @torch.no_grad()
         def hook(neuron: Neuron, inputs: tuple[Tensor, ...], options: dict[str, Any]) -> None:
             x = inputs[0]
             if options.get("affine") is not None:
                 a, b = options["affine"]
                 x = a * x + b
-            life = neuron.record(x, drive=options.get("drive"))
+            record = neuron.record(x, drive=options.get("drive"))
             first = neuron.initial_state()[0].expand_as(x[:1])
-            before = torch.cat([first, life[neuron.states[0]][:-1]])
-            self._seen[name].append((before, life["spikes"]))
+            before = torch.cat([first, record[neuron.states[0]][:-1]])
+            self._seen[name].append((before, record["spikes"]))
 
         return hook
 
@@ -106,7 +107,7 @@ class MembraneLog:
 
 
 def _line(mean: Any, u: Tensor, mapped: Tensor) -> tuple[Tensor, Tensor]:
-    """The least-squares line through a map, its slope between that of no memory and of no leak."""
+    """The least-squares line through a map, with a slope from 0 (no memory) to 1 (no leak)."""
     covariance = mean(u * mapped) - mean(u) * mean(mapped)
     variance = (mean(u * u) - mean(u) ** 2).clamp(min=torch.finfo(u.dtype).tiny)
     a = (covariance / variance).clamp(0, 1)
@@ -114,12 +115,12 @@ def _line(mean: Any, u: Tensor, mapped: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PutBack(Neuron):
-    """A neuron with the map `a u + b` where `where` is true, and its own elsewhere.
+    """A neuron that has the map `a u + b` where `where` is true, and its own map elsewhere.
 
     Args:
-        neuron: of a single state.
-        a, b: the line, of the shape of the neuron's parameters or broadcast to it.
-        where: the same, boolean.
+        neuron: a neuron with one state.
+        a, b: the line, in a shape that broadcasts to that of the neuron's parameters.
+        where: boolean, of such a shape.
     """
 
     def __init__(self, neuron: Neuron, a: Tensor, b: Tensor, where: Tensor) -> None:
@@ -138,13 +139,13 @@ class PutBack(Neuron):
 def put_back(
     network: nn.Module, lines: dict[str, tuple[Tensor, Tensor]], where: dict[str, Tensor]
 ) -> Iterator[None]:
-    """Replace learned maps by lines, as a context.
+    """Replace learned maps by lines while the context is active.
 
     Args:
-        network: of neurons of a single state.
+        network: a network of neurons with one state.
         lines: `(a, b)` by the name of the layer.
-        where: which of its neurons, a boolean tensor of the shape of its parameters; layers that
-            are not named stay as they are.
+        where: by the name of the layer, which of its neurons are replaced: a boolean tensor of the
+            shape of its parameters. Other layers stay as they are.
     """
     before = {name: network.get_submodule(name) for name in where}
     try:

@@ -1,8 +1,7 @@
-"""What a neuron has learned: its map `u -> F(u)`, fixed points, stability, family.
+"""What a neuron has learned: its map `u -> F(u)`, fixed points, their stability, its family.
 
-Everything is read off the step with the input held constant and the spike silenced, so it serves
-any neuron. Neurons of several states are seen through their first, the others at their initial
-values.
+All of it follows from the step with a constant input and no spike, so it works for any neuron. Of
+a neuron with several states the first one is shown, with the others at their initial values.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ BY_STABILITY = {
     (True, False, True): "bistable",
     (False, True, False): "two critical",
 }
-"""Families of dynamics by the stability of their fixed points, from the lowest potential up."""
+"""Families of dynamics by the stability of their fixed points, from low to high potential."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class FixedPoint:
 
     Attributes:
         u: the potential.
-        slope: `dF/du` there; the next step's deviation is `slope` times this one's.
+        slope: `dF/du` there. Each step multiplies a small deviation by it.
     """
 
     u: float
@@ -44,7 +43,7 @@ class FixedPoint:
 
     @property
     def rings(self) -> bool:
-        """Deviations change sign at every step: `slope < 0`."""
+        """Small deviations change sign at every step: `slope < 0`."""
         return self.slope < 0
 
 
@@ -63,16 +62,16 @@ def membrane_map(neuron: Neuron, u: Tensor, x: float = 0.0) -> Tensor:
 def fixed_points(
     neuron: Neuron, x: float = 0.0, bounds: tuple[float, float] = (-4.0, 4.0), points: int = 4001
 ) -> list[FixedPoint]:
-    """The fixed points of a layer-wise neuron within bounds, by sign changes and bisection.
+    """The fixed points of a neuron within bounds, by sign changes and bisection.
 
-    Two that lie closer than the grid's spacing are missed; where every potential is a fixed point,
-    as in IF without input, none is listed.
+    Two fixed points closer than the grid's spacing are missed. If every potential is one, as in IF
+    without input, the list is empty.
 
     Args:
-        neuron: with one set of parameters (`per="layer"`).
+        neuron: a neuron with one set of parameters (`per="layer"`).
         x: constant input.
-        bounds: where to look; outside a polynomial's clip the map is no longer the polynomial.
-        points: grid to look for sign changes on.
+        bounds: the potentials to search. Beyond the clip of a polynomial the map is another one.
+        points: size of the grid on which sign changes are looked for.
     """
     neuron = _in_double(neuron)
 
@@ -81,7 +80,7 @@ def fixed_points(
 
     grid = torch.linspace(*bounds, points, dtype=torch.float64)
     value = residual(grid)
-    # A root that lies on the grid; neighbours that are all roots are no points.
+    # Roots on the grid itself; a whole interval of roots does not count.
     zero = torch.nn.functional.pad(value == 0, (1, 1))
     touches = grid[zero[1:-1] & ~zero[:-2] & ~zero[2:]].tolist()
     crossing = (value[:-1] * value[1:] < 0).nonzero().flatten()
@@ -101,35 +100,36 @@ def fixed_points(
 
 
 def family(neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0)) -> str:
-    """The one of `families` of a neuron with one set of parameters (`per="layer"`)."""
+    """The family of a neuron with one set of parameters (`per="layer"`), see `families`."""
     return families(_in_double(neuron), bounds)[0]
 
 
 def families(
     neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0), most: int = 1024
 ) -> list[str]:
-    """Names for the dynamics without input, one a layer, channel or neuron, between the bounds,
-    from `f(u) = F(u) - u`:
+    """The family of the dynamics without input, for each layer, channel or neuron.
 
-    - `"LIF-like"`: falls along a straight line (within 5 % of its range);
+    It follows from `f(u) = F(u) - u` between the bounds:
+
+    - `"LIF-like"`: a falling straight line, within 5 % of its range;
     - `"self-exciting"`: rises everywhere;
-    - `"non-linear leak"`: one fixed point, a stable rest, but not along a line;
-    - `"bistable"`: three roots, the outer ones stable;
+    - `"non-linear leak"`: one root, a stable rest, but not a line;
+    - `"bistable"`: three roots, the outer two stable;
     - `"QIF-like"`: two roots, a stable rest below an unstable critical potential;
-    - `"mirrored QIF"`: two roots, the stable rest above the critical potential;
+    - `"mirrored QIF"`: two roots, a stable rest above the critical potential;
     - `"two critical"`: three roots, a stable rest between two critical potentials;
-    - `"other"`: any other, such as no fixed point at all, or one that is not stable.
+    - `"other"`: all else, such as no root, or a single one that is not stable.
 
     Args:
-        neuron: of any granularity.
-        bounds: where to look; two roots closer than an 800th of them are missed.
-        most: of more maps than this, as many are taken, evenly spaced.
+        neuron: a neuron of any granularity.
+        bounds: the potentials to search. Two roots closer than an 800th of this range are missed.
+        most: the largest number of maps. Of more, this many are taken, evenly spaced.
     """
     neuron = copy.deepcopy(neuron).double()
     u = torch.linspace(*bounds, 801, dtype=torch.float64)
     count = neuron.threshold.numel()
     chosen = torch.linspace(0, count - 1, min(most, count)).long()
-    # A few potentials at a time: the maps of a large layer's neurons would not fit into memory.
+    # A few potentials at a time: all maps of a large layer would not fit into memory.
     maps = [membrane_map(neuron, part).reshape(len(part), -1)[:, chosen] for part in u.split(64)]
     f = torch.cat(maps) - u[:, None]
     line = torch.stack([u, torch.ones_like(u)], 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from neurodyn.analysis.dynamics import family, fixed_points, membrane_map
+from neurodyn.files import written_aside
 from neurodyn.neurons import LIF, Neuron, neurons_of
 
 LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
@@ -32,15 +34,21 @@ COLOURS = {
 OTHERS = ["#e377c2", "#1b9e77", "#a6761d", "#66a61e", "#7570b3", "#e7298a", "#386cb0"]
 STYLES: list[Any] = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
 PLAIN = ("branch", "layer", "neuron")
-"""Parts of a place in a network that say nothing to a reader."""
+"""Parts of a module's path that tell a reader nothing."""
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, whole or not at all."""
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=150)
 
 
 def plot_dynamics(
     model: nn.Module, *, bounds: tuple[float, float] = (-2.0, 1.6), title: str = ""
 ) -> Figure:
-    """One panel a neuron layer: its map `F(u)` against LIF's, with fixed points.
+    """A panel per layer of neurons: its map `F(u)` next to that of LIF, with fixed points.
 
-    Filled points attract, open ones repel. Layers with a map for each channel or neuron show some
+    Filled points attract and open ones repel. A layer with a map per channel or neuron shows some
     of them as thin lines.
     """
     layers = list(neurons_of(model))
@@ -48,7 +56,7 @@ def plot_dynamics(
         raise ValueError("model: expected at least one neuron in it, found none")
     columns = min(COLUMNS, len(layers))
     rows = math.ceil(len(layers) / columns)
-    # Room for the legend and the title above the panels, whatever their number.
+    # The legend and the title above the panels need this room, however many panels there are.
     height = 3.0 * rows + 0.9
     figure = Figure(figsize=(max(3.1 * columns, 5.2), height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
@@ -66,10 +74,10 @@ def plot_dynamics(
 
 
 def layer_names(paths: Iterable[str]) -> list[str]:
-    """What a reader calls the layers of neurons at these places in a network, in their order.
+    """Readable names for layers of neurons, from their paths in a network, in the same order.
 
-    `body.2` and `body.5` are layers 1 and 2; the neurons of a residual or attention block are named
-    by their block and their place or role in it: "block 2, conv 1", "block 3, query".
+    `body.2` and `body.5` become "layer 1" and "layer 2". Neurons in a residual or attention block
+    are named by the block and their place or role in it: "block 2, conv 1", "block 3, query".
     """
     units: dict[str, list[str]] = {}
     for path in paths:
@@ -118,9 +126,9 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
 def plot_curves(
     curves: Mapping[str, Sequence[Sequence[float]]], *, ylabel: str = "validation accuracy [%]"
 ) -> Figure:
-    """Learning curves: for each name the mean over runs and the band of their extremes.
+    """Learning curves: for each name the mean over runs, and the band between their extremes.
 
-    The axis begins where the lowest curve ends: of the climb from chance, all curves are alike.
+    The axis begins near the end of the lowest curve. Below it all curves climb alike from chance.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -137,7 +145,7 @@ def draw_curves(
     *,
     per_epoch: Mapping[str, float] | None = None,
 ) -> None:
-    """Draw learning curves over epochs, or over time where an epoch's is given for each name."""
+    """Draw learning curves over epochs, or over time if `per_epoch` has it for each name."""
     ends: list[float] = []
     bands: list[Tensor] = []
     for (name, runs), (colour, style) in zip(curves.items(), styles(curves), strict=True):
@@ -154,15 +162,18 @@ def draw_curves(
     bottom = max(min(ends) - 0.3 * room, 0.0)
     axis.set_ylim(bottom, highest + 0.05 * room)
     if not per_epoch:
-        # Epochs before any curve is on the axis would be a blank.
+        # Epochs before any curve reaches the axis would be blank.
         axis.set_xlim(left=min(int((high < bottom).long().argmin()) for high in bands))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def styles(names: Iterable[str]) -> list[tuple[str, Any]]:
-    """A colour and a line style for each name: of a neuron the same colour in every picture, but
-    for a second one by the same neuron; neighbours differ in style, as curves may coincide."""
+    """A colour and a line style for each name.
+
+    A neuron has the same colour in every picture, unless another contender with that neuron took
+    it. Neighbours differ in style, because curves may coincide.
+    """
     given: list[tuple[str, Any]] = []
     others = iter(OTHERS * 9)
     for i, name in enumerate(names):
@@ -174,7 +185,7 @@ def styles(names: Iterable[str]) -> list[tuple[str, Any]]:
 
 
 def curve_legend(figure: Figure) -> None:
-    """A legend under the panels, as wide as the figure has room for."""
+    """A legend under the panels, with as many columns as fit."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     labels = [short_name(label) for label in labels]
     room = int(figure.get_figwidth() * 13)
@@ -185,5 +196,5 @@ def curve_legend(figure: Figure) -> None:
 
 
 def short_name(contender: str) -> str:
-    """A contender with the last names of its options: `widths=` for `model.network.widths=`."""
+    """A contender with options by their last names: `widths=` for `model.network.widths=`."""
     return re.sub(r"(?<=:)[\w.]*\.(?=\w+=)", "", contender)

@@ -1,4 +1,4 @@
-"""A contender of a comparison: a neuron or gated cell and its options, written in one word."""
+"""A contender of a comparison: a neuron or gated cell and its options, written as one word."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ RECIPE = ("model.", "data.", "trainer.")
 
 @dataclass(frozen=True)
 class Contender:
-    """A neuron in a comparison, or a gated cell where the network is made of those.
+    """A neuron in a comparison, or a gated cell if the network is made of those.
 
-    Written `lnm` or, with options, `lnm:degree=5:surrogate=Rectangle:surrogate.width=derived`. What
-    the recipe sets of the options that all neurons have holds unless the contender says otherwise.
-    Options that begin with `model.`, `data.` or `trainer.` are the recipe's, for this contender
-    alone: `lif:model.timesteps=1`. A name in front, `short@lif:model.timesteps=1`, stands for all
-    of it in tables and pictures.
+    It is written `lnm` or, with options, `lnm:surrogate=Rectangle:surrogate.width=derived`. Options
+    that all neurons share apply as the recipe sets them, unless the contender overrides them. An
+    option that begins with `model.`, `data.` or `trainer.` belongs to the recipe, and applies to
+    this contender alone: `lif:model.timesteps=1`. A label in front names the contender in tables
+    and pictures: `short@lif:model.timesteps=1`.
     """
 
     label: str
@@ -32,7 +32,7 @@ class Contender:
 
     @classmethod
     def parse(cls, text: str) -> Contender:
-        """Read a contender; an unknown name or a malformed option is an error."""
+        """Read a contender. An unknown name or a malformed option is an error."""
         label, given, rest = text.partition("@")
         if given and not (label and rest):
             raise ValueError(f"neurons: expected label@name:option=value, got {text!r}")
@@ -52,7 +52,7 @@ class Contender:
         return re.sub(r"[^A-Za-z0-9.=_-]+", "+", self.label)
 
     def arguments(self) -> list[str]:
-        """What to add to a recipe's command line."""
+        """The arguments to add to the command line of a recipe."""
         path = f"{self.cls.__module__}.{self.cls.__qualname__}"
         setting = CELL if issubclass(self.cls, GatedCell) else NEURON
         return [

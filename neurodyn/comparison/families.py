@@ -27,17 +27,17 @@ FAMILIES = {
 }
 
 Shares = dict[str, float]
-"""For each family of dynamics, the share of a layer's neurons in it."""
+"""For each family of dynamics the share of a layer's neurons in it."""
 
 History = dict[str, list[dict[str, Any]]]
-"""For each layer, by epoch: `{"families": Shares, "parameters": {name: mean}}`."""
+"""For each layer and epoch `{"families": Shares, "parameters": {name: mean}}`."""
 
 
 class Families(L.Callback):
-    """Keeps, for each layer, the share of its neurons in each family of dynamics and the mean of
-    each parameter, at the start and after every epoch.
+    """Notes the families of dynamics and the mean parameters of each layer.
 
-    A layer with one set of parameters is all in one family. The history goes into checkpoints.
+    It does so at the start and after every epoch. A layer with one set of parameters lies in one
+    family as a whole. The history is stored in checkpoints.
     """
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Families(L.Callback):
 
 
 def mean_shares(histories: list[History]) -> dict[str, list[Shares]]:
-    """For each layer, by epoch, the shares of the families over several runs."""
+    """For each layer and epoch the shares of the families, averaged over runs."""
     return {
         layer: [
             {
@@ -82,19 +82,19 @@ def mean_shares(histories: list[History]) -> dict[str, list[Shares]]:
 
 
 def changes(shares: Mapping[str, list[Shares]]) -> bool:
-    """Whether any layer's families are others after training than before."""
+    """Whether the shares of any layer differ from those before training."""
     return any(rows[0] != row for rows in shares.values() for row in rows)
 
 
 def plot_families(history: History, *, title: str = "") -> Figure:
-    """The shares of the families in each layer over one run's epochs, as stacked areas."""
+    """The shares of the families in each layer over the epochs of one run, as stacked areas."""
     if not history:
         raise ValueError("history: expected at least one layer, got none")
     return plot_shares({title: mean_shares([history])})
 
 
 def plot_shares(contenders: Mapping[str, Mapping[str, list[Shares]]]) -> Figure:
-    """A column a contender, a panel a layer: stacked areas of the families' shares over epochs."""
+    """The shares of the families over epochs, with a column per contender and a panel per layer."""
     layers = max(len(shares) for shares in contenders.values())
     mixed = any(
         max(row.values()) < 1 for s in contenders.values() for rows in s.values() for row in rows
@@ -117,12 +117,12 @@ def plot_shares(contenders: Mapping[str, Mapping[str, list[Shares]]]) -> Figure:
 
 
 def _draw_shares(axis: Any, rows: list[Shares]) -> dict[str, Any]:
-    """Draw one layer; return a handle for each family that it was ever in."""
+    """Draw one layer; return a handle for each family that any of its neurons was in."""
     kinds = [kind for kind in FAMILIES if any(row.get(kind) for row in rows)]
     values = torch.tensor([[row.get(kind, 0.0) for row in rows] for kind in kinds])
     epochs = range(len(rows))
     colours = [FAMILIES[kind] for kind in kinds]
-    # As steps: between two epochs nobody looked.
+    # As steps: nothing is known between two epochs.
     areas = axis.stackplot(epochs, values, labels=kinds, colors=colours, step="mid", lw=0)
     axis.set(xlim=(0, len(rows) - 1), ylim=(0, 1))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,10 +1,10 @@
-"""Everything besides the configuration that is needed to repeat a run."""
+"""Where results come from: everything besides the configuration that is needed to repeat a run."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ from typing import Any
 import torch
 
 import neurodyn
+from neurodyn.comparison.folder import Runs, by_neuron, distinct
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "kornia", "numpy", "llvmlite")
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, machine, git state and command line."""
+    """Versions, machine, git state and command line of this process."""
     return {
         "neurodyn": neurodyn.__version__,
         "git": git_state(),
@@ -41,9 +42,9 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def git_state() -> dict[str, Any] | None:
-    """Commit of the checkout that neurodyn runs from and whether it was changed; None elsewhere.
+    """The commit that neurodyn runs from, and whether files differ from it; None if installed.
 
-    As at the first call: what is committed later is not what runs.
+    It is read once: a commit made later is not the code that runs.
     """
     here = Path(neurodyn.__file__).parent
 
@@ -57,20 +58,59 @@ def git_state() -> dict[str, Any] | None:
         return None
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write a file in one piece, so that an interrupted run leaves no half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    part.replace(path)
+def origin(runs: Runs) -> str:
+    """Where runs come from, in Markdown: commands, commits, machines, days, hours of training."""
+    starts = [start for run in runs for start in run["starts"]]
+    epochs = distinct(str(run["epochs"]) for run in runs)
+    days = sorted(start["date"][:10] for start in starts)
+    torch_versions = distinct(start["packages"]["torch"] for start in starts)
+    machines = distinct(_machine(start) for start in starts)
+    commands = distinct(shlex.join(start["command"]) for start in starts)
+    hours = sum(run["seconds"] for run in runs) / 3600
+    return "\n".join(
+        [
+            *("```", *commands, "```"),
+            f"{' or '.join(epochs)} epochs; {commits(runs)}; "
+            f"PyTorch {', '.join(torch_versions)}, on {' and '.join(machines)}; "
+            f"{' to '.join(distinct([days[0], days[-1]]))}; {hours:.2f} hours of training in all.",
+        ]
+    )
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file holds; an error names the file."""
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: expected JSON, got {error}") from error
+def commits(runs: Runs) -> str:
+    """The commits that runs were started from: one for all, or one for each group of neurons.
+
+    A neuron with more than two commits shows the first and the last; `+` marks uncommitted changes.
+    """
+    by_code: dict[str, list[str]] = {}
+    for neuron, starts in by_neuron(runs, lambda run: run["starts"]).items():
+        codes = distinct(_code(start) for group in starts for start in group)
+        made = f"{codes[0]} to {codes[-1]}" if len(codes) > 2 else ", ".join(codes)
+        by_code.setdefault(made, []).append(neuron)
+    most = max(by_code, key=lambda made: len(by_code[made]))
+    if len(by_code) == 1:
+        text = f"commit {most}"
+    else:
+        others = {made: ", ".join(names) for made, names in by_code.items() if made != most}
+        rest = "the others" if len(by_code[most]) > 1 else by_code[most][0]
+        parts = [f"{names}: {made}" for made, names in others.items()]
+        text = f"commits: {'; '.join([*parts, f'{rest}: {most}'])}"
+    return f"{text} (+ with uncommitted changes)" if "+" in "".join(by_code) else text
+
+
+def _code(start: dict[str, Any]) -> str:
+    git = start["git"]
+    if not git:
+        return f"of release {start['neurodyn']}"
+    commit: str = git["commit"][:7]
+    return f"{commit}+" if git["changed"] else commit
+
+
+def _machine(start: dict[str, Any]) -> str:
+    machine = start["machine"]
+    threads = machine["threads"]
+    count = f"{threads} thread{'s' if threads > 1 else ''}"
+    return machine["gpu"] or f"{count} of {machine['processor']}"
 
 
 def _version(package: str) -> str | None:

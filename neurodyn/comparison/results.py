@@ -1,50 +1,44 @@
 """The page of results: written from run folders and notes, never by hand.
 
-A folder holds what the page is made of:
+The notes are a folder:
 
     page.md          prose, with a line {{ name: command }} for each table
-    <name>.json      a run folder's finished runs and its study's tables, from `collect`
-    <name>*.png      pictures: learning curves, or what a study drew; families of the dynamics
-    published.json   figures of papers, by the name of the table that they belong beside
+    <name>.json      finished runs of a run folder and the table of its study, from `collect`
+    <name>*.png      pictures: learning curves or what a study drew; families of dynamics
+    published.json   figures from papers, with the name of the table that they are shown under
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
-from neurodyn.analysis.pictures import plot_curves
+from neurodyn.analysis.pictures import plot_curves, save
 from neurodyn.comparison.families import History, changes, mean_shares, plot_shares
-from neurodyn.comparison.provenance import read_json, write_json
-from neurodyn.comparison.tables import (
-    aligned,
-    by_neuron,
-    casualties,
+from neurodyn.comparison.folder import (
+    curves,
     diverged_runs,
     finished_runs,
-    markdown_table,
-    number,
-    origin,
-    validation_curve,
+    read_json,
+    write_json,
 )
+from neurodyn.comparison.provenance import origin
+from neurodyn.comparison.tables import aligned, number, results_table
+from neurodyn.files import write
 
 TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
 
-STUDIED = ("convergence", "leaving", "sweep")
-"""What studies leave in their run folder besides the runs: a table and a picture of that name."""
-
-DPI = 150
 WIDEST = 3
+"""Contenders in a picture of families, at most: the last ones whose families changed."""
 
 
 def collect(run_folder: Path, notes: Path) -> Path:
-    """Put the finished runs of a run folder among the notes, under the folder's name.
+    """Copy the finished runs of a run folder into the notes, under the folder's name.
 
     Args:
-        run_folder: of a comparison.
-        notes: what the page is made of.
+        run_folder: the folder of a comparison.
+        notes: the folder of notes.
 
     Returns:
         The file with the results.
@@ -54,58 +48,48 @@ def collect(run_folder: Path, notes: Path) -> Path:
         raise FileNotFoundError(f"folders: expected finished runs in {run_folder}, found none")
     name = run_folder.resolve().name
     held: dict[str, Any] = {"runs": runs, "diverged": diverged_runs(run_folder)}
-    held["tables"] = [
-        path.read_text().strip()
-        for kind in STUDIED
-        if (path := run_folder / f"{kind}.md").is_file()
-    ]
+    study = run_folder / "study.md"
+    held["tables"] = [study.read_text().strip()] if study.is_file() else []
     histories: dict[str, list[History]] = {}
     for run in runs:
         home = run_folder / run.pop("folder")
-        run["curve"] = validation_curve(home / "log")
         if (home / "families.json").is_file():
             histories.setdefault(run["neuron"], []).append(read_json(home / "families.json"))
     shares = {neuron: mean_shares(group) for neuron, group in histories.items()}
-    held["families"] = {neuron: rows for neuron, rows in shares.items() if changes(rows)}
+    families = {neuron: rows for neuron, rows in shares.items() if changes(rows)}
+    held["families"] = families
+    if (picture := study.with_suffix(".png")).is_file():
+        write(notes / f"{name}.png", picture.read_bytes())
+    else:
+        save(plot_curves(curves(runs)), notes / f"{name}.png")
+    if families:
+        shown = dict(list(families.items())[-WIDEST:])
+        save(plot_shares(shown), notes / f"{name}-families.png")
     write_json(notes / f"{name}.json", held)
-    drawn = [path for kind in STUDIED if (path := run_folder / f"{kind}.png").is_file()]
-    if drawn:
-        shutil.copy(drawn[0], notes / f"{name}.png")
-    draw(notes / f"{name}.json", curves=not drawn)
     return notes / f"{name}.json"
-
-
-def draw(path: Path, *, curves: bool = True) -> None:
-    """Draw the pictures of a file of results beside it: learning curves, and the families of the
-    dynamics, of at most `WIDEST` contenders whose dynamics changed."""
-    held = read_json(path)
-    if curves:
-        figure = plot_curves(by_neuron(held["runs"], lambda run: run["curve"]))
-        figure.savefig(path.with_suffix(".png"), dpi=DPI)
-    if families := dict(list(held.get("families", {}).items())[-WIDEST:]):
-        plot_shares(families).savefig(path.with_name(f"{path.stem}-families.png"), dpi=DPI)
 
 
 def write_page(notes: Path, page: Path) -> str:
     """Write the page from its notes; return it."""
     template = notes / "page.md"
     if not template.is_file():
-        raise FileNotFoundError(f"notes: expected {template}, the page's prose, found none")
+        raise FileNotFoundError(f"notes: expected the prose of the page in {template}, found none")
     prose = template.read_text()
     listed = {match[1] for match in TABLE.finditer(prose)}
-    for path in notes.glob("*.json"):
+    for path in notes.glob("[!.]*.json"):
         if path.stem not in listed and path.stem != "published":
             raise ValueError(
-                f"notes: {path} is on no line {{{{ {path.stem}: command }}}} of {template}"
+                f"notes: {path} belongs to no line of {template}, "
+                f"expected {{{{ {path.stem}: command }}}}"
             )
     images = notes.resolve().relative_to(page.resolve().parent)
     text = TABLE.sub(lambda match: _table(notes, images, match[1], match[2]), prose)
-    page.write_text(text)
+    write(page, text)
     return text
 
 
 def _table(notes: Path, images: Path, name: str, command: str) -> str:
-    """What was run, or that it is owed, and the papers' figures beside it."""
+    """The table of what was run, or a note that it was not; and figures from papers."""
     path = notes / f"{name}.json"
     parts = [f"**Not run yet.** The command:\n```\n{command}\n```"]
     if path.is_file():
@@ -113,8 +97,8 @@ def _table(notes: Path, images: Path, name: str, command: str) -> str:
         runs = held["runs"]
         pictures = sorted(notes.glob(f"{name}.png")) + sorted(notes.glob(f"{name}-families.png"))
         shown = [f"![{picture.stem}]({images}/{picture.name})" for picture in pictures]
-        table = [markdown_table(runs), *casualties(held["diverged"])]
-        parts = [*table, *held.get("tables", []), origin(runs), *shown]
+        table = results_table(runs, held["diverged"])
+        parts = [table, *held.get("tables", []), origin(runs), *shown]
     published = notes / "published.json"
     rows = [
         [

@@ -1,25 +1,44 @@
-"""The checkpoint that training goes on from when it was killed."""
+"""Checkpoints: the one that training resumes from, and how all of them are written."""
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from neurodyn.files import written_aside
 
 
-class Latest(Checkpoint):
-    """Keeps `last.ckpt`, from which training goes on to the weights of a run without a break.
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all.
 
-    It is written after every epoch, and after a step when the last writing is `minutes` ago. The
-    file is complete at any moment: a kill costs the work since it was written and nothing else.
+    Lightning also writes to a temporary file first. But if that lies on another file system, it is
+    copied into place, and a kill leaves a part of it.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        if "://" in str(path):  # a store that has no renaming
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        with written_aside(Path(path)) as aside:
+            super().save_checkpoint(checkpoint, aside, storage_options)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps `last.ckpt`. Training resumed from it ends with the weights of an unbroken run.
+
+    It is written after every epoch, and after a step if `minutes` have passed since the last time.
+    A kill costs only the work since then.
 
     Args:
-        folder: where; `checkpoints` in the logger's folder, if not given.
-        minutes: between checkpoints within an epoch; 0 for one after every step.
+        folder: where it is kept; by default `checkpoints` in the logger's folder.
+        minutes: time between checkpoints within an epoch; 0 for one after every step.
     """
 
     def __init__(self, folder: str | None = None, minutes: float = 5.0) -> None:
@@ -37,9 +56,9 @@ class Latest(Checkpoint):
         batch_idx: int,
     ) -> None:
         due = time.monotonic() - self._written >= 60 * self.minutes
-        # Gradients that are being accumulated are in no checkpoint.
+        # A checkpoint does not hold gradients that are being accumulated.
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        # After the last step comes the end of the epoch, validation included.
+        # After the last step of an epoch, `on_train_epoch_end` writes it.
         if stepped and not trainer.is_last_batch and trainer.strategy.broadcast(due):
             self._write(trainer)
 
@@ -47,10 +66,6 @@ class Latest(Checkpoint):
         self._write(trainer)
 
     def _write(self, trainer: L.Trainer) -> None:
-        folder = Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints")
-        # Lightning's own writing may copy into place from another file system.
-        part = folder / "last.ckpt.part"
-        trainer.save_checkpoint(part)
-        if trainer.is_global_zero:
-            os.replace(part, folder / "last.ckpt")
+        path = Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints") / "last.ckpt"
+        trainer.save_checkpoint(path)
         self._written = time.monotonic()

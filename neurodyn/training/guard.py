@@ -1,4 +1,4 @@
-"""Stop where numbers stop being numbers, and say where they did."""
+"""Stop training at the first NaN or infinity, and name the layer that it came from."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Guard(L.Callback):
             return
         grads = {n: p.grad for n, p in pl_module.named_parameters() if p.grad is not None}
         norm = nn.utils.get_total_norm(grads.values())
-        # With 16-bit gradient scaling an overflow is routine: the scaler skips that step by itself.
+        # With 16-bit gradient scaling an overflow is normal: the scaler skips that step.
         if not torch.isfinite(norm) and trainer.precision != "16-mixed":
             name = next(n for n, g in grads.items() if not torch.isfinite(g).all())
             raise NonFiniteError(
@@ -62,9 +62,9 @@ class Guard(L.Callback):
 
 @torch.no_grad()
 def first_broken_layer(module: L.LightningModule, batch: Any) -> str:
-    """Run the batch once more and name the first layer that puts out a NaN or an infinity."""
+    """Run the batch again, and name the first layer whose output has a NaN or an infinity."""
     if not torch.isfinite(batch[0]).all():
-        return "The input batch itself is not finite: look at the data."
+        return "The input batch itself is not finite: check the data."
     broken: list[str] = []
 
     def hook(name: str, layer: nn.Module) -> Any:

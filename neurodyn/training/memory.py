@@ -1,4 +1,4 @@
-"""Let the C library keep freed memory: big new tensors cost more than their arithmetic."""
+"""Let the C library keep freed memory: mapping a large tensor costs more than its arithmetic."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to reuse freed memory in place of returning it to the system.
+    """Tell glibc to reuse freed memory instead of returning it to the system.
 
-    By default every big tensor is mapped and unmapped anew, and each of its pages faults when first
-    written. For a process that trains; the peak memory is not changed, it is only held. Returns
-    whether it was done (glibc alone has the switch).
+    By default every large tensor is mapped and unmapped again, and each of its pages faults at the
+    first write. This is for a process that trains: its peak memory stays the same, but is held to
+    the end. Returns whether it was done; only glibc has the setting.
     """
     if not sys.platform.startswith("linux"):
         return False

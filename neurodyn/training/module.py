@@ -19,7 +19,7 @@ from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
 
 Batch = tuple[Tensor, Tensor]
 DROPOUT = 1
-"""Tells the seeds of a step's dropout from those of its augmentation."""
+"""Keeps the seeds of dropout apart from those of augmentation in the same step."""
 
 ReadoutName = Literal["mean", "last", "max", "leaky", "leaky-max", "softmax-sum"]
 
@@ -28,22 +28,21 @@ class Classifier(L.LightningModule):
     """A network `(T, B, ...) -> (T, B, classes)`, its read-out, loss and optimiser.
 
     Args:
-        network: the network; `classes` outputs a timestep.
+        network: the network, with `classes` outputs per timestep.
         classes: number of classes.
-        timesteps: images are shown this many steps (direct coding); data that have time already,
-            `(T, B, ...)`, pass as they are. `{0: 1, 10: 2, 20: 4}` trains with one step, from epoch
-            10 with two and from epoch 20 with four, the neuron being the same equation; what is
-            validated and tested is always the network of the last.
-        readout: what turns outputs over time into scores: a name, or a `Readout`.
-        loss: "readout" is cross-entropy on the scores; "tet" the TET loss on every step.
-        tet_weight: weight of TET's regulariser; .05 unless given.
-        label_smoothing: of the cross-entropy.
-        regularisers: terms that are added to the loss; each is logged as `penalty_<index>_<class>`.
-        channels_last: lay images out channels last, which convolutions on some devices prefer.
-        compile: train through `torch.compile`, in this mode: one function from the batch, as it is
-            augmented, to its loss, network, read-out and loss in it. "reduce-overhead" makes CUDA
-            graphs of it and of its backward pass; that is untested on a GPU. Regularisers,
-            augmentation and optimiser stay outside, evaluation is not compiled.
+        timesteps: an image is shown for this many steps (direct coding). Data with a time axis,
+            `(T, B, ...)`, pass as they are. `{0: 1, 10: 2, 20: 4}` trains with one step, with two
+            from epoch 10 and with four from epoch 20. Validation and test always use the last.
+        readout: turns outputs over time into scores: a name, or a `Readout`.
+        loss: "readout" is cross-entropy on the scores; "tet" is the TET loss on every step.
+        tet_weight: weight of TET's regulariser, by default 0.05.
+        label_smoothing: smoothing of the labels in the cross-entropy.
+        regularisers: terms added to the loss. Each is logged as `penalty_<index>_<class>`.
+        channels_last: lay out images channels last, which convolutions on some devices prefer.
+        compile: mode of `torch.compile` for training. One function is compiled, from the augmented
+            batch to its loss: network, read-out and loss. "reduce-overhead" makes CUDA graphs of it
+            and of its backward pass, and is untested on a GPU. Regularisers, augmentation,
+            optimiser and evaluation are not compiled.
         optim: optimiser and schedule.
     """
 
@@ -65,8 +64,8 @@ class Classifier(L.LightningModule):
         schedule = {0: timesteps} if isinstance(timesteps, int) else dict(sorted(timesteps.items()))
         if min(schedule, default=-1) != 0 or min(schedule.values()) < 1:
             raise ValueError(
-                "timesteps: expected at least 1, or such numbers by epoch from epoch 0 on, "
-                f"got {timesteps}"
+                "timesteps: expected at least 1, or such numbers by the epoch they begin in, the "
+                f"first in epoch 0; got {timesteps}"
             )
         if loss != "tet" and tet_weight is not None:
             raise ValueError(f"tet_weight: only loss='tet' has one, got loss={loss!r}")
@@ -87,7 +86,7 @@ class Classifier(L.LightningModule):
             )
         else:
             self.loss = ReadoutLoss(self.readout, label_smoothing=label_smoothing)
-        # Of the method, as a compiled module would double the names of the weights.
+        # The method is compiled: a compiled module would store every weight under two names.
         self.compiled = torch.compile(self._loss_over, mode=compile) if compile else None
         self.accuracy = nn.ModuleDict(
             {stage: MulticlassAccuracy(classes, average="micro") for stage in ("val", "test")}
@@ -96,7 +95,7 @@ class Classifier(L.LightningModule):
         for regulariser in regularisers or []:
             regulariser.attach(network)
         names = [f"penalty_{i}_{type(r).__name__}" for i, r in enumerate(self.regularisers)]
-        # Not numbers but metrics: their sums go into checkpoints within an epoch.
+        # These are metrics, so that a checkpoint within an epoch has their sums.
         self.means = nn.ModuleDict(
             {name: MeanMetric(nan_strategy="disable") for name in ("train_loss", *names)}
         )
@@ -105,16 +104,16 @@ class Classifier(L.LightningModule):
         self.meter = ActivityMeter(network)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs over time, of images or of sequences of them.
+        """Outputs over time, for a batch of images or of sequences.
 
-        What is an image follows from the network's `shape`; without one, `(B, C, H, W)` is.
+        The network's `shape` tells them apart. Without one, `(B, C, H, W)` is a batch of images.
         """
         steps = self.steps_now() if self.training else self.timesteps
         out: Tensor = self.network(self._over_time(x, steps))
         return out
 
     def objective(self, x: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a training batch but for its regularisers, compiled where that was asked."""
+        """The loss of a training batch without regularisers, compiled if `compile` is given."""
         run = self.compiled or self._loss_over
         return run(x, labels, self.steps_now())
 
@@ -127,7 +126,7 @@ class Classifier(L.LightningModule):
         return repeat(x, steps) if x.ndim == len(frame) + 1 else x
 
     def steps_now(self) -> int:
-        """How many steps an image is shown in this epoch of the training."""
+        """The number of steps for which an image is shown in this epoch of training."""
         return self.schedule[max(e for e in self.schedule if e <= self.current_epoch)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -147,7 +146,7 @@ class Classifier(L.LightningModule):
             raise ValueError(
                 f"ckpt_path: the checkpoint is of another network: {name!r} is "
                 f"{there.get(name, 'missing')} there, {here.get(name, 'missing')} here; give the "
-                "options that it was trained with, its config.yaml has them"
+                "options that it was trained with: its config.yaml has them"
             )
         advice = [f"--model.{k} {v}" for k, v in theirs.items() if ours.get(k) != v]
         raise ValueError(
@@ -156,7 +155,7 @@ class Classifier(L.LightningModule):
         )
 
     def _made_of(self) -> dict[str, str]:
-        """The classes of the network and of its neurons, by the options that choose them."""
+        """The classes of the network and of its neurons, by the option that chooses them."""
         parts = [m for m in self.network.modules() if isinstance(m, SpikingLayer | GatedCell)]
         kinds = {"network": type(self.network).__name__}
         if parts:  # the first is the outermost
@@ -165,7 +164,8 @@ class Classifier(L.LightningModule):
         return kinds
 
     def on_train_start(self) -> None:
-        # The schedule's length needs the loader, which Lightning then never tells where it stood.
+        # Computing the schedule's length creates the loader early, and Lightning then does not
+        # restore its state.
         self.trainer.fit_loop._load_combined_loader_states()
 
     def on_train_epoch_start(self) -> None:
@@ -173,7 +173,7 @@ class Classifier(L.LightningModule):
             cast(MeanMetric, mean).reset()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        # What dropout draws depends on the step alone, and not on where training was resumed.
+        # Dropout depends on the step alone, and not on where training was resumed.
         step = self.trainer.fit_loop.total_batch_idx
         torch.manual_seed(mix(global_seed(), self.global_rank, step, DROPOUT))
 
@@ -221,8 +221,8 @@ class Classifier(L.LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError(
-                "trainer.max_epochs: the learning rate falls over the whole training, so "
-                "its length has to be known: give max_epochs or max_steps"
+                "trainer.max_epochs: expected it, or max_steps, to be given: the learning rate "
+                "falls over the whole training, so its length has to be known"
             )
         batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         schedule = make_schedule(optimizer, self.optim, int(steps), batches)

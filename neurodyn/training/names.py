@@ -1,4 +1,4 @@
-"""Neurons and gated cells by the name that a command line gives them."""
+"""Neurons and gated cells by their names on the command line."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def neuron_names() -> dict[str, type[SpikingLayer | GatedCell]]:
 def shared_options(
     old: type[SpikingLayer | GatedCell], new: type[SpikingLayer | GatedCell]
 ) -> dict[str, Any]:
-    """The options that hold for `new` as for `old`, and their defaults in `old`.
+    """The options that `new` takes over from `old`, with their defaults in `old`.
 
-    They are those of `Neuron`, or of `GatedCell`: granularity, threshold, surrogate, what is
-    learned. A reset is none of them: it is part of the dynamics, and some equations have their own.
+    They are those of `Neuron`, or of `GatedCell`, such as granularity, threshold and surrogate. A
+    reset is not one of them: it is part of the dynamics, and some equations have their own.
     """
     for base in (Neuron, GatedCell):
         if issubclass(old, base) and issubclass(new, base):

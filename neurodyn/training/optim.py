@@ -1,4 +1,4 @@
-"""Optimiser and schedule: neuron dynamics form a group of their own."""
+"""Optimiser and schedule: the dynamics of the neurons are a parameter group of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurodyn.neurons import dynamics_parameters
 
 @dataclass
 class OptimConfig:
-    """How the weights and the neurons are trained.
+    """Options of the optimiser and of the schedule.
 
     Args:
         name: "adamw" or "sgd" (Nesterov).
@@ -23,7 +23,7 @@ class OptimConfig:
         weight_decay: on matrices and kernels only; never on norms, biases or dynamics.
         momentum: of SGD.
         dynamics_lr: learning rate of the neurons' parameters, as a multiple of `lr`.
-        warmup: epochs of linear warm-up, before a cosine to zero.
+        warmup: epochs of linear warm-up. After it the rate falls to zero along a cosine.
     """
 
     name: Literal["adamw", "sgd"] = "adamw"
@@ -35,7 +35,7 @@ class OptimConfig:
 
 
 def parameter_groups(module: nn.Module, config: OptimConfig) -> list[dict[str, object]]:
-    """Three groups: weights (decayed), norms and biases (not), dynamics (own learning rate)."""
+    """Weights (with decay), norms and biases (without), dynamics (with their own rate)."""
     dynamics = [p for p in dynamics_parameters(module) if p.requires_grad]
     taken = {id(p) for p in dynamics}
     others = [p for p in module.parameters() if p.requires_grad and id(p) not in taken]
@@ -63,7 +63,7 @@ def parameter_groups(module: nn.Module, config: OptimConfig) -> list[dict[str, o
 
 
 def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
-    """The optimiser over the three groups."""
+    """The optimiser over these groups."""
     groups = parameter_groups(module, config)
     if config.name == "sgd":
         return SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0)
@@ -73,10 +73,10 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
 def make_schedule(
     optimizer: Optimizer, config: OptimConfig, steps: int, steps_per_epoch: float
 ) -> LambdaLR:
-    """Linear warm-up, then a cosine to zero, stepped once a batch.
+    """Linear warm-up, then a cosine to zero, stepped once per batch.
 
-    A function of the step alone, so that a training that is resumed for more epochs than it was
-    planned for follows the longer schedule.
+    The rate depends on the step alone. So a training that is resumed for more epochs follows the
+    longer schedule from there.
     """
     warmup = min(round(config.warmup * steps_per_epoch), steps - 1)
 

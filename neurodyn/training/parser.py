@@ -1,4 +1,4 @@
-"""The parser of recipes: jsonargparse's, with errors that suggest the right name."""
+"""The parser of recipes: that of jsonargparse, with errors that suggest the right name."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from jsonargparse import Namespace, _typehints
 from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
-from neurodyn.training.names import neuron_names, shared_options
+from neurodyn.training import carry
+from neurodyn.training.names import neuron_names
+
+carry.install()
 
 HINT = "Did you mean"
 WRONG_NAME = re.compile(
@@ -24,7 +26,7 @@ NOISE = re.compile(
     r"Does not validate against any of the Union|(Subtypes|Errors|Given value( type)?):"
     r"|Expected a <class 'NoneType'>"
 )
-"""What jsonargparse puts around the one line that matters where several types were possible."""
+"""Lines that jsonargparse adds around the one that matters, if several types were possible."""
 
 
 class RecipeError(ValueError):
@@ -32,10 +34,10 @@ class RecipeError(ValueError):
 
 
 class RecipeParser(LightningArgumentParser):
-    """Raises `RecipeError` in place of printing pages of usage and exiting.
+    """Raises `RecipeError` instead of printing pages of usage and exiting.
 
-    jsonargparse makes one parser for every class in a recipe, and nests their messages; the
-    innermost knows the names that would have been right. An abbreviated option is an unknown one.
+    jsonargparse makes a parser for every class in a recipe and nests their messages. The innermost
+    parser knows which names would have been right. Options cannot be abbreviated.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -60,34 +62,11 @@ class RecipeParser(LightningArgumentParser):
 
 
 def plain(message: str) -> str:
-    """The lines of jsonargparse's message that say what is wrong, and of which key."""
+    """The lines of a message of jsonargparse that say what is wrong, and with which key."""
     lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
     text = "\n".join(line for line in lines if line and not NOISE.match(line))
     text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)
     return re.sub(r'(?:Parser )?key "([\w.]+)":\n', r"\1: ", text)
-
-
-_keep_common = _typehints.discard_init_args_on_class_path_change
-
-
-def _keep_what_holds_for_all(parser: Any, before: Any, after: Any) -> None:
-    """Where a neuron takes another one's place, keep those options that are set for every neuron.
-
-    jsonargparse keeps all that both classes have, defaults included: `reset="hard"` of LIF would
-    stand in for the reset that MultiTimescale learns. There is no setting for it.
-    """
-    if before and before["class_path"] != after["class_path"] and "init_args" in before:
-        known = neuron_names()
-        old, new = (known.get(c["class_path"].rpartition(".")[2].lower()) for c in (before, after))
-        if new:
-            shared = shared_options(old, new) if old else {}
-            given = vars(before["init_args"]).items()
-            kept = {key: value for key, value in given if value != shared.get(key, value)}
-            before["init_args"] = Namespace(kept)
-    _keep_common(parser, before, after)
-
-
-_typehints.discard_init_args_on_class_path_change = _keep_what_holds_for_all
 
 
 def _destinations(parser: argparse.ArgumentParser) -> Iterator[str]:

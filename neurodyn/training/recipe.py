@@ -1,25 +1,27 @@
-"""A recipe: one YAML file that says network, neuron, data and training."""
+"""A recipe: one YAML file with network, neuron, data and training."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from importlib.resources import files
 from pathlib import Path
 
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
-from neurodyn.training.checkpoint import Latest
+from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
 
 
 def recipe_folder() -> Path:
-    """Where the recipes lie: in the installed package, or beside it in a checkout."""
+    """The folder of the recipes: in the installed package, or beside it in a checkout."""
     package = Path(str(files("neurodyn")))
     inside = package / "recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
@@ -31,11 +33,11 @@ def recipe_names() -> list[str]:
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe by its path or, for those that come with the package, by its name."""
+    """The path of a recipe, given by its path or by the name of one that comes with neurodyn."""
     path = Path(name)
     if path.is_file():
         return path
-    # `recipes/digits.yaml` means the packaged recipe too, wherever the command is run.
+    # `recipes/digits.yaml` also means the packaged recipe, in any working directory.
     elsewhere = path.parent not in (Path(), Path("recipes"))
     if elsewhere or path.suffix not in ("", ".yaml") or path.stem not in recipe_names():
         raise unknown("config", name, recipe_names())
@@ -43,7 +45,7 @@ def find_recipe(name: str) -> Path:
 
 
 def with_recipe_paths(args: list[str]) -> list[str]:
-    """The arguments with the names of recipes behind `--config` turned into paths."""
+    """The arguments, with the name of a recipe after `--config` turned into its path."""
     done = list(args)
     for i, arg in enumerate(done):
         if arg in ("--config", "-c") and i + 1 < len(done):
@@ -54,10 +56,10 @@ def with_recipe_paths(args: list[str]) -> list[str]:
 
 
 class Recipe(LightningCLI):
-    """`LightningCLI` with our module and data; checkpoints by validation accuracy; the watch."""
+    """`LightningCLI` with our module and data, our checkpoints and the guard."""
 
     def __init__(self, args: list[str], *, run: bool) -> None:
-        # It warns that `args` hides the command line; here they are the command line.
+        # It warns that `args` replaces the command line, which is what we want.
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertising)
@@ -78,18 +80,38 @@ class Recipe(LightningCLI):
             advice = "--print_config shows every setting, --help explains them."
             raise RecipeError(f"recipe: {plain(str(error))}\n{advice}") from error
 
+    def before_instantiate_classes(self) -> None:
+        self.target: float | None = self._get(self.config, "target")
+        if self.target is not None and not 0 < self.target <= 100:
+            raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
+
+    def before_fit(self) -> None:
+        if self.target is not None:
+            reached = EarlyStopping(
+                "val_accuracy",
+                mode="max",
+                patience=sys.maxsize,
+                stopping_threshold=self.target / 100,
+                verbose=True,
+            )
+            self.trainer.callbacks.insert(0, reached)  # type: ignore[attr-defined]
+
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
         except ValueError as error:
             raise ValueError(plain(str(error))) from error
+        # A plugin that the recipe names is left as it is.
+        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.trainer.strategy.checkpoint_io = WholeCheckpoints()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
             "--target",
             type=float | None,
             default=None,
-            help="validation accuracy in percent; a comparison's table says how soon it is reached",
+            help="validation accuracy in percent: fit stops when it is reached; the table of a "
+            "comparison shows how soon that was, and training goes on",
         )
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -100,8 +122,8 @@ class Recipe(LightningCLI):
                 "checkpoint.enable_version_counter": False,
             }
         )
-        parser.add_lightning_class_args(Latest, "last")
-        parser.add_lightning_class_args(Guard, "watch")
+        parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
+        parser.add_lightning_class_args(Guard, "guard")
         logger = {"save_dir": "runs", "name": "fit"}
         parser.set_defaults(
             {

@@ -11,16 +11,16 @@ def sequence_net(**options):
     return SequenceNet(lambda f: LNM(f, **options), shape=(3,), classes=2, widths=(4, 5)).eval()
 
 
-def lives(network, x):
-    with MembraneLog(network) as watch, torch.no_grad():
+def departures(network, x):
+    with MembraneLog(network) as log, torch.no_grad():
         network(x)
-    return watch.departures()
+    return log.departures()
 
 
 @pytest.mark.parametrize("per", ["layer", "channel", "neuron"])
 def test_lif_has_not_left(per):
     network = ConvNet(lambda f: LIF(f, per=per, tau=4.0), widths=(3, 4)).eval()
-    for layer in lives(network, 3 * torch.randn(5, 2, 1, 8, 8)).values():
+    for layer in departures(network, 3 * torch.randn(5, 2, 1, 8, 8)).values():
         torch.testing.assert_close(layer.a, torch.full_like(layer.a, 0.75))
         assert layer.distance.max() < 1e-6
         assert layer.b.abs().max() < 1e-6
@@ -34,7 +34,7 @@ def test_a_departure_by_hand():
         neuron.c[3][1] = 0.02
     seen = []
     neuron.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    found = lives(network, 2 * torch.randn(30, 6, 3))["body.2"]
+    found = departures(network, 2 * torch.randn(30, 6, 3))["body.2"]
     life = neuron.record(seen[0])
     u = torch.cat([torch.zeros(1, 6, 4), life["u"][:-1]])[..., 1].flatten()
     mapped = u + 0.5 * (-u + 0.02 * u**3)

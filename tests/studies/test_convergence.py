@@ -9,7 +9,7 @@ RUNS = [
 ]
 
 
-def test_a_row_a_neuron_in_measures_of_the_first():
+def test_a_row_per_neuron_relative_to_the_first():
     rows = [
         [c.strip() for c in row.split("|")[1:-1]] for row in convergence_table(RUNS).splitlines()
     ]
@@ -18,7 +18,7 @@ def test_a_row_a_neuron_in_measures_of_the_first():
     assert rows[3] == ["lnm", "1.0", "1 of 1 seeds", "2.00"]
 
 
-def test_nobody_gets_there():
+def test_no_seed_gets_there():
     runs = [*RUNS, {"neuron": "qif", "curve": [1.0, 2.0], "seconds": 2.0, "epochs": 2}]
     assert convergence_table(runs).splitlines()[-1].split("|")[2:4] == [" " * 30, " 0 of 1 seeds "]
 

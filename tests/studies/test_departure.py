@@ -5,13 +5,14 @@ import torch
 
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.run import Run
-from studies.departure import findings, rank_correlation, write_leaving
+from studies import find
+from studies.departure import conclude, findings, rank_correlation
 
 RECIPE = ["--config=sequential-digits", "--data.limit=60", "--data.validation=40", "--data.pool=4"]
 
 
 def finish(folder, contender, seed):
-    """An untrained run, one of whose neurons in the first layer has left LIF."""
+    """An untrained run, where one neuron of the first layer has left LIF."""
     run = Run(Contender.parse(contender), seed, [*RECIPE, "--model.network.widths=[4,5]"], folder)
     run.home.mkdir(parents=True)
     (run.home / "config.yaml").write_text(run.config)
@@ -39,17 +40,17 @@ def test_what_a_layer_and_a_family_are_worth(tmp_path):
     }
     assert set(found.lost) == set(found.counts)
     assert findings(finish(tmp_path, "lif", 0)) is None
-    table = write_leaving(tmp_path)
+    table = find("departure").conclude(tmp_path)
     assert "| layer 1 " in table
     assert "| QIF-like " in table
-    assert (tmp_path / "leaving.md").read_text() == f"{table}\n"
-    assert (tmp_path / "leaving.png").is_file()
+    assert (tmp_path / "study.md").read_text() == f"{table}\n"
+    assert (tmp_path / "study.png").is_file()
 
 
 def test_nothing_was_learned(tmp_path):
     finish(tmp_path, "lif", 0)
     with pytest.raises(FileNotFoundError, match="expected runs with learned membranes"):
-        write_leaving(tmp_path)
+        conclude(tmp_path)
 
 
 def test_ranks():

@@ -1,8 +1,8 @@
 import pytest
 
-from neurodyn.comparison.provenance import write_json
-from studies import STUDIES, SWEEPS
-from studies.sweep import plot_sweep, write_sweep
+from neurodyn.comparison.folder import write_json
+from studies import find
+from studies.sweep import conclude, plot_sweep
 
 RUNS = [(0, 8, 20.0), (0, 8, 30.0), (10, 8, 99.0), (2, 8, 50.0), (10, 32, 100.0)]
 
@@ -20,12 +20,12 @@ def folder(tmp_path):
 
 
 def test_table_and_picture(folder):
-    table = write_sweep(folder, "order", "model.network.widths")
+    table = find("delays").conclude(folder)
     cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()]
     assert cells[0] == ["widths", "order 0", "order 2", "order 10"]
     assert cells[2:] == [["[8,8]", "25.0 ± 7.1", "50.0", "99.0"], ["[32,32]", "", "", "100.0"]]
-    assert (folder / "sweep.md").read_text() == f"{table}\n"
-    assert (folder / "sweep.png").is_file()
+    assert (folder / "study.md").read_text() == f"{table}\n"
+    assert (folder / "study.png").is_file()
 
 
 def test_a_curve_for_each_value():
@@ -40,19 +40,24 @@ def test_a_curve_for_each_value():
 
 def test_no_runs_of_the_sweep(folder):
     with pytest.raises(FileNotFoundError, match="expected runs with 'degree' and 'widths' in"):
-        write_sweep(folder, "degree", "widths")
+        conclude(folder, "degree", "widths")
 
 
-def test_an_entrant_by_a_name_of_its_own_has_no_place_on_a_curve(folder):
-    table = write_sweep(folder, "order", "model.network.widths")
+def test_a_contender_by_a_name_of_its_own_has_no_place_on_a_curve(folder):
+    table, _ = conclude(folder, "order", "model.network.widths")
     place = folder / "named" / "seed-0"
     place.mkdir(parents=True)
     start = {"date": "2026-01-09"}
     named = {"neuron": "mine", "seed": 0, "accuracy": 1.0, "starts": [start]}
     write_json(place / "result.json", named)
-    assert write_sweep(folder, "order", "model.network.widths") == table
+    assert conclude(folder, "order", "model.network.widths")[0] == table
 
 
-@pytest.mark.parametrize("name", SWEEPS)
-def test_sweeps_name_options_of_their_study(name):
-    assert all(f":{option}=" in text for option in SWEEPS[name] for text in STUDIES[name])
+@pytest.mark.parametrize("name", ["degree", "degree-long", "delays"])
+def test_a_sweep_is_over_options_of_all_contenders_of_its_study(name, tmp_path):
+    study = find(name)
+    for number, text in enumerate(study.contenders_from()):
+        start = {"date": f"2026-01-01T{number:02}"}
+        result = {"neuron": text, "seed": 0, "accuracy": 90.0, "starts": [start]}
+        write_json(tmp_path / str(number) / "seed-0" / "result.json", result)
+    assert study.conclude(tmp_path).count(" 90.0 ") == len(study.contenders)

@@ -8,6 +8,8 @@ from neurodyn.comparison.contender import Contender, neuron_names
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import SoftReset, neurons_of
 from neurodyn.surrogate import Rectangle, Triangle
+from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
+from neurodyn.training.guard import Guard
 from neurodyn.training.recipe import Recipe, recipe_names
 
 
@@ -20,6 +22,23 @@ def test_every_recipe_builds(name, tmp_path, monkeypatch):
     assert recipe.model.accuracy["val"].num_classes == data.classes
     assert recipe.trainer.max_epochs > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_options_of_the_guard_and_of_the_last_checkpoint():
+    given = ["--config=digits", "--guard.every=7", "--last_checkpoint.minutes=3"]
+    callbacks = Recipe(given, run=False).trainer.callbacks
+    (guard,) = (c for c in callbacks if isinstance(c, Guard))
+    (last,) = (c for c in callbacks if isinstance(c, LastCheckpoint))
+    assert (guard.every, last.minutes) == (7, 3.0)
+
+
+def test_a_writer_of_checkpoints_that_a_recipe_names_is_kept():
+    plugin = "lightning.pytorch.plugins.io.AsyncCheckpointIO"
+    given = ["--config=digits", f"--trainer.plugins={plugin}"]
+    kept = Recipe(given, run=False).trainer.strategy.checkpoint_io
+    assert type(kept).__name__ == "AsyncCheckpointIO"
+    ours = Recipe(given[:1], run=False).trainer.strategy.checkpoint_io
+    assert isinstance(ours, WholeCheckpoints)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +104,7 @@ def test_a_neuron_in_another_ones_place_inherits_none_of_its_options():
 
 @pytest.mark.parametrize("name", ["lif", "plif", "qif", "lnm", "adlif"])
 @pytest.mark.parametrize("config", ["psmnist-small", "sequential-digits"])
-def test_a_granularity_of_the_recipe_holds_for_every_entrant(config, name):
+def test_a_granularity_of_the_recipe_holds_for_every_contender(config, name):
     recipe = Recipe(["--config", config, *Contender.parse(name).arguments()], run=False)
     assert {n.per for _, n in neurons_of(recipe.model.network)} == {"neuron"}
 

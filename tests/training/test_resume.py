@@ -4,11 +4,13 @@ import csv
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from neurodyn.training.checkpoint import Latest
+from neurodyn.training.checkpoint import LastCheckpoint
 from neurodyn.training.recipe import Recipe
 
 SETTINGS = [
@@ -21,7 +23,7 @@ SETTINGS = [
     "--data.augment.crop=1",
     "--model.network.widths=[4,6]",
     "--model.network.dropout=0.5",
-    "--last.minutes=0",
+    "--last_checkpoint.minutes=0",
     "--trainer.callbacks+=EMAWeightAveraging",
     "--trainer.callbacks.decay=0.9",
 ]
@@ -51,7 +53,7 @@ recipe.trainer.fit(
 
 
 def arguments(folder):
-    return [*SETTINGS, f"--last.folder={folder}", f"--trainer.logger.save_dir={folder}"]
+    return [*SETTINGS, f"--last_checkpoint.folder={folder}", f"--trainer.logger.save_dir={folder}"]
 
 
 def killed(folder, where, count, checkpoint=""):
@@ -91,22 +93,27 @@ def test_killed_between_two_steps_and_in_validation(tmp_path):
     assert rows(straight) == rows(broken)
 
 
-def test_only_whole_checkpoints_replace_the_last(tmp_path, monkeypatch):
-    recipe = Recipe([*arguments(tmp_path), "--trainer.max_epochs=1"], run=False)
+def test_only_whole_checkpoints_replace_earlier_ones(tmp_path, monkeypatch):
+    more = ["--trainer.max_epochs=1", f"--checkpoint.dirpath={tmp_path}"]
+    recipe = Recipe([*arguments(tmp_path), *more], run=False)
     recipe.trainer.fit(recipe.model, recipe.datamodule)
-    before = (tmp_path / "last.ckpt").read_bytes()
-    latest = next(c for c in recipe.trainer.callbacks if isinstance(c, Latest))
+    paths = [tmp_path / "last.ckpt", tmp_path / "best.ckpt"]
+    before = [path.read_bytes() for path in paths]
 
-    def half(path):
-        path.write_bytes(before[:100])
+    def half(self, checkpoint, path, storage_options=None):
+        Path(path).write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(recipe.trainer, "save_checkpoint", half)
+    monkeypatch.setattr(TorchCheckpointIO, "save_checkpoint", half)
+    last = next(c for c in recipe.trainer.callbacks if isinstance(c, LastCheckpoint))
     with pytest.raises(OSError, match="no space left"):
-        latest.on_train_epoch_end(recipe.trainer, recipe.model)
-    assert (tmp_path / "last.ckpt").read_bytes() == before
+        last.on_train_epoch_end(recipe.trainer, recipe.model)
+    with pytest.raises(OSError, match="no space left"):
+        recipe.trainer.save_checkpoint(tmp_path / "best.ckpt")
+    assert [path.read_bytes() for path in paths] == before
+    assert sorted(tmp_path.glob("*.ckpt")) == sorted(paths)
 
 
 def test_minutes_are_a_time():
     with pytest.raises(ValueError, match="minutes: expected 0 or more, got -1"):
-        Latest(minutes=-1)
+        LastCheckpoint(minutes=-1)

@@ -1,5 +1,4 @@
 import functools
-import json
 import os
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.comparison.provenance import provenance, write_json
 from neurodyn.data import Digits
 from neurodyn.layers import READOUTS, Leaky
 from neurodyn.layers.regularise import Bounds, FiringRate
@@ -114,12 +112,12 @@ class StepsSeen(L.Callback):
 
 
 def test_timesteps_grow_by_epoch():
-    watch = StepsSeen()
-    run = trainer(callbacks=[watch], limit_train_batches=1, limit_val_batches=1)
+    steps = StepsSeen()
+    run = trainer(callbacks=[steps], limit_train_batches=1, limit_val_batches=1)
     run.fit_loop.max_epochs = 3
     run.fit(small(timesteps={2: 4, 0: 1, 1: 2}), Digits(limit=200))
-    trained = [steps for training, steps in watch.seen if training]
-    validated = [steps for training, steps in watch.seen if not training]
+    trained = [count for training, count in steps.seen if training]
+    validated = [count for training, count in steps.seen if not training]
     assert trained == [1, 2, 4]
     assert validated == [4, 4, 4]
 
@@ -200,7 +198,7 @@ def test_test_reports_activity():
     assert score["energy_nJ"] > 0
 
 
-def test_watch_logs_the_gradient_norm():
+def test_the_guard_logs_the_gradient_norm():
     run = trainer(callbacks=[Guard()], limit_train_batches=2)
     run.fit(small(), Digits(limit=200))
     assert run.callback_metrics["grad_norm"] > 0
@@ -212,7 +210,7 @@ class PoisonedNeuron(L.Callback):
             pl_module.network.body[4].neuron.c[1].fill_(float("nan"))
 
 
-def test_watch_names_the_broken_layer():
+def test_the_guard_names_the_broken_layer():
     run = trainer(callbacks=[PoisonedNeuron(), Guard()])
     message = r"epoch 0, step 0: the loss is nan. .*'network.body.4.neuron' \(LNM\).*learning rate"
     with pytest.raises(NonFiniteError, match=message):
@@ -223,25 +221,18 @@ class NaNData(Digits):
     mean = (float("nan"),)
 
 
-def test_watch_blames_the_data_where_it_is_the_data():
+def test_the_guard_blames_the_data_where_it_is_the_data():
     run = trainer(callbacks=[Guard()])
     with pytest.raises(NonFiniteError, match="input batch itself is not finite"):
         run.fit(small(), NaNData(limit=200))
 
 
-def test_watch_names_a_broken_gradient():
+def test_the_guard_names_a_broken_gradient():
     model = small()
     model.network.head[2].weight.register_hook(lambda g: g * float("inf"))
     run = trainer(callbacks=[Guard()])
     with pytest.raises(NonFiniteError, match=r"gradient of 'network.head.2.weight' is not finite"):
         run.fit(model, Digits(limit=200))
-
-
-def test_provenance_is_json(tmp_path):
-    write_json(tmp_path / "deep" / "note.json", provenance())
-    note = json.loads((tmp_path / "deep" / "note.json").read_text())
-    assert note["machine"]["cores"] >= 1
-    assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "note.json"]
 
 
 @pytest.mark.skipif(not hasattr(os, "confstr"), reason="no C library to ask")

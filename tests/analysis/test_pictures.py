@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from neurodyn.analysis.pictures import layer_names, plot_curves, plot_dynamics, save, styles
+from neurodyn.models import ConvNet
+from neurodyn.neurons import LNM
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "curves.png"
+    save(Figure(figsize=(1, 1)), path)
+    before = path.read_bytes()
+    assert before.startswith(b"\x89PNG")
+
+    def half(self, path, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises(OSError, match="no space left"):
+        save(Figure(), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("per", ["layer", "channel"])
+def test_picture_of_dynamics_has_a_panel_per_layer(per):
+    def neuron(features):
+        return LNM(features, per=per, start="qif")
+
+    figure = plot_dynamics(ConvNet(neuron, widths=(3, 4)))
+    panels = [axis for axis in figure.axes if axis.get_visible()]
+    assert len(panels) == 2
+    points = [line for line in panels[0].lines if line.get_marker() == "o"]
+    assert len(points) == (2 if per == "layer" else 0)
+
+
+def test_picture_needs_a_neuron():
+    with pytest.raises(ValueError, match="expected at least one neuron"):
+        plot_dynamics(torch.nn.Linear(2, 2))
+
+
+def test_learning_curves():
+    figure = plot_curves({"lif": [[50, 60], [52, 66, 70]], "lnm": [[55, 65]]})
+    lines = figure.axes[0].lines
+    assert [line.get_label() for line in lines] == ["lif", "lnm"]
+    assert lines[0].get_ydata().tolist() == [51, 63], "runs of unequal length end with the shortest"
+
+
+def test_the_axis_begins_where_curves_end():
+    climb = [[10.0] * 5 + [90.0, 91.0, 92.0]]
+    low, high = (
+        plot_curves({"lif": climb, "lnm": [[20.0] * 5 + [91.0, 94.0, 95.0]]}).axes[0].get_ylim()
+    )
+    assert 80 < low < 91
+    assert 95 < high < 100
+
+
+def test_a_neuron_has_its_colour_in_every_picture():
+    lif, lnm = styles(["lif", "lnm:per=neuron"])
+    first, second, again = styles(["lnm", "mine", "lnm:degree=5"])
+    assert first[0] == lnm[0] != lif[0]
+    assert len({first[0], second[0], again[0]}) == 3
+    assert len({first[1], second[1], again[1]}) == 3
+
+
+def test_a_legend_fits_its_figure():
+    name = "delayed:order={}:model.network.widths=[8,8]"
+    figure = plot_curves({name.format(i): [[1.0, 2.0, 3.0]] for i in (0, 20)})
+    (legend,) = figure.legends
+    assert [t.get_text() for t in legend.get_texts()][1] == "delayed:order=20:widths=[8,8]"
+    figure.canvas.draw()
+    assert figure.bbox.contains(*legend.get_window_extent().min)
+    assert figure.bbox.contains(*legend.get_window_extent().max)
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["body.1.neuron", "body.4.neuron"], ["layer 1", "layer 2"]),
+        (
+            ["body.1.neuron", "body.2.branch.1.neuron", "body.2.neuron", "body.12"],
+            ["layer 1", "block 1, conv 1", "block 1, conv 2", "layer 2"],
+        ),
+        (
+            ["body.6.shortcut.1.neuron", "body.6.branch.0.1.neuron", "body.6.branch.1.1.neuron"],
+            ["block 1, shortcut", "block 1, conv 1", "block 1, conv 2"],
+        ),
+        (
+            ["body.1.0.layer.query.1.neuron", "body.1.0.layer.neuron", "body.1.1.layer.0.1.neuron"],
+            ["block 1, query", "block 1, layer 1", "block 1, layer 2"],
+        ),
+    ],
+)
+def test_layers_are_named_as_a_reader_would(paths, names):
+    assert layer_names(paths) == names

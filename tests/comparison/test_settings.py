@@ -1,0 +1,29 @@
+from pathlib import Path
+
+from neurodyn.comparison.contender import Contender
+from neurodyn.comparison.run import Run
+from neurodyn.comparison.settings import lasting_settings
+from tests.comparison.test_run import TINY
+
+
+def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
+    def fingerprint(*arguments):
+        return Run(Contender.parse("lif"), 0, [*TINY, *arguments], Path()).fingerprint
+
+    places = ["--data.root=/elsewhere", "--data.on_device=true"]
+    places += ["--trainer.accelerator=cpu", "--last_checkpoint.minutes=1", "--trainer.logger=false"]
+    assert fingerprint(*places) == fingerprint()
+    # A device is no place: four of them have four times the batch.
+    for other in ("--trainer.devices=4", "--data.crop=1"):
+        assert fingerprint(other, "--trainer.accelerator=cpu") != fingerprint(), other
+
+
+def test_the_folder_of_a_data_set_is_no_place():
+    one, two, three = (
+        lasting_settings(
+            f"data:\n  init_args: {{workers: {n}, download: {n == 2}, folder: {folder}}}"
+        )
+        for n, folder in ((1, "imagenet"), (2, "imagenet"), (1, "other"))
+    )
+    assert one == two == {"data.init_args.folder": "imagenet"}
+    assert three != one
