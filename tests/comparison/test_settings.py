@@ -14,7 +14,7 @@ def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
     places += ["--trainer.accelerator=cpu", "--last_checkpoint.minutes=1", "--trainer.logger=false"]
     assert fingerprint(*places) == fingerprint()
     # A device is no place: four of them have four times the batch.
-    for other in ("--trainer.devices=4", "--data.crop=1"):
+    for other in ("--trainer.devices=4", "--data.augment.crop=1"):
         assert fingerprint(other, "--trainer.accelerator=cpu") != fingerprint(), other
 
 

@@ -313,7 +313,7 @@ def test_threads_at_once():
 
 
 def test_threads_at_once_on_a_neuron_whose_window_is_derived():
-    """The first call of each traces, or waits for another's trace; nothing is written in between."""
+    """Each traces, or waits for another one's trace; nothing is written in between."""
 
     class Fresh(QIF):
         """A class of its own, whose step no other test has traced."""
