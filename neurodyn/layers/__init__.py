@@ -1,4 +1,4 @@
-"""What stands between neurons: time, normalisation, read-outs, losses."""
+"""Layers between neurons: time, normalisation, delays, recurrence, read-outs, losses."""
 
 from neurodyn.layers.delay import Delayed, DelayLine, LearnedDelays
 from neurodyn.layers.gated import (

@@ -1,4 +1,4 @@
-"""Delays: a line of past inputs in front of a neuron, and synapses whose delays are learned."""
+"""Delays: a line of past inputs in front of a neuron, and synapses with learned delays."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Features = int | tuple[int, ...]
 
 
 def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
-    """`y[t] = sum_k kernel[..., k] line[t + K - 1 - k]`: the convolution of a sequence that begins
-    with the K - 1 steps before it.
+    """A causal convolution, `y[t] = sum_k kernel[..., k] line[t + K - 1 - k]`. The line is the
+    sequence, with the K - 1 steps before it in front.
 
     Args:
         line: `(K - 1 + T, B, inputs)`.
         kernel: `(outputs, inputs / groups, K)`, lag 0 first.
-        groups: `inputs` for a filter of each channel's own.
+        groups: `inputs` gives each channel its own filter.
 
     Returns:
         `(T, B, outputs)`.
     """
     wide = torch.promote_types(line.dtype, kernel.dtype)
-    # Time first is an image of T rows and B columns, channels last: nothing is moved in memory.
+    # Seen as an image of T rows and B columns, channels last, so that nothing moves in memory.
     image = line.to(wide).unsqueeze(0).permute(0, 3, 1, 2)
     filtered = F.conv2d(image, kernel.to(wide).flip(-1).unsqueeze(-1), groups=groups)
     return filtered.permute(0, 2, 3, 1).squeeze(0)
 
 
 def _line(x: Tensor, state: State | None, order: int) -> Tensor:
-    """The sequence behind the `order - 1` inputs before it."""
+    """The sequence, with the `order - 1` inputs before it in front."""
     if len(x) == 0:
         raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
     shape = (order - 1, *x.shape[1:])
@@ -47,23 +47,22 @@ def _line(x: Tensor, state: State | None, order: int) -> Tensor:
 
 
 class DelayLine(Stateful):
-    """Each neuron's own last inputs, weighted (Karilanova et al., arXiv:2512.01906):
+    """A weighted sum of each neuron's last inputs (Karilanova et al., arXiv:2512.01906):
 
         d[t][0] = I[t];   d[t][k] = a[k] d[t-1][k-1]    k = 1 .. order - 1, d starts at 0
         D[t] = sum_k M[k] d[t][k]
 
-    Lag 0 is one of them, so that an order of 1 is a gain. The same as a causal filter of each
-    channel with the kernel `M[k] a[1] ... a[k]`, which is how a sequence is computed; `step` is the
-    shift register.
+    Lag 0 counts, so an order of 1 is a gain. A sequence is computed as a causal filter of each
+    channel, with the kernel `M[k] a[1] ... a[k]`. `step` gives the same as a shift register.
 
     Args:
         features: shape of one step without its batch.
         order: `n_d`, the number of lags, >= 1.
-        weights: where `M`, `(order, *features)`, starts: `"uniform"` in [0, 1), `"ones"`,
+        weights: the start of `M`, `(order, *features)`: `"uniform"` in [0, 1), `"ones"`,
             `"exponential"` `exp(-k / 2)`, or `"linear"` `(order - k) / order`.
         learn: train `M`.
-        learn_shift: train the coefficients `a`, `(order - 1, *features)`, too, from 1; the paper
-            keeps them there.
+        learn_shift: also train the coefficients `a`, `(order - 1, *features)`. They start at 1; the
+            paper keeps them there.
 
     The state is the last `order - 1` inputs, oldest first. Half-precision inputs are filtered in
     float32.
@@ -107,7 +106,7 @@ class DelayLine(Stateful):
 
     @property
     def operations(self) -> tuple[int, int]:
-        """Multiplications and additions of one neuron's step."""
+        """Multiplications and additions per neuron and step."""
         return self.order, self.order
 
     @property
@@ -137,19 +136,19 @@ class DelayLine(Stateful):
 
 
 class Delayed(SpikingLayer):
-    """A neuron with a delay line, whose output `D` drives the membrane past the neuron's own
-    scaling of its input (arXiv:2512.01906). With the paper's LIF, `DecayLIF`:
+    """A neuron with a delay line. The line's output `D` is added to the charged membrane, past the
+    neuron's own scaling of its input (arXiv:2512.01906). With the paper's LIF, `DecayLIF`:
 
         u[t] = alpha (u[t-1] - s[t-1]) + (1 - alpha) I[t] + D[t]
 
-    No reset acts on the line. The paper's networks with recurrence and delays have the recurrence
-    inside, `neuron=Recurrent`, so that the line holds what comes from the layer below; the other
-    way round, `Recurrent` with `neuron=Delayed`, the layer's own spikes are delayed too.
+    No reset acts on the line. With `neuron=Recurrent`, as in the paper, the line holds only inputs
+    from the layer below. `Recurrent` refuses a `Delayed`, as the layer's own
+    spikes would be delayed too.
 
     Args:
         features: shape of one step without its batch.
         neuron: makes the neuron.
-        order: `n_d` of `DelayLine`, lag 0 counted; 0 leaves the neuron as it is.
+        order: `n_d` of `DelayLine`, counting lag 0; 0 is the neuron without a line.
         weights, learn, learn_shift: as for `DelayLine`.
     """
 
@@ -174,7 +173,7 @@ class Delayed(SpikingLayer):
 
     @property
     def threshold(self) -> Tensor:  # type: ignore[override]
-        """The neuron's."""
+        """The neuron's threshold."""
         return self.neuron.threshold
 
     def forward(
@@ -195,19 +194,19 @@ class LearnedDelays(Stateful):
 
         y[t][o] = sum_i sum_k W[o, i] K(k - p[o, i]) x[t-k][i]      sum_k K = 1
 
-    At first `K` is a window around the position `p` whose width falls exponentially, from half the
-    order to `width` within `shrink` training calls, so that gradients see far before delays settle.
-    Then, and in evaluation, a synapse has the one delay `round(p)`; positions still learn by the
-    gradient of the window. That is our reading: the paper trains with the window to the end and
-    rounds for evaluation, which costs accuracy where single spikes matter.
+    `K` starts as a wide window around the position `p`, so that gradients reach far before delays
+    settle. Its width falls exponentially, from half the order to `width` within `shrink` training
+    calls. After that, and in evaluation, each synapse has the single delay `round(p)`; positions
+    still learn by the window's gradient. This is our reading: the paper trains with the window to
+    the end and rounds for evaluation, which costs accuracy where single spikes matter.
 
     Args:
         inputs, outputs: number of channels before and after.
         order: delays go from 0 to `order - 1` steps.
         window: `"gaussian"`, of standard deviation `width`, or `"triangle"`, of half-width
             `2 width`.
-        width: where the width ends, in steps; the paper's .5.
-        shrink: training calls until then; the paper takes a quarter of the training.
+        width: the final width, in steps; .5 in the paper.
+        shrink: training calls until the width is final; a quarter of the training in the paper.
 
     The state is the last `order - 1` inputs, oldest first.
     """
@@ -266,7 +265,7 @@ class LearnedDelays(Stateful):
             raise ValueError(f"x: expected (T, B, {inputs}), got {tuple(x.shape)}")
         if self.training:
             with torch.no_grad():
-                # Past its end a delay would have no gradient that brings it back.
+                # Beyond the ends no gradient would bring a delay back.
                 self.position.clamp_(0, self.order - 1)
         line = _line(x, state, self.order)
         delayed = causal_filter(line, self.kernel())

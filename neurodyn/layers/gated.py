@@ -23,7 +23,7 @@ from neurodyn.surrogate import ArcTan, Surrogate
 State = tuple[Tensor, ...]
 Synapses = nn.Linear | nn.Conv2d
 WINDOW = math.pi / math.sqrt(10)
-"""As width and scale of `ArcTan`: the window `1 / (1 + 10 v^2)`, whose peak is 1."""
+"""Width and scale of `ArcTan` that give the window `1 / (1 + 10 v^2)`, whose peak is 1."""
 DECAY = partial(Learned, 0.9, "share that a step keeps", low=0.0, high=1.0, link="clamp")
 
 
@@ -36,20 +36,22 @@ class GatedCell(Stateful, Declared):
 
         step(x, s, i, v) -> (spikes, s, i, v)
 
-    with the state `(s, i, v)`, last spikes, current and membrane, all from 0, and with `x` what the
-    input weights make of the step's input. That is computed for all steps at once; the weights of
-    the spikes are applied in `step`, as `self.recurrent(s)`. Both hold the kernels of several
-    equations below each other, in the order that the subclass names.
+    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. `x` is the step's
+    input after the input weights, which are applied to all steps at once. The weights of the spikes
+    are applied in `step`, as `self.recurrent(s)`. Both stack the kernels of several equations, in
+    the order that the subclass names. Quantities that a subclass declares, such as `alpha`, are
+    options of its constructor too: `SpikGRU(64, 128, alpha=0.8)`.
 
     Args:
         inputs: channels of `x`.
-        hidden: `C_h`, neurons, or channels of them.
+        hidden: `C_h`, the number of neurons, or of channels with a `kernel`.
         kernel: side of the kernels, odd; None for dense weights.
         signed: spikes are -1, 0, or 1: `s = H(v - th) - H(-v - th)`. With `SpikGRU2` this is
-            SpikGRU2+. The window stands at both thresholds, which is our reading.
+            SpikGRU2+. There is a surrogate window at both thresholds, which is our reading.
         threshold: `th`.
         learn_threshold: train it.
-        surrogate: the spike function, copied; `1 / (1 + 10 (v - th)^2)` unless given.
+        surrogate: the spike function; the cell takes a copy. By default its window is
+            `1 / (1 + 10 (v - th)^2)`.
 
     Weights and biases start uniform within `+-1 / sqrt(hidden)`. There is one decay per neuron (per
     channel with a `kernel`, our reading); it starts at .9 and stays in [0, 1].
@@ -59,16 +61,16 @@ class GatedCell(Stateful, Declared):
     """
 
     from_input: ClassVar[int]
-    """How many kernels see the input."""
+    """Number of kernels applied to the input."""
 
     from_spikes: ClassVar[int]
-    """How many kernels see the last spikes."""
+    """Number of kernels applied to the last spikes."""
 
     operations: ClassVar[tuple[int, int]]
-    """Multiplications and additions of one neuron's update, without synapses."""
+    """Multiplications and additions per neuron and step, without synapses."""
 
     analog: ClassVar[tuple[str, ...]] = ()
-    """Names of the synapses that see currents in place of spikes, and so multiply."""
+    """Names of the synapses that see currents instead of spikes, and so multiply."""
 
     dynamics: ClassVar[tuple[str, ...]] = ("threshold",)
     threshold: Tensor
@@ -116,11 +118,11 @@ class GatedCell(Stateful, Declared):
         return nn.Conv2d(inputs, outputs, self.kernel, padding=self.kernel // 2, bias=bias)
 
     def declare(self) -> None:
-        """Create what the equation needs beside `inputs` and `recurrent`."""
+        """Create the layers that the equation needs besides `inputs` and `recurrent`."""
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw weights and biases anew."""
+        """Draw weights and biases again."""
         bound = self.hidden**-0.5
         for module in self.modules():
             if isinstance(module, Synapses):
@@ -168,12 +170,12 @@ CellFactory = Callable[[int, int, int | None], GatedCell]
 
 
 class RecurrentCubaLIF(GatedCell):
-    """Cuba-LIF with recurrence, the family's member without a gate:
+    """Cuba-LIF with recurrence, the family's only cell without a gate:
 
         i[t] = alpha i[t-1] + W x[t] + U s[t-1] + b
         v[t] = beta v[t-1] + (1 - beta) i[t] - th s[t-1];   s[t] = H(v[t] - th)
 
-    `beta` is learned as `alpha` is, which is our reading. Takes the options of `GatedCell`.
+    `beta` is learned as well as `alpha`, which is our reading. Takes the options of `GatedCell`.
     """
 
     from_input = from_spikes = 1
@@ -193,7 +195,7 @@ class SpikGRU(GatedCell):
         z[t] = sigmoid(W_z x[t] + U_z s[t-1] + b_z)
         v[t] = z[t] v[t-1] + (1 - z[t]) i[t] - th s[t-1];   s[t] = H(v[t] - th)
 
-    Weights of input and spikes: i, z. Takes the options of `GatedCell`.
+    Stacked weights of input and spikes: i, z. Takes the options of `GatedCell`.
     """
 
     from_input = from_spikes = 2
@@ -208,15 +210,15 @@ class SpikGRU(GatedCell):
 
 
 class SpikGRU2(GatedCell):
-    """`SpikGRU` with a gate on what comes back:
+    """`SpikGRU` with a gate on the spikes that come back:
 
         r[t] = sigmoid(W_r x[t] + U_r s[t-1] + b_r)
         i[t] = alpha i[t-1] + W_i x[t] + r[t] (U_i s[t-1] + b_u) + b_i
         z[t] = sigmoid(W_z x[t] + U_z s[t-1] + b_z)
         v[t] = z[t] v[t-1] + (1 - z[t]) i[t] - th s[t-1];   s[t] = H(v[t] - th)
 
-    Weights of input and spikes: i, z, r. With `signed=True` this is SpikGRU2+. Takes the options of
-    `GatedCell`.
+    Stacked weights of input and spikes: i, z, r. With `signed=True` this is SpikGRU2+. Takes the
+    options of `GatedCell`.
     """
 
     from_input = from_spikes = 3
@@ -245,8 +247,8 @@ class CSGRU(GatedCell):
         z[t] = sigmoid(K_z i[t] + K_uz s[t-1] + b_z)
         v[t] = z[t] v[t-1] + (1 - z[t]) i[t] - th s[t-1];   s[t] = H(v[t] - th)
 
-    Weights of the input: r, i; of spikes: r, i, z; of the current, `gate`: z. `K_r` and `K_ur`
-    start as PyTorch's layers do. With 3x3 kernels it has `18 C_in C_h + 36 C_h^2 + 3 C_h`
+    Stacked weights: r, i of the input; r, i, z of spikes; z of the current (`gate`). `K_r` and
+    `K_ur` start as in PyTorch's layers. With 3x3 kernels it has `18 C_in C_h + 36 C_h^2 + 3 C_h`
     parameters. Takes the options of `GatedCell`.
     """
 

@@ -1,6 +1,6 @@
 """Losses on outputs over time `(T, B, K)`.
 
-Labels are classes `(B,)`, int64, or a weight for each class `(B, K)`, as mixed images have.
+Labels are classes `(B,)`, int64, or one weight per class `(B, K)`, as for mixed images.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TETLoss(nn.Module):
         (1 - l) mean_t CE(o[t], y) + l MSE(o, V_th)
 
     Args:
-        weight: `l`; the paper's .05 for CIFAR, .001 for DVS data.
+        weight: `l`; in the paper .05 for CIFAR, .001 for DVS data.
         threshold: `V_th`, the level that outputs are drawn towards.
         label_smoothing: of each cross-entropy.
     """

@@ -11,8 +11,8 @@ RESIDUAL = 2**-0.5
 class TDBatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation whose output starts as `N(0, (alpha V_th)^2)`.
 
-    Used inside `TimeDistributed`, its statistics are over (T, B, H, W) for each channel, as the
-    paper has it. The factor `alpha V_th` is the initial value of the affine weight.
+    Inside `TimeDistributed`, each channel's statistics are over (T, B, H, W), as in the paper. The
+    factor `alpha V_th` is the initial value of the affine weight.
 
     Args:
         channels: number of channels.

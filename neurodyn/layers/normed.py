@@ -15,22 +15,22 @@ from neurodyn.step.torch_private import functorch_active
 
 FOLDED = (nn.BatchNorm2d, TDBatchNorm2d)
 SMALLEST = 1 << 20
-"""Elements of a sequence from which one kernel takes less time than two."""
+"""From this many elements on, one kernel takes less time than norm and neuron apart."""
 CANCELLED = 100.0
-"""Times the mean square may exceed the variance before their difference is too coarse."""
+"""Mean squares above this multiple of the variance make `E[x^2] - E[x]^2` too coarse."""
 
 
 class Normed(nn.Module):
-    """`neuron(norm(x))` for `x` of shape `(T, B, C, H, W)`, by one kernel where that can be.
+    """`neuron(norm(x))` for `x` of shape `(T, B, C, H, W)`, in one kernel where possible.
 
-    Batch normalisation is a map `a x + b` of every channel. The neuron's kernel applies it to what
-    it reads, so that the normalised sequence is neither written nor kept for the backward pass,
-    where it makes up half of what a layer keeps.
+    Batch normalisation is a map `a x + b` per channel, and the neuron's kernel applies it as it
+    reads `x`. The normalised sequence would be half of what a layer keeps for the backward pass; it
+    is neither written nor kept.
 
-    It is done so on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and more.
-    Elsewhere, for channels-last maps, which PyTorch normalises in less time, under `torch.compile`,
-    and for a layer around a neuron, such as one with delays, norm and neuron run one after the
-    other; so they do behind linear layers, where nothing is gained.
+    One kernel runs on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and
+    more. Otherwise norm and neuron run one after the other: on other devices, under
+    `torch.compile`, for channels-last maps, which PyTorch normalises in less time, for a layer
+    around a neuron, such as `Delayed`, and behind linear layers, where nothing is gained.
 
     Args:
         norm: a batch normalisation, whose statistics are over time, batch and space.
@@ -74,7 +74,7 @@ class Normed(nn.Module):
             and x.ndim == 5
             and x.numel() >= SMALLEST
             and x[0].is_contiguous()
-            # Of a single value a channel, PyTorch's norm says that it has no variance.
+            # With one value per channel there is no variance: PyTorch's norm raises its error.
             and x.shape[1:].numel() > x.shape[2]
             and not torch.compiler.is_compiling()
             and not functorch_active()
@@ -82,8 +82,8 @@ class Normed(nn.Module):
 
 
 class _Statistics(torch.autograd.Function):
-    """`x -> x, mean, variance` by channel. `x` goes through, so that what comes back for it and for
-    its statistics is put together in one pass."""
+    """`x -> x, mean, variance` per channel. `x` is handed through, so that one pass of `backward`
+    adds up its own gradient and those of its statistics."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,8 +116,8 @@ class _Sum(nn.Module):
 def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of each channel of `(T, B, C, H, W)`.
 
-    `E[x^2] - E[x]^2`, summed up in float64 from the rows on, at the speed of memory;
-    `torch.var_mean`, which is slower, does it where the difference would cancel.
+    The variance is `E[x^2] - E[x]^2`, at the speed of memory; sums of rows are added in float64.
+    Where that difference would cancel, the slower `torch.var_mean` takes over.
     """
     rows = x.flatten(3)
     sums, squares = rows.sum(3), torch.linalg.vector_norm(rows, dim=3).square()
@@ -132,7 +132,7 @@ def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def _track(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, count: int) -> None:
-    """Running statistics, as PyTorch's batch normalisation keeps them."""
+    """Update the running statistics as PyTorch's batch normalisation does."""
     if not norm.training or norm.running_mean is None or norm.running_var is None:
         return
     assert norm.num_batches_tracked is not None

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 
 class MatMul(nn.Module):
-    """The product `a @ b` of two activities. A module, and not the operator alone, so that what
-    counts synaptic operations can see it.
+    """The product `a @ b` of two activities. It is a module, so that `ActivityMeter` can count its
+    operations.
     """
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ State = tuple[Tensor, ...]
 
 
 class Readout(Stateful):
-    """Base of the read-outs: `scores = readout(outputs)`, with the state of `Stateful`, so that the
-    scores of a sequence in chunks, the state handed on, are those of the whole.
+    """Base of the read-outs: `scores = readout(outputs)`. The state is handed on as in `Stateful`:
+    the scores of a sequence in chunks are those of the whole.
 
-    Half-precision outputs are summed up in float32.
+    Half-precision outputs are summed in float32.
     """
 
     def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -67,8 +67,8 @@ class Leaky(Readout):
 
     Args:
         classes: number of outputs, each with its own `a`.
-        decay: where `a` starts; a pair `(low, high)` draws it uniformly.
-        bounds: what `a` is clamped to where it is used.
+        decay: the start of `a`, drawn uniformly from a pair `(low, high)`.
+        bounds: `a` is clamped to these when it is used.
     """
 
     def __init__(
@@ -89,16 +89,16 @@ class Leaky(Readout):
 
     @property
     def a(self) -> Tensor:
-        """The decay a step, of each class."""
+        """The decay per step, one per class."""
         return self.decay.clamp(*self.bounds)
 
     def step(self, o: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """One timestep of the integrator: it puts out its state."""
+        """One timestep of the integrator. Its output is its state."""
         y = self.a * y + (1 - self.a) * o
         return y, y
 
     def integrate(self, outputs: Tensor, state: State | None) -> tuple[Tensor, Tensor]:
-        """The integrator over time, and at the end."""
+        """The integrator over time, and its last value."""
         start = torch.zeros_like(outputs[0]) if state is None else state[0]
         (course,), (y,), _ = scan(self, (outputs,), (start,))
         return course, y
@@ -128,12 +128,12 @@ class LeakyMax(Leaky):
 
 
 class SoftmaxSum(Leaky):
-    """`y[t] = a y[t-1] + (1 - a) o[t]`, score `sum_t softmax(y[t])`, on which the papers put the
-    cross-entropy (Bittar & Garner 2022; Karilanova et al., arXiv:2512.01906).
+    """`y[t] = a y[t-1] + (1 - a) o[t]`, score `sum_t softmax(y[t])`. The papers take the
+    cross-entropy of this score (Bittar & Garner 2022; Karilanova et al., arXiv:2512.01906).
 
     Args:
         classes: number of outputs, each with its own `a`.
-        decay, bounds: as for `Leaky`; the paper draws from the range that it clamps to.
+        decay, bounds: as for `Leaky`; in the paper they are the same range.
     """
 
     def __init__(

@@ -14,18 +14,18 @@ State = tuple[Tensor, ...]
 
 
 class Recurrent(SpikingLayer):
-    """A dense layer of neurons that hear each other (Bittar & Garner 2022; arXiv:2512.01906):
+    """A dense layer of neurons with recurrent weights (Bittar & Garner 2022; arXiv:2512.01906):
 
         the neuron's input is  I[t] + s[t-1] V,   diag(V) = 0
 
-    With `DecayLIF` it is their RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal; its
-    diagonal is masked, so that it has neither effect nor gradient. The matrix product couples the
-    steps, so this runs as a plain loop.
+    With `DecayLIF` this is the papers' RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal. Its
+    diagonal is masked, so it has neither effect nor gradient. The matrix product couples neurons at
+    every step, so the layer runs as a plain loop.
 
     Args:
         features: number of neurons.
-        neuron: makes the neurons; one with a `step`. Delays go around, `Delayed` with
-            `neuron=Recurrent`.
+        neuron: makes the neurons, which need a `step`. For delays, put `Delayed` around the layer:
+            `Delayed(features, neuron=Recurrent)`.
 
     The state is the last spikes and the neurons' states.
     """
@@ -36,12 +36,12 @@ class Recurrent(SpikingLayer):
         super().__init__()
         shape = (features,) if isinstance(features, int) else tuple(features)
         if len(shape) != 1:
-            raise ValueError(f"features: expected a dense layer's one number, got {shape}")
+            raise ValueError(f"features: expected one number, for a dense layer, got {shape}")
         cells = neuron(shape)
         if not isinstance(cells, Neuron):
             raise TypeError(
-                f"neuron: expected one with a step, got {type(cells).__name__}; delays go around, "
-                "Delayed(features, neuron=Recurrent)"
+                f"neuron: expected one with a step, got {type(cells).__name__}; delays go around "
+                "the layer: Delayed(features, neuron=Recurrent)"
             )
         self.neuron = cells
         self.V = nn.Parameter(nn.init.orthogonal_(torch.empty(shape * 2)))
@@ -49,7 +49,7 @@ class Recurrent(SpikingLayer):
 
     @property
     def threshold(self) -> Tensor:  # type: ignore[override]
-        """The neuron's."""
+        """The neuron's threshold."""
         return self.neuron.threshold
 
     def forward(

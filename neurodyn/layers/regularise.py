@@ -15,7 +15,7 @@ from neurodyn.neurons import Neuron, SpikingLayer
 
 
 class Regulariser(nn.Module):
-    """Base of the regularisers: attached to a model once, called for its penalty after every pass.
+    """Base of the regularisers: attached to a model once, called after every pass for the penalty:
 
     regulariser.attach(model)
     loss = criterion(model(x), y) + regulariser()
@@ -35,11 +35,11 @@ class FiringRate(Regulariser):
 
         weight * mean over neurons of (max(0, low - r)^2 + max(0, r - high)^2), summed over layers
 
-    with `r` the spikes a step, averaged over time and batch. Only passes in training mode count.
-    A call sums over the passes since the last one.
+    with `r` in spikes per step, averaged over time and batch. Only passes in training mode count.
+    A call sums over the passes since the last call.
 
     Args:
-        low: neurons that fire less are driven up, in spikes a step; 0 for no such bound.
+        low: neurons that fire less are driven up, in spikes per step; 0 for no such bound.
         high: neurons that fire more are driven down; 1 for no such bound.
         weight: of the penalty in the loss.
     """
@@ -68,7 +68,7 @@ class FiringRate(Regulariser):
         if layer.training:
             spikes = output[0] if isinstance(output, tuple) else output
             if getattr(layer, "signed", False):
-                # Not for all: where nothing fires, the magnitude has no gradient.
+                # Signed spikes only: at zero, the magnitude has no gradient.
                 spikes = spikes.abs()
             self._penalties.append(_outside(spikes.mean((0, 1)), self.low, self.high))
 
@@ -79,8 +79,8 @@ class Bounds(Regulariser):
         weight * mean over entries of (max(0, low - p)^2 + max(0, p - high)^2), summed over neurons
 
     Args:
-        name: a parameter or property of neurons, such as `"tau_mem"`, `"threshold"` or
-            `"raw_alpha"`; neurons without it are left alone.
+        name: a quantity of neurons by its name, such as `"tau_mem"` or `"threshold"`, or the
+            parameter that stores it, such as `"raw_alpha"`; neurons without it are left alone.
         low, high: the bounds, in the quantity's units.
         weight: of the penalty in the loss.
     """
@@ -117,12 +117,12 @@ class Bounds(Regulariser):
 
 
 def _outside(value: Tensor, low: float, high: float) -> Tensor:
-    """How far values lie outside of bounds, squared, on average."""
+    """The mean squared distance of values from their bounds; 0 within them."""
     return (F.relu(low - value) ** 2 + F.relu(value - high) ** 2).mean()
 
 
 def _outermost(module: nn.Module) -> Iterator[nn.Module]:
-    """The spiking layers that lie in no other: what puts out the spikes of a layer."""
+    """The spiking layers that lie in no other one: their spikes are the layers' output."""
     if isinstance(module, SpikingLayer | GatedCell):
         yield module
     else:

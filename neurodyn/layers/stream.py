@@ -11,23 +11,23 @@ from neurodyn.step.torch_private import BatchNorm
 
 
 class Stream:
-    """A model that is given its sequence in chunks, and goes on where the last one ended:
+    """Runs a model on a sequence in chunks. Each call goes on where the last one ended:
 
         stream = Stream(model.eval())
         for chunk in microphone:        # (T, B, ...), any T from 1
-            outputs = stream(chunk)     # what one call on the whole sequence gives for these steps
+            outputs = stream(chunk)     # as one call on the whole sequence gives them
 
-    The states of everything `Stateful` in the model are kept here, and nothing of the stream stays
-    on the model: several streams can run over one. States are handed on without their gradient's
-    history; memory does not grow with the stream.
+    The stream keeps the states of all `Stateful` modules of the model, and leaves nothing on the
+    model: several streams can share one. States are detached from one chunk to the next, so memory
+    does not grow with the stream.
 
     Args:
-        model: any module that maps sequences to sequences, or to scores, and whose steps meet only
-            in `Stateful` modules.
+        model: any module that maps sequences to sequences, or to scores. Only its `Stateful`
+            modules may mix timesteps.
 
     Raises:
-        ValueError: batch normalisation would take its statistics from the chunk, or the batch is of
-            another size than the stream's.
+        ValueError: batch normalisation would take its statistics from the chunk, or the batch size
+            is not the stream's.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -35,12 +35,12 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Begin a new sequence."""
+        """Start a new sequence."""
         self._states: list[Any] = []
         self._batch: int | None = None
 
     def __call__(self, chunk: Tensor) -> Any:
-        """What the model puts out for the next steps `(T, B, ...)`."""
+        """The model's outputs for the next steps `(T, B, ...)`."""
         for name, module in self.model.named_modules():
             if isinstance(module, BatchNorm) and (module.training or module.running_mean is None):
                 raise ValueError(
@@ -49,14 +49,14 @@ class Stream:
         if self._batch not in (None, chunk.shape[1]):
             raise ValueError(
                 f"chunk: expected a batch of {self._batch}, as the stream began with, got "
-                f"{chunk.shape[1]}; reset() begins anew"
+                f"{chunk.shape[1]}; reset() starts a new sequence"
             )
         run = _Run(self._states)
         hooks = []
         for module in self.model.modules():
             if isinstance(module, Stateful):
                 hooks.append(module.register_forward_pre_hook(run.enter, with_kwargs=True))
-                # First of the hooks: those of others see the output that they know.
+                # Before other hooks, so that they see the output without the state.
                 hooks.append(module.register_forward_hook(run.leave, prepend=True))
         try:
             out = self.model(chunk)
@@ -70,7 +70,7 @@ class Stream:
 
 class _Run:
     """One pass through the model: the n-th call of a stateful module goes on where the n-th call of
-    the last pass ended. One whose caller handles its state is left to its caller."""
+    the last pass ended. A module whose caller handles its state is left alone."""
 
     def __init__(self, before: list[Any]) -> None:
         self.before = before

@@ -1,4 +1,4 @@
-"""Time and the layers that have none."""
+"""One frame at every timestep, and layers without a state at every timestep."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def repeat(x: Tensor, T: int) -> Tensor:
 class TimeDistributed(nn.Sequential):
     """Apply stateless layers to every timestep at once, by folding time into the batch.
 
-    `(T, B, ...) -> (T, B, ...)`. A sequence that shows one frame at every step (`repeat`) passes
-    once and is expanded again afterwards: the first convolution of a directly coded network costs a
-    T-th, and batch statistics are the same. (Dropout inside then drops the same units at every
+    `(T, B, ...) -> (T, B, ...)`. If a sequence has the same frame at every step (`repeat`), the
+    layers run once and the result is expanded. So the first convolution of a directly coded network
+    costs 1/T; batch statistics are the same. (Dropout inside then drops the same units at every
     step.)
     """
 

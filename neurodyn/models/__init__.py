@@ -1,4 +1,4 @@
-"""Networks: each takes a neuron factory, so that any neuron drops in."""
+"""Networks. Each takes a neuron factory, so any neuron fits in."""
 
 from neurodyn.models.blocks import NeuronFactory, SpikingNetwork
 from neurodyn.models.convnet import ConvNet

@@ -20,14 +20,14 @@ def conv_norm(
     stride: int = 1,
     alpha: float = 1.0,
 ) -> TimeDistributed:
-    """Convolution without bias and tdBN, at every timestep, in front of a neuron."""
+    """A convolution without bias, then tdBN, at every timestep, for the neuron behind them."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
     norm = TDBatchNorm2d(outputs, threshold=starting_threshold(neuron), alpha=alpha)
     return TimeDistributed(conv, norm)
 
 
 class SpikingConv(nn.Sequential):
-    """Convolution, tdBN and neuron; `shape` is that of one step of its output."""
+    """Convolution, tdBN and neuron. `shape` is the shape of one step of the output."""
 
     def __init__(
         self,
@@ -46,18 +46,18 @@ class SpikingConv(nn.Sequential):
 
 
 def linear_norm(inputs: int, outputs: int, neuron: SpikingLayer) -> TimeDistributed:
-    """Linear layer without bias and tdBN, at every timestep, in front of a neuron."""
+    """A linear layer without bias, then tdBN, at every timestep, for the neuron behind them."""
     norm = TDBatchNorm1d(outputs, threshold=starting_threshold(neuron))
     return TimeDistributed(nn.Linear(inputs, outputs, bias=False), norm)
 
 
 def starting_threshold(neuron: SpikingLayer) -> float:
-    """The threshold that tdBN in front of a neuron normalises to."""
+    """A neuron's mean threshold, to which tdBN in front of it normalises."""
     return float(neuron.threshold.detach().mean())
 
 
 class SpikingNetwork(nn.Module):
-    """Base of the networks: `(T, B, *shape) -> (T, B, classes)`, one output a timestep.
+    """Base of the networks: `(T, B, *shape) -> (T, B, classes)`, one output per timestep.
 
     A subclass sets `self.body`, which ends in `(T, B, features)`, and `self.head`.
     """
@@ -79,21 +79,22 @@ class SpikingNetwork(nn.Module):
         return out
 
     def stream(self) -> Stream:
-        """This network on a sequence that comes in chunks."""
+        """This network for a sequence that comes in chunks."""
         return Stream(self)
 
 
 def scaled(channels: int, width: float) -> int:
-    """A published number of channels times a network's width factor, to a multiple of eight.
+    """A published number of channels times a network's width, rounded to a multiple of eight.
 
-    Eights fill the vectors of a processor, and on odd numbers of channels that come channels-last
-    PyTorch 2.13's strided 1x1 convolution on a CPU writes past its memory (6 to 13, for one).
+    Multiples of eight fill a processor's vectors. They also avoid a fault of PyTorch 2.13: on a
+    CPU, its strided 1x1 convolution of channels-last maps writes past its memory for some other
+    numbers of channels (from 6 to 13, for instance).
     """
     return max(8, 8 * round(width * channels / 8))
 
 
 def strided(shape: Shape, channels: int, stride: int) -> Shape:
-    """The shape after a convolution, or a 3x3 pooling, of that stride and "same" padding."""
+    """The shape after a convolution or a 3x3 pooling of this stride, with "same" padding."""
     _, height, width = shape
     return channels, -(-height // stride), -(-width // stride)
 

@@ -19,12 +19,12 @@ class GatedNet(SpikingNetwork):
         cell: makes each layer from its inputs, `hidden` and `kernel`.
         shape: of one step of one sample.
         classes: number of outputs.
-        hidden: `C_h`, neurons of each layer, or channels of them.
-        layers: how many; the paper has one.
-        kernel: side of the kernels; None for dense layers, which see a step flattened.
-        maps: `(C, H, W)` that a step is read as, where it is a row of channels: `(7, 10, 10)` for
-            the 700 of SHD, as in the paper.
-        pool: sums the input over squares of this side, so that events stay counts of events. (The
+        hidden: `C_h`, the number of neurons per layer, or of channels with a `kernel`.
+        layers: number of cells, one behind the other; one in the paper.
+        kernel: side of the kernels; None for dense layers, which get each step flattened.
+        maps: reads a step that is a row of channels as maps `(C, H, W)`: `(7, 10, 10)` for the 700
+            channels of SHD, as in the paper.
+        pool: side of the squares over which the input is summed. Counts of events stay counts. (The
             paper halves SHD by a strided convolution over time and space.)
     """
 

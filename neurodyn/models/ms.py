@@ -21,8 +21,8 @@ class MSResNet(SpikingNetwork):
 
     Args:
         neuron, shape, classes, depth, width: as for `ResNet`.
-        stem: `"large"` is the published one; `"small"` a 3x3 convolution that leaves height and
-            width as they are, as does the first stage then.
+        stem: `"large"` is the published one. `"small"` is a 3x3 convolution; neither it nor the
+            first stage then changes height and width.
     """
 
     def __init__(

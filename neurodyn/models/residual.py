@@ -1,4 +1,4 @@
-"""Residual blocks. They differ in where the shortcut joins: in front of the last neuron, behind it
+"""Residual blocks. Their shortcuts end in different places: in front of the last neuron, behind it
 (SEW), or past all neurons (MS).
 """
 
@@ -12,18 +12,18 @@ from neurodyn.layers import RESIDUAL
 from neurodyn.models.blocks import NeuronFactory, Shape, SpikingConv, conv_norm, strided
 
 Stage = tuple[int, int, int]
-"""Width, number of blocks, stride of the first of them."""
+"""Width, number of blocks, stride of the first block."""
 
 
 class ResidualBlock(nn.Module):
-    """Base of the blocks: `branch(x) + shortcut(x)`, of two 3x3 convolutions and of none.
+    """Base of the blocks: `branch(x) + shortcut(x)`. The branch has two 3x3 convolutions.
 
     Args:
         neuron: makes each layer's neuron.
         shape: of one step of the input.
         channels: of the output.
-        stride: of the first convolution, and of the 1x1 convolution that the shortcut becomes where
-            input and output differ.
+        stride: of the first convolution, and of the shortcut. If the shapes of input and output
+            differ, the shortcut is a 1x1 convolution; otherwise the identity.
     """
 
     branch: nn.Module
@@ -41,7 +41,7 @@ class ResidualBlock(nn.Module):
 class BasicBlock(ResidualBlock):
     """`neuron(conv-tdBN-neuron-conv-tdBN(x) + shortcut(x))` (Zheng et al., AAAI 2021).
 
-    Normalised branches of the sum have a variance of one half; an identity shortcut adds spikes.
+    Each normalised term of the sum has a variance of one half. An identity shortcut adds spikes.
     """
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, stride: int) -> None:
@@ -66,8 +66,8 @@ class SEWBlock(ResidualBlock):
     """`conv-tdBN-neuron-conv-tdBN-neuron(x) + shortcut(x)`: spike-element-wise, by addition (Fang
     et al., NeurIPS 2021).
 
-    What it puts out are counts: spikes of the branch on top of those that came in. A convolving
-    shortcut ends in a neuron of its own.
+    The output counts spikes: those of the branch plus those of the input. A shortcut with a
+    convolution ends in a neuron of its own.
     """
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, stride: int) -> None:
@@ -103,7 +103,7 @@ class MSBlock(ResidualBlock):
 def stages(
     block: type[ResidualBlock], neuron: NeuronFactory, shape: Shape, plan: Iterable[Stage]
 ) -> list[ResidualBlock]:
-    """The blocks of all stages, one after the other, behind an input of that shape."""
+    """The blocks of all stages, one after the other, for an input of this shape."""
     made: list[ResidualBlock] = []
     for channels, blocks, first_stride in plan:
         for i in range(blocks):

@@ -25,7 +25,7 @@ DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
 def plan(depth: int, width: float, first_stride: int) -> list[Stage]:
-    """The four stages of a ResNet of that depth (He et al., CVPR 2016)."""
+    """The four stages of a ResNet of this depth (He et al., CVPR 2016)."""
     if depth not in DEPTHS:
         raise ValueError(f"depth: expected {' or '.join(map(str, DEPTHS))}, got {depth}")
     widths, strides = (64, 128, 256, 512), (first_stride, 2, 2, 2)
@@ -39,7 +39,7 @@ class ResNet(SpikingNetwork):
     """Spiking ResNet: conv7x7-neuron-maxpool, four stages of blocks, global pooling, a linear head.
 
     With depth 34 at 3x224x224 this is the ImageNet network of the tdBN paper and its descendants:
-    3.664 G synaptic operations a dense step, 3.562 M neurons, 21.8 M parameters.
+    3.664 G synaptic operations per dense step, 3.562 M neurons, 21.8 M parameters.
 
     Args:
         neuron: makes each layer's neuron from the shape of its step.
@@ -47,8 +47,8 @@ class ResNet(SpikingNetwork):
         classes: number of outputs.
         depth: 18 or 34.
         width: factor on all channel numbers; 1 is the published network.
-        stem: `"large"` is the published one, which divides height and width by four; `"small"` a
-            3x3 convolution that leaves them, for images of CIFAR's size.
+        stem: `"large"` is the published one, which divides height and width by four. `"small"` is a
+            3x3 convolution that keeps them, for images of CIFAR's size.
     """
 
     block: ClassVar[type[ResidualBlock]] = BasicBlock

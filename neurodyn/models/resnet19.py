@@ -23,7 +23,7 @@ STAGES = ((128, 3, 1), (256, 3, 2), (512, 2, 2))
 class ResNet19(SpikingNetwork):
     """Spiking ResNet-19: a stem, stages of 3, 3 and 2 blocks, global pooling, two linear layers.
 
-    2.216 G synaptic operations a dense step and 1.377 M neurons at 3x32x32.
+    2.216 G synaptic operations per dense step and 1.377 M neurons at 3x32x32.
 
     Args:
         neuron: makes each layer's neuron from the shape of its step.

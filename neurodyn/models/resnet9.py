@@ -19,8 +19,8 @@ from neurodyn.neurons import LIF
 
 
 class PooledConv(nn.Sequential):
-    """Convolution, 2x2 max-pooling, tdBN, neuron. The pooling comes before the neuron, so that a
-    quarter as many neurons run, and before the norm, so that their input stays normalised.
+    """Convolution, 2x2 max-pooling, tdBN, neuron. Pooling before the neuron leaves a quarter of the
+    neurons; pooling before the norm keeps their input normalised.
     """
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int) -> None:
@@ -34,10 +34,10 @@ class PooledConv(nn.Sequential):
 
 class ResNet9(SpikingNetwork):
     """64C3, 128C3-MP2, residual block, 256C3-MP2, 512C3-MP2, residual block, global max-pooling, a
-    linear head: the network of the speed runs on CIFAR-10 (Page, DAWNBench 2018) with neurons in
-    place of ReLU, and shortcuts as in SEW-ResNet. 6.6 M parameters.
+    linear head: the network of the speed runs on CIFAR-10 (Page, DAWNBench 2018) with neurons
+    instead of ReLU, and shortcuts as in SEW-ResNet. 6.6 M parameters.
 
-    The spiking version is ours and belongs to no paper.
+    The spiking version is ours and not from a paper.
 
     Args:
         neuron: makes each layer's neuron from the shape of its step.

@@ -12,30 +12,30 @@ from neurodyn.models.blocks import NeuronFactory, SpikingNetwork, starting_thres
 from neurodyn.neurons import LIF, grade_timescales
 
 SynapseFactory = Callable[[int, int], nn.Module]
-"""Makes the synapses of a layer, `(T, B, inputs) -> (T, B, outputs)`, from their numbers."""
+"""Makes a layer's synapses, `(T, B, inputs) -> (T, B, outputs)`, from `inputs` and `outputs`."""
 
 
 class SequenceNet(SpikingNetwork):
     """Linear-norm-neuron-dropout layers and a linear-norm head: `(T, B, *shape)` in, `(T, B,
     classes)` out.
 
-    No layer has a bias; normalisation is over batch and time. With two layers and
-    `SoftmaxSum` this is the network of the SHD results (Bittar & Garner 2022; arXiv:2512.01906).
+    No layer has a bias. Norms are over batch and time. With two layers and `SoftmaxSum` this is the
+    network of the SHD results (Bittar & Garner 2022; arXiv:2512.01906).
 
     Args:
         neuron: makes each layer's neuron from the shape of its step, `(width,)`.
-        shape: of one step of one sample; more than one dimension is flattened.
+        shape: of one step of one sample; several dimensions are flattened.
         classes: number of outputs.
         widths: neurons of each layer.
-        dropout: share of each layer's spikes that is dropped in training.
-        momentum: of the normalisations' running statistics; the paper's.
-        gain: where the scale of the normalisation in front of a neuron starts, in thresholds. A
-            neuron of long memory sums up many inputs, and fires all the time if each is of the
-            threshold's size.
+        dropout: share of each layer's spikes dropped in training.
+        momentum: of the norms' running statistics; the default is the paper's.
+        gain: the start of the scale of the norm in front of each neuron, in thresholds. A neuron
+            with a long memory sums many inputs, and would fire all the time if each were as large
+            as the threshold.
         timescales: `(low, high)` grades the membranes' time constants from the first layer to the
-            last (`grade_timescales`); for neurons that have them.
-        synapses: makes what stands in front of each norm, such as `LearnedDelays`; linear layers
-            without bias unless given. The head's are linear.
+            last (`grade_timescales`); for neurons that have such constants.
+        synapses: makes the synapses in front of each norm, such as `LearnedDelays`; by default
+            linear layers without bias. The head is always linear.
     """
 
     def __init__(

@@ -31,16 +31,16 @@ class Residual(nn.Module):
 
 
 class SpikingSelfAttention(nn.Module):
-    """Self-attention without softmax, between spikes, at every timestep by itself:
+    """Self-attention between spikes, without softmax, at each timestep separately:
 
         y = neuron(conv-tdBN(neuron(scale Q K^T V)))        Q, K, V = neuron(conv-tdBN(x))
 
-    `(T, B, C, H, W)` in and out; the H W positions are the tokens, each channel group of C / heads
-    a head, convolutions 1x1. Time is mixed by the neurons alone, so that attention is causal.
+    `(T, B, C, H, W)` in and out. The H W positions are the tokens, each group of C / heads channels
+    is a head, convolutions are 1x1. Only the neurons mix timesteps, so attention is causal.
 
-    `Q, K, V >= 0` need no softmax, and without one the product is associative: it is computed as
-    `Q (K^T V)`, whose cost is linear in the tokens. The paper's scale is 1/8 in front of a neuron
-    whose threshold is 1/2; in units of the threshold, which is the factory's here, 1/4.
+    `Q, K, V >= 0` need no softmax. Without one the product is associative, and is computed as
+    `Q (K^T V)` at a cost linear in the tokens. The paper's scale is 1/8 for a threshold of 1/2.
+    Here it is a quarter of the factory's threshold.
 
     Args:
         neuron: makes each layer's neuron.
@@ -76,8 +76,8 @@ class SpikingSelfAttention(nn.Module):
 
 
 def encoder_block(neuron: NeuronFactory, shape: Shape, heads: int, ratio: int = 4) -> nn.Sequential:
-    """`x + attention(x)`, then `x + mlp(x)`; the MLP is two layers of 1x1 convolution, tdBN and
-    neuron, the first of them `ratio` times as wide."""
+    """`x + attention(x)`, then `x + mlp(x)`. The MLP is two layers of 1x1 convolution, tdBN and
+    neuron; the first is `ratio` times as wide."""
     wide = SpikingConv(neuron, shape, ratio * shape[0], kernel=1)
     return nn.Sequential(
         Residual(SpikingSelfAttention(neuron, shape, heads)),
@@ -86,9 +86,9 @@ def encoder_block(neuron: NeuronFactory, shape: Shape, heads: int, ratio: int = 
 
 
 class PatchSplitting(nn.Sequential):
-    """Spiking patch splitting: four layers of conv3x3-tdBN-neuron, of 1/8, 1/4, 1/2 and all of the
-    channels, with max-pooling behind the last two (patches of 4 pixels) or all four (16); then
-    a fifth layer that adds its spikes to its input, as a position embedding.
+    """Spiking patch splitting: four layers of conv3x3-tdBN-neuron with 1/8, 1/4, 1/2 and all of the
+    channels. Max-pooling follows the last two (patches of 4 pixels) or all four (16). A fifth layer
+    adds its spikes to its input, as a position embedding.
     """
 
     def __init__(self, neuron: NeuronFactory, shape: Shape, channels: int, patch: int) -> None:
@@ -114,7 +114,7 @@ class Spikformer(SpikingNetwork):
 
     Spikformer-4-384 on CIFAR (the defaults) has 9.3 M parameters, Spikformer-8-512 on ImageNet
     (`channels=512, depth=8, heads=8, patch=16` at 3x224x224) 29.7 M. The paper's layers in front of
-    a norm have biases (14 k and 25 k of these), which do nothing there; ours have none. Shortcuts
+    a norm have biases, 14 k and 25 k in all, which have no effect there; ours have none. Shortcuts
     add spikes, as in SEW-ResNet.
 
     Args:

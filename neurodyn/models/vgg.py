@@ -21,7 +21,7 @@ LAYERS = (64, 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")
 class VGGSNN(SpikingNetwork):
     """64C3-128C3-AP2-256C3-256C3-AP2-512C3-512C3-AP2-512C3-512C3-AP2-FC.
 
-    1.362 G synaptic operations a dense step and 0.922 M neurons at 2x48x48.
+    1.362 G synaptic operations per dense step and 0.922 M neurons at 2x48x48.
 
     Args:
         neuron: makes each layer's neuron from the shape of its step.

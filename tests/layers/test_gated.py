@@ -17,7 +17,7 @@ every_cell = pytest.mark.parametrize(
 INPUTS, HIDDEN, T, B = 3, 4, 6, 2
 
 
-# The page's equations, a weight a name: what the cells have to meet.
+# The equations of docs/gated.md, with one name per weight.
 
 
 def cuba_lif(p, x, s, i, v):
@@ -46,7 +46,7 @@ def cs_gru(p, x, s, i, v):
 
 
 def named(cell):
-    """The cell's parameters by the names of the page."""
+    """The cell's parameters by the names in these equations."""
     p = {name: getattr(cell, name) for name in ("alpha", "beta", "b_u") if hasattr(cell, name)}
     p["th"] = cell.threshold
     order = {
@@ -111,7 +111,7 @@ def test_equation(cell, equation):
     assert {-1.0, 0.0, 1.0}.difference(spikes.unique().tolist()) == (
         set() if cell.signed else {-1.0}
     )
-    # Every term counts: without any one of them the end would be another.
+    # Every term counts: without any one of them the membrane ends elsewhere.
     for name in named(cell).keys() - {"th"}:
         without = {**named(cell), name: torch.zeros_like(named(cell)[name])}
         assert not torch.allclose(by_hand(equation, without, x, cell.signed)[2], v_end), name
@@ -119,7 +119,7 @@ def test_equation(cell, equation):
 
 @pytest.mark.parametrize(("cell", "equation"), EQUATIONS)
 def test_gradients(cell, equation):
-    """With the spike's smooth twin, whose derivative is the window, as numbers have it."""
+    """Against finite differences, with a smooth spike whose derivative is the window."""
     cell, x = lively(cell)
     window = cell.spike.window
 
@@ -290,7 +290,7 @@ def test_another_surrogate():
         ((2, 3), {"surrogate": Rectangle("derived")}, "surrogate: a width that is 'derived'"),
     ],
 )
-def test_options_that_cannot_be(arguments, options, message):
+def test_bad_options(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         CSGRU(*arguments, **options)
 
@@ -304,12 +304,12 @@ def test_options_that_cannot_be(arguments, options, message):
         (3, (0, 1, 2, 5, 5), r"\(T, B, 2, H, W\), T >= 1"),
     ],
 )
-def test_inputs_that_cannot_be(kernel, shape, expected):
+def test_bad_inputs(kernel, shape, expected):
     with pytest.raises(ValueError, match=f"x: expected {expected}"):
         CSGRU(2, 3, kernel)(torch.zeros(shape))
 
 
-def test_states_that_cannot_be():
+def test_bad_states():
     cell, x, zero = CSGRU(2, 3), torch.randn(4, 1, 2), torch.zeros(1, 3)
     with pytest.raises(ValueError, match=r"state: expected a tuple of \(s, i, v\), got 2 entries"):
         cell(x, (zero, zero))

@@ -1,4 +1,4 @@
-"""Normalisation in the neuron's kernel is normalisation in front of it."""
+"""Normalisation in the neuron's kernel equals normalisation in front of it."""
 
 import copy
 
@@ -18,7 +18,7 @@ def small(monkeypatch):
 
 
 def pair(norm=None, **options):
-    """The layer, and one whose neuron keeps norm and neuron apart."""
+    """The layer, and one that runs norm and neuron one after the other."""
     norm = TDBatchNorm2d(6) if norm is None else norm
     if norm.affine:
         nn.init.normal_(norm.bias, std=0.2)
@@ -100,7 +100,7 @@ def test_a_mean_far_from_zero_cancels_nothing():
     torch.testing.assert_close(var.double(), expected, rtol=1e-3, atol=0)
 
 
-def test_delays_and_half_precision_go_apart():
+def test_delays_and_half_precision_run_apart():
     x = torch.randn(T, *SHAPE)
     delayed = Delayed(SHAPE[1:], neuron=LIF, order=3)
     layer = Normed(TDBatchNorm2d(6), delayed)
@@ -109,12 +109,12 @@ def test_delays_and_half_precision_go_apart():
     assert layer(x.bfloat16()).dtype == torch.bfloat16
 
 
-def test_small_sequences_go_apart(monkeypatch):
+def test_small_sequences_run_apart(monkeypatch):
     monkeypatch.setattr(normed, "SMALLEST", 1 << 20)
     monkeypatch.setattr(normed, "statistics", None)
     Normed(TDBatchNorm2d(6), LIF())(torch.randn(T, *SHAPE))
 
 
-def test_one_value_a_channel_has_no_variance():
+def test_one_value_per_channel_has_no_variance():
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         Normed(TDBatchNorm2d(6), LIF())(torch.randn(1, 1, 6, 1, 1))

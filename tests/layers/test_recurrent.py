@@ -34,7 +34,7 @@ def test_rlif(delays):
     x = 2 * torch.randn(T, B, N)
     layer = Recurrent(N, neuron=partial(DecayLIF, per="neuron"))
     outer, drive = layer, torch.zeros_like(x)
-    if delays:  # of the input alone: the line does not hear the recurrence
+    if delays:  # of the input alone: the line does not see the recurrence
         outer = Delayed(N, neuron=lambda shape: layer, order=4)
         drive = outer.line(x)
     cell = {"alpha": layer.neuron.alpha.detach(), "beta": 0.0, "a": 0.0, "b": 0.0}
@@ -125,7 +125,7 @@ def test_errors():
         Recurrent(N)(torch.zeros(4, 2, 5))
 
 
-def test_states_that_cannot_be():
+def test_bad_states():
     layer, x, zero = Recurrent(N, neuron=DecayLIF), torch.randn(T, B, N), torch.zeros(B, N)
     with pytest.raises(ValueError, match=r"state: s expected shape \(3, 6\), got \(1, 6\)"):
         layer(x, (torch.zeros(1, N), zero))

@@ -1,4 +1,4 @@
-"""Penalties against arithmetic done by hand, and what gradients they give."""
+"""Penalties and their gradients, against arithmetic by hand."""
 
 import copy
 
@@ -53,7 +53,7 @@ def test_a_layer_around_a_neuron_counts_once(layer):
     assert rates().item() == pytest.approx((spikes.abs().mean((0, 1)) ** 2).mean().item())
 
 
-def test_layers_add_up_and_a_call_begins_anew():
+def test_layers_add_up_and_each_call_starts_from_zero():
     layer = IF()
     rates = FiringRate(high=0.0)
     rates.attach(nn.ModuleList([layer, layer]))

@@ -130,7 +130,7 @@ def test_streams_are_independent_and_leave_nothing():
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_reset_begins_anew():
+def test_reset_starts_a_new_sequence():
     net = plain(SequenceNet(shape=(6,), classes=3))
     x = torch.randn(9, 4, 6)
     stream = Stream(net)

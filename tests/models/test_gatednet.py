@@ -59,6 +59,6 @@ def test_streaming():
         ({"pool": 8, "shape": (2, 6, 6)}, "pool: expected"),
     ],
 )
-def test_options_that_cannot_be(options, message):
+def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         GatedNet(**{"hidden": 4, **options})

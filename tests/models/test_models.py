@@ -33,8 +33,8 @@ SMALL = {
 NEURONS = {
     "LIF": LIF,
     "LNM": LNM,
-    "LNM a channel": partial(LNM, per="channel"),
-    "LNM a neuron": partial(LNM, per="neuron"),
+    "LNM per channel": partial(LNM, per="channel"),
+    "LNM per neuron": partial(LNM, per="neuron"),
 }
 
 
@@ -84,7 +84,7 @@ def test_a_step_in_bfloat16_and_channels_last(make):
     assert all(p.grad.isfinite().all() for p in net.parameters() if p.requires_grad)
 
 
-def test_a_neuron_of_the_users_own():
+def test_a_users_own_neuron():
     class Mine(Neuron):
         def step(self, x, u):
             return self.fire(0.8 * u + x)

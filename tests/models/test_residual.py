@@ -76,7 +76,7 @@ def test_ms_block_adds_currents(x):
 
 
 def test_the_stem_divides_by_four():
-    """Stages of 64, 128, 256, 512 channels at 56, 28, 14 and 7 pixels, whichever the stem."""
+    """Stages of 64, 128, 256, 512 channels at 56, 28, 14 and 7 pixels, with either stem."""
     sizes = [(64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7)]
     for cls in (ResNet, SEWResNet, MSResNet):
         net = cls(depth=18)

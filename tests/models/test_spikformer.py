@@ -94,7 +94,7 @@ def test_patches(patch, side):
     ],
 )
 def test_parameters(options, published, void):
-    """The papers', which cut the digits off, less the biases that a norm takes out again."""
+    """The paper's numbers, which are rounded down, less the biases that a norm cancels."""
     parameters = sum(p.numel() for p in Spikformer(**options).parameters())
     assert 0 <= parameters + void - published < 0.01e6
 
