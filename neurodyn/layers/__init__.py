@@ -12,6 +12,7 @@ from neurodyn.layers.gated import (
 from neurodyn.layers.loss import ReadoutLoss, TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.normed import Normed
+from neurodyn.layers.pointwise import PointwiseConv2d
 from neurodyn.layers.product import MatMul
 from neurodyn.layers.readout import (
     READOUTS,
@@ -47,6 +48,7 @@ __all__ = [
     "Max",
     "Mean",
     "Normed",
+    "PointwiseConv2d",
     "Readout",
     "ReadoutLoss",
     "Recurrent",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
+
+from neurodyn.layers.pointwise import warn_of_strided_pointwise
 
 
 def repeat(x: Tensor, T: int) -> Tensor:
@@ -20,6 +24,10 @@ class TimeDistributed(nn.Sequential):
     costs 1/T; batch statistics are the same. (Dropout inside then drops the same units at every
     step.)
     """
+
+    def __init__(self, *layers: Any) -> None:
+        super().__init__(*layers)
+        warn_of_strided_pointwise("TimeDistributed", self)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 3:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neurodyn.layers import Normed, Stream, TDBatchNorm1d, TDBatchNorm2d, TimeDistributed
+from neurodyn.layers import (
+    Normed,
+    PointwiseConv2d,
+    Stream,
+    TDBatchNorm1d,
+    TDBatchNorm2d,
+    TimeDistributed,
+)
 from neurodyn.neurons import NeuronFactory, SpikingLayer
 
 Shape = tuple[int, int, int]
@@ -21,7 +28,11 @@ def conv_norm(
     alpha: float = 1.0,
 ) -> TimeDistributed:
     """A convolution without bias, then tdBN, at every timestep, for the neuron behind them."""
-    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    conv: nn.Conv2d = (
+        PointwiseConv2d(inputs, outputs, stride, bias=False)
+        if kernel == 1
+        else nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    )
     norm = TDBatchNorm2d(outputs, threshold=starting_threshold(neuron), alpha=alpha)
     return TimeDistributed(conv, norm)
 
@@ -86,9 +97,7 @@ class SpikingNetwork(nn.Module):
 def scaled(channels: int, width: float) -> int:
     """A published number of channels times a network's width, rounded to a multiple of eight.
 
-    Multiples of eight fill a processor's vectors. They also avoid a fault of PyTorch 2.13: on a
-    CPU, its strided 1x1 convolution of channels-last maps writes past its memory for some other
-    numbers of channels (from 6 to 13, for instance).
+    Multiples of eight fill a processor's vectors.
     """
     return max(8, 8 * round(width * channels / 8))
 
