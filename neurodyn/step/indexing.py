@@ -71,7 +71,7 @@ class Vectors:
     def _fit(vector: Tensor, other: Tensor, is_vector: bool) -> bool:
         """Whether each element of the vector meets the same of the other, or all of it."""
         if is_vector:
-            return vector.ndim == other.ndim
+            return vector.ndim == other.ndim and len(vector) == len(other)
         return other.ndim < vector.ndim or (other.ndim == vector.ndim and len(other) == 1)
 
 

@@ -16,10 +16,11 @@ from neurodyn.step.lines import user_line
 from neurodyn.step.torch_private import DispatchMode
 
 # Operations that leave a scalar as it is.
-IDENTITIES = frozenset(
-    {"alias", "detach", "clone", "view", "_unsafe_view", "reshape", "_reshape_alias", "expand"}
-    | {"lift_fresh", "lift_fresh_copy", "contiguous", "positive", "squeeze", "unsqueeze"}
-    | {"real"}
+RESHAPES = frozenset(
+    {"view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "squeeze", "unsqueeze"}
+)
+IDENTITIES = RESHAPES | frozenset(
+    {"alias", "detach", "clone", "lift_fresh", "lift_fresh_copy", "contiguous", "positive", "real"}
 )
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "new_zeros": 0.0, "new_ones": 1.0, "zero": 0.0}
 PYTHON_NEEDS_VALUE = frozenset({"_local_scalar_dense", "is_nonzero", "item", "equal"})
@@ -99,36 +100,37 @@ class Recorder(DispatchMode):
         out = func(*args, **kwargs)
         # The first of several results is the function's value; the others serve its derivative.
         made = out[0] if isinstance(out, tuple) and out else out
-        vectors = [arg for arg in args if isinstance(arg, Tensor) and arg.ndim]
+        given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        vectors = [tensor for tensor in given if tensor.ndim]
         if name in ("unbind", "select") and vectors:
             parts = self._parts[id(vectors[0])]
             taken = zip(out, parts, strict=True) if name == "unbind" else [(out, parts[args[2]])]
             for tensor, part in taken:
                 self._remember(tensor, self._nodes[id(part)])
         elif isinstance(made, Tensor) and (vectors or made.ndim):
-            self._vector(name, made, vectors, args, kwargs)
+            self._check_vectors(name, made, given)
+            self._vector(name, made, args, kwargs)
         elif isinstance(made, Tensor):
             self._remember(made, self._node(name, made, args, kwargs))
         return out
 
-    def _vector(
-        self,
-        name: str,
-        made: Tensor,
-        vectors: Sequence[Tensor],
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> None:
-        """Write down an operation on vectors, or, in a derivative, one that makes a vector."""
-        if made.ndim != 1 or not (vectors or self.in_derivative):
-            if made.ndim == 0 and name == "sum" and self.in_derivative:
-                nodes = self.results(vectors[0])
-                self._remember(made, functools.reduce(self.rules["add"], nodes))
-                return
+    def _check_vectors(self, name: str, made: Tensor, given: Sequence[Tensor]) -> None:
+        """In a step, vectors go through elementwise functions alone; autograd does as it likes."""
+        if self.in_derivative:
+            return
+        if made.ndim != 1 or not any(tensor.ndim for tensor in given):
             raise self._refusal(name, f"makes a tensor of shape {tuple(made.shape)}")
-        if not self.in_derivative:
-            tensors = [arg for arg in args if isinstance(arg, Tensor)]
-            self.indexing.combine(set().union(*map(self.leaves, tensors)), name)
+        if name in RESHAPES:
+            raise self._refusal(name, "changes the shape of a vector; index it first")
+        self.indexing.combine(set().union(*map(self.leaves, given)), name)
+
+    def _vector(
+        self, name: str, made: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Write down an operation that makes a vector, or the sum of one."""
+        if name == "sum" and not made.ndim:
+            self._remember(made, functools.reduce(self.rules["add"], self.results(args[0])))
+            return
         # Operations in place have `made` among their arguments, so they are read first.
         parts = [part.clone() for part in made.detach()]
         nodes = [self._element(name, part, i, args, kwargs) for i, part in enumerate(parts)]
@@ -151,7 +153,8 @@ class Recorder(DispatchMode):
             factors = given[:1] if name == "div" else given
             if any(self._nodes.get(id(factor)) is zero for factor in factors):
                 return zero  # The gradient of an element that the step does not use.
-        return self._node(name, part, given, kwargs)
+        named = {key: self._part(value, i) for key, value in kwargs.items()}
+        return self._node(name, part, given, named)
 
     def _keep(self, vector: Tensor, parts: list[Tensor]) -> None:
         self._alive.append(vector)

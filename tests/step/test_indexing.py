@@ -18,6 +18,7 @@ class Modes(nn.Module):
         self.c = nn.Parameter(torch.rand(shape) - 0.5)
         self.raw = nn.Parameter(torch.randn(shape) * 0.3)
         self.scale = nn.Parameter(torch.rand(scale) + 0.5)
+        self.pair = nn.Buffer(torch.ones(1))
         self.count = nn.Buffer(torch.zeros(3, dtype=torch.int64))
         self.function = step
 
@@ -66,6 +67,7 @@ def together(self, x, u):
 
 def clamped(self, x, u):
     rate = self.raw.clamp(-0.2, 0.2).abs() + torch.where(self.c > 0, self.c, 0.1)
+    rate = torch.clamp(rate, max=self.raw.abs() + 0.2, min=None)
     return rate[0] * x, u - rate[-1] * u
 
 
@@ -165,6 +167,12 @@ REFUSED = {
     "a counter": (lambda self, x, u: (self.count[0] * x, u), "not a real parameter or buffer"),
     "twice": (lambda self, x, u: (self.c[0][0] * x, u), "takes elements of a single number"),
     "reduced": (lambda self, x, u: (self.c[0] * x, self.raw.sum() * u), r"'sum'"),
+    "reshaped": (lambda self, x, u: (x * self.c[0], self.c.view(-1)[1] * u), "'view' changes"),
+    "squeezed": (lambda self, x, u: (x * self.c[0], self.c.squeeze()[1] * u), "'squeeze' changes"),
+    "lengths": (
+        lambda self, x, u: ((self.c * self.pair)[0] * self.pair[0] * x, u),
+        r"c of shape \(3,\) and pair of shape \(1,\) meet before",
+    ),
     "shape": (lambda self, x, u: (self.c[0] * x, self.c.shape[0] * u), "reads a tensor's shape"),
 }
 

@@ -36,10 +36,9 @@ def step(self, {x}, {u}):
 
 
 def names():
-    """Each as a parameter, and beside it two as what the step is called with."""
+    """Two as what the step is called with, and one as a parameter."""
     words = [name for name in HOSTILE if name not in ("lambda", "None")]
-    for i, name in enumerate(HOSTILE):
-        yield words[i % len(words)], words[(i + 7) % len(words)], name
+    return zip(words[::2], words[1::2], HOSTILE, strict=False)
 
 
 def results(cell, x, u, backend):

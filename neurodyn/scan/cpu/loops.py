@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from llvmlite import ir
 
+from neurodyn.scan.cpu.listing import listing
 from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
 from neurodyn.scan.cpu.math import OPERATIONS
 from neurodyn.scan.layout import OperandKind
@@ -288,23 +289,5 @@ class Kernel:
 
     def text(self) -> str:
         """The module, with its loops and functions in words above it."""
-        functions = self.functions
-        lines = [f"; {self.function.name}", ";", *(f"; {line}" for line in self.nest)]
-        for function in (functions.prepare, functions.step, functions.replay, functions.pull):
-            stop = frozenset(function.arguments)
-            if function.results:
-                given, results = (
-                    ", ".join(map(name_of, nodes))
-                    for nodes in (function.arguments, function.results)
-                )
-                lines += [";", f"; {function.name}({given}) -> {results}"]
-            for node in reachable(function.results, stop):
-                if node.args and node not in stop:
-                    terms = ", ".join(map(name_of, node.args))
-                    lines.append(f";     {name_of(node)} = {node.op}({terms})")
-        return "\n".join([*lines, str(self.module)])
-
-
-def name_of(node: Node) -> str:
-    """The name of a value in the kernel."""
-    return f"r{node.index}" if node.args else repr(node)
+        head = listing(self.function.name, self.nest, self.functions)
+        return "\n".join([*head, str(self.module)])
