@@ -1,3 +1,3 @@
 """neurodyn: deep spiking neural networks whose neuron dynamics are learned."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
