@@ -292,8 +292,8 @@ def _constant_choice(
 ) -> tuple[str, str, tuple[str, ...], int] | str:
     """Backend, key, names of tensors and number of outputs; or why there is none.
 
-    Before PyTorch 2.12 a constant function takes no module. Its `id` may be handed on, and is guarded
-    in the same way; the module is alive, as its caller has it.
+    Before PyTorch 2.12 a constant function takes no module. It takes the `id` of one, which is
+    guarded in the same way. The caller holds the module, so it is alive.
     """
     cell: nn.Module = ctypes.cast(cell_id, ctypes.py_object).value
     program, _ = program_of(cell, n_inputs, n_states, dtype)
