@@ -46,5 +46,6 @@ def machine() -> dict[str, str]:
     for name in ("torch", "llvmlite", "spikingjelly", "snntorch", "norse", "sinabs"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    cores = len(os.sched_getaffinity(0))
+    # Only Linux says which cores this process may use.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {"cpu": f"{cores}-core {platform.machine()} CPU ({model})", **versions}

@@ -194,10 +194,11 @@ class TanhNet(LearnedMembrane):
 
 def horner(coefficients: nn.ParameterList, v: Tensor) -> Tensor:
     """`c0 + c1 v + ... + cd v^d`."""
-    *rest, top = coefficients
-    total: Tensor = top
-    for c in reversed(rest):
-        total = total * v + c
+    # By index: Dynamo before PyTorch 2.11 does not unpack a list of parameters.
+    last = len(coefficients) - 1
+    total: Tensor = coefficients[last]
+    for i in reversed(range(last)):
+        total = total * v + coefficients[i]
     return total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -234,7 +235,7 @@ def _captured(
     assert isinstance(cell, nn.Module)
     numbers = len(inputs), len(state), _arithmetic(inputs, state)
     dtypes = tuple(sequence.dtype for sequence in inputs)
-    found = _constant_choice(cell, *numbers, backend, x.device.type, dtypes)
+    found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes)
     if isinstance(found, str):
         if backend != "auto":
             raise _cannot(backend, found)
@@ -257,7 +258,7 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
 
 @assume_constant_result
 def _constant_choice(
-    cell: nn.Module,
+    cell_id: int,
     n_inputs: int,
     n_states: int,
     dtype: torch.dtype,
@@ -265,7 +266,12 @@ def _constant_choice(
     device: str,
     dtypes: tuple[torch.dtype, ...],
 ) -> tuple[str, str, tuple[str, ...], int] | str:
-    """Backend, key, names of tensors and number of outputs; or why there is none."""
+    """Backend, key, names of tensors and number of outputs; or why there is none.
+
+    Before PyTorch 2.12 a constant function takes no module. It takes the `id` of one, which is
+    guarded in the same way. The caller holds the module, so it is alive.
+    """
+    cell: nn.Module = ctypes.cast(cell_id, ctypes.py_object).value
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         return str(program)

@@ -35,5 +35,6 @@ def scan_reference(
         if record:
             history.append(current)
     stacked = tuple(torch.stack(column) for column in zip(*outputs, strict=True))
-    recorded = tuple(torch.stack(column) for column in zip(*history, strict=True))
+    # Dynamo before PyTorch 2.11 gets a `zip` of nothing wrong.
+    recorded = tuple(torch.stack(column) for column in zip(*history, strict=True)) if record else ()
     return stacked, current, recorded

@@ -95,18 +95,19 @@ def test_a_users_own_neuron():
 LARGE_SPIKFORMER = {"shape": (3, 224, 224), "classes": 1000, "channels": 512, "depth": 8}
 LARGE_SPIKFORMER |= {"heads": 8, "patch": 16}
 
+slow = partial(pytest.param, marks=pytest.mark.slow)  # A smaller one of its kind stands beside it.
 PUBLISHED = [
     # network, parameters [M], operations of a dense step [G], neurons [M]
     (ResNet19, {}, 12.631, 2.216, 1.377),
     (VGGSNN, {}, 9.269, 1.362, 0.922),
     (ResNet, {}, 21.798, 3.664, 3.562),
     (SEWResNet, {"depth": 18}, 11.690, 1.814, 2.484),
-    (SEWResNet, {}, 21.798, 3.664, 3.738),
+    slow(SEWResNet, {}, 21.798, 3.664, 3.738),
     (MSResNet, {"depth": 18}, 11.694, 1.827, 2.308),
-    (MSResNet, {}, 21.802, 3.677, 3.562),
+    slow(MSResNet, {}, 21.802, 3.677, 3.562),
     (ResNet9, {}, 6.573, 0.379, 0.205),
     (Spikformer, {}, 9.311, 0.928, 1.450),
-    (Spikformer, LARGE_SPIKFORMER, 29.665, 8.359, 14.150),
+    slow(Spikformer, LARGE_SPIKFORMER, 29.665, 8.359, 14.150),
 ]
 
 

@@ -56,6 +56,7 @@ def test_variance_sees_the_clip(clip):
     torch.testing.assert_close(with_floor.variance(), simulated, rtol=0.02, atol=0)
 
 
+@pytest.mark.skipif(torch.__version__ < (2, 12), reason="Dynamo cannot copy a module")
 @pytest.mark.parametrize("option", ["derived", "derived-reset"])
 @pytest.mark.parametrize("neuron", [QIF, LNM])
 def test_derived_windows_compile_in_one_graph(neuron, option):

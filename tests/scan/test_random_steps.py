@@ -1,6 +1,6 @@
-"""Random steps out of the supported operations: what becomes of them against the plain loop.
+"""Random steps made of the supported operations: their kernels against the plain loop.
 
-`NEURODYN_EXAMPLES=20000` asks for a longer run.
+`-m slow` tries five times as many; `NEURODYN_EXAMPLES=20000` sets the number of the usual run.
 """
 
 import os
@@ -13,7 +13,9 @@ from torch import nn
 
 from neurodyn.scan import scan
 
-EXAMPLES = int(os.environ.get("NEURODYN_EXAMPLES", "500"))
+USUAL = 100
+EXAMPLES = int(os.environ.get("NEURODYN_EXAMPLES", USUAL))
+MANY = 5 * USUAL
 SHAPES = [(3, 4)] * 5 + [(19, 37)]
 """Steps and neurons: few mostly; sometimes more than a segment of time and a vector hold."""
 
@@ -57,7 +59,7 @@ CHOICES = {"lt": torch.lt, "ge": torch.ge, "ne": torch.ne}
 
 @pytest.fixture(autouse=True, scope="module")
 def own_cache(tmp_path_factory):
-    """Hundreds of kernels that nobody will ask for again."""
+    """Hundreds of kernels that are never used again."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEURODYN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -135,29 +137,50 @@ def examples(count):
     return settings(
         max_examples=count,
         deadline=None,
-        derandomize=EXAMPLES == 500,
+        derandomize=EXAMPLES == USUAL,
         suppress_health_check=list(HealthCheck),
         database=None,
     )
 
 
+def check_in_float64(cell):
+    truth = by_scan(cell, torch.float64, "reference")
+    agree(by_scan(cell, torch.float64, "cpu"), truth, 1e-9)
+
+
+def check_in_float32(cell, backend="cpu"):
+    truth = by_scan(cell, torch.float32, "reference")
+    agree(by_scan(cell, torch.float32, backend), truth, 1e-4)
+
+
 @examples(EXAMPLES)
 @given(cells())
 def test_compiled(cell):
-    truth = by_scan(cell, torch.float64, "reference")
-    agree(by_scan(cell, torch.float64, "cpu"), truth, 1e-9)
+    check_in_float64(cell)
+
+
+@pytest.mark.slow
+@examples(MANY)
+@given(cells())
+def test_many_compiled(cell):
+    check_in_float64(cell)
 
 
 @examples(max(20, EXAMPLES // 10))
 @given(cells())
 def test_compiled_in_float32(cell):
-    truth = by_scan(cell, torch.float32, "reference")
-    agree(by_scan(cell, torch.float32, "cpu"), truth, 1e-4)
+    check_in_float32(cell)
+
+
+@pytest.mark.slow
+@examples(MANY // 10)
+@given(cells())
+def test_many_compiled_in_float32(cell):
+    check_in_float32(cell)
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="needs TRITON_INTERPRET=1")
 @examples(max(20, EXAMPLES // 20))
 @given(cells())
 def test_interpreted(cell):
-    truth = by_scan(cell, torch.float32, "reference")
-    agree(by_scan(cell, torch.float32, "gpu"), truth, 1e-4)
+    check_in_float32(cell, "gpu")

@@ -16,6 +16,8 @@ from neurodyn.scan import bind, cpu, kernel_source, scan, why_not
 from neurodyn.surrogate import Rectangle, Triangle
 from tests.scan.contract import TwoInputs, cubic, error
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+
 
 def gradients(neuron, x, backend):
     neuron.backend = backend
@@ -341,6 +343,7 @@ def _in_child(neuron, x, queue):
     queue.put(int(neuron(x).detach().numpy().sum()))
 
 
+@needs_fork
 def test_a_forked_child_runs_kernels():
     neuron, x = LNM(backend="cpu"), torch.randn(4, 64, 1000)
     before = torch.get_num_threads()
@@ -361,6 +364,7 @@ def _run_in_a_forked_child(neuron, x):
     child.join(10)
 
 
+@needs_fork
 def test_a_fork_waits_for_what_is_in_the_making():
     making, done = threading.Event(), threading.Event()
 

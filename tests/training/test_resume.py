@@ -77,6 +77,7 @@ def rows(folder):
     ]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows cannot kill like that")
 def test_killed_between_two_steps_and_in_validation(tmp_path):
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     last = broken / "last.ckpt"
