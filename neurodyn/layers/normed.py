@@ -24,8 +24,8 @@ class Normed(nn.Module):
     """`neuron(norm(x))` for `x` of shape `(T, B, C, H, W)`, in one kernel where possible.
 
     Batch normalisation is a map `a x + b` per channel, and the neuron's kernel applies it as it
-    reads `x`. The normalised sequence would be half of what a layer keeps for the backward pass; it
-    is neither written nor kept.
+    reads `x`. The normalised sequence, half the memory that a layer keeps for the backward pass, is
+    neither written nor kept.
 
     One kernel runs on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and
     more. Otherwise norm and neuron run one after the other: on other devices, under

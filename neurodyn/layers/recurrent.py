@@ -36,7 +36,7 @@ class Recurrent(SpikingLayer):
         super().__init__()
         shape = (features,) if isinstance(features, int) else tuple(features)
         if len(shape) != 1:
-            raise ValueError(f"features: expected one number, for a dense layer, got {shape}")
+            raise ValueError(f"features: expected a dense layer's one number, got {shape}")
         cells = neuron(shape)
         if not isinstance(cells, Neuron):
             raise TypeError(
