@@ -118,7 +118,7 @@ class GatedCell(Stateful, Declared):
         return nn.Conv2d(inputs, outputs, self.kernel, padding=self.kernel // 2, bias=bias)
 
     def declare(self) -> None:
-        """Create the layers that the equation needs besides `inputs` and `recurrent`."""
+        """Create the weights that the equation needs besides `inputs` and `recurrent`."""
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -161,7 +161,8 @@ class GatedCell(Stateful, Declared):
             raise ValueError(f"x: expected {expected}, T >= 1, got {tuple(x.shape)}")
 
     def extra_repr(self) -> str:
-        return f"signed={self.signed}, threshold={self.threshold.item():g}"
+        own = f"signed={self.signed}, threshold={self.threshold.item():g}"
+        return ", ".join(filter(None, (own, self.shown())))
 
 
 CellFactory = Callable[[int, int, int | None], GatedCell]
@@ -224,7 +225,10 @@ class SpikGRU2(GatedCell):
     from_input = from_spikes = 3
     operations = (3, 4)
     dynamics = ("raw_alpha", "b_u", "threshold")
-    alpha, b_u = DECAY(), Learned(0.0)
+    alpha = DECAY()
+
+    def declare(self) -> None:
+        self.b_u = nn.Parameter(torch.zeros(self._granularity))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
