@@ -19,12 +19,18 @@ __version__ = "0.2.0"
 
 def __getattr__(name: str) -> Any:
     # The command's help needs the version alone; importing PyTorch takes a second.
-    if name.startswith("__"):
+    if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import neurodyn.neurons as neurons
     from neurodyn.learned import Learned
 
+    if name == "__all__":
+        return ["Learned", *neurons.__all__]
     known = {"Learned": Learned, **{one: getattr(neurons, one) for one in neurons.__all__}}
     if name not in known:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return known[name]
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__getattr__("__all__")]

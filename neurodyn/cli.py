@@ -27,7 +27,7 @@ examples:
   neurodyn fit --config digits --model.network.neuron QIF --trainer.max_epochs 5
   neurodyn fit --config digits --print_config        every setting, as YAML
   neurodyn bench neurons                             speed, next to other libraries
-  neurodyn test --config digits --ckpt_path runs/best.ckpt
+  neurodyn test --config digits --ckpt_path runs/fit/version_0/checkpoints/best.ckpt
 """
 
 LIGHTNING = {

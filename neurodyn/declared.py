@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -22,11 +22,31 @@ def shape_of(given: Any) -> Shape:
     return tuple(given.shape) or (1,) if isinstance(given, Tensor) else (1,)
 
 
-class Vector(nn.ParameterList):
-    """The numbers of a vector, each of its module's granularity."""
+class Vector(nn.Module):
+    """The numbers of a vector, each of its module's granularity; buffers unless they are learned."""
+
+    def __init__(self, numbers: Sequence[Tensor], *, learn: bool) -> None:
+        super().__init__()
+        self.count = len(numbers)
+        for i, number in enumerate(numbers):
+            if learn:
+                self.register_parameter(str(i), nn.Parameter(number.contiguous()))
+            else:
+                self.register_buffer(str(i), number.contiguous())
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, i: int) -> Tensor:
+        place = range(self.count)[i]
+        number: Tensor = getattr(self, str(place))
+        return number
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(self.count))
 
     def extra_repr(self) -> str:
-        return f"{len(self)} numbers"
+        return f"{self.count} numbers"
 
 
 class Declared(nn.Module):
@@ -58,6 +78,13 @@ class Declared(nn.Module):
         """The instance's quantities by name: the class's, or those that were given instead."""
         return {**type(self).declared, **self._own}
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # nn.Module would take the name for that of a parameter or buffer, and refuse a number.
+        if name in type(self).declared and not isinstance(value, nn.Parameter):
+            self.start(name, value)
+        else:
+            super().__setattr__(name, value)
+
     def learns(self, name: str, default: bool) -> bool:
         """Whether a quantity is to be trained."""
         return default and self._learn if isinstance(self._learn, bool) else name in self._learn
@@ -83,19 +110,19 @@ class Declared(nn.Module):
         key = f"raw_{name}" if learn and declaration.link else name
         if declaration.vector:
             stored = [self._stored(declaration, name, one, learn) for one in given]
-            self.register_module(key, Vector(stored).requires_grad_(learn))
+            self.register_module(key, Vector(stored, learn=learn))
         else:
             self._store(key, self._stored(declaration, name, given, learn), learn)
 
     def _stored(self, declaration: Learned, name: str, given: Any, learn: bool) -> Tensor:
         value = declaration.tensor(name, given, self._granularity, learn=learn)
         raw = declaration.unlinked(value) if learn else value
-        here = torch.empty(0)  # of the default dtype and device
-        return raw.to(here.device, here.dtype, copy=True)
+        like = torch.empty(0)  # of the default dtype and device
+        return raw.to(like.device, like.dtype, copy=True)
 
     def _store(self, key: str, value: Tensor, learn: bool) -> None:
         known = self._parameters.get(key) if learn else self._buffers.get(key)
-        if known is not None and known.shape == value.shape:
+        if known is not None and known.shape == value.shape and not known.is_meta:
             with torch.no_grad():  # in place: an optimiser holds it
                 known.copy_(value)
         elif learn:
@@ -132,8 +159,10 @@ class Declared(nn.Module):
         )
 
     def _fixed(self, name: str) -> bool:
-        held = (*self._parameters, *self._modules)
-        return not (name in held or f"raw_{name}" in held) or self._learn is False
+        keys = name, f"raw_{name}"
+        held = [*map(self._parameters.get, keys)]
+        held += [n for key in keys for n in getattr(self._modules.get(key), "parameters", tuple)()]
+        return not any(number is not None and number.requires_grad for number in held)
 
 
 def _shown(value: Any) -> str:
@@ -152,7 +181,8 @@ def _document(cls: type, own: Mapping[str, Learned]) -> None:
     for name, quantity in own.items():
         if quantity.doc and not quantity.vector:
             start = f"default {quantity.default}"
-            bounds = "" if quantity.link is None else f", {quantity.range()}"
+            edge = quantity.reaches_edge(quantity.learn)
+            bounds = "" if quantity.link is None else f", {quantity.range(edge=edge)}"
             learned = "" if quantity.learn else ", not learned"
             lines.append(f"    {name}: {quantity.doc} ({start}{bounds}{learned}).")
     text = inspect.getdoc(cls) if vars(cls).get("__doc__") else None
@@ -192,6 +222,7 @@ def _forwarding(cls: type[Declared]) -> Any:
     def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807
         super(cls, self).__init__(*args, **options)
 
+    __init__.__doc__ = "See the class."
     __init__.__qualname__, __init__.__module__ = f"{cls.__qualname__}.__init__", cls.__module__
     cls.__init__ = __init__  # type: ignore[method-assign]
     return __init__

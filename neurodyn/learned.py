@@ -109,6 +109,8 @@ class Learned:
         inverse: bool = False,
         vector: bool = False,
     ) -> None:
+        if low is not None and high is not None and not low < high:
+            raise ValueError(f"low, high: expected low < high, got {low} and {high}")
         link = link or _usual_link(low, high)
         if link is not None and link not in LINKS:
             raise unknown("link", link, LINKS)
@@ -178,7 +180,9 @@ class Learned:
     def _drawn(self, name: str, pair: tuple[float, ...], shape: Shape, learn: bool) -> Tensor:
         """A start for each element, between the ends of a pair."""
         if len(pair) != 2 or not pair[0] <= pair[1]:
-            raise ValueError(f"{name}: expected a number or (low, high), got {pair}")
+            raise ValueError(
+                f"{name}: expected a number, or (low, high) with low <= high, got {pair}"
+            )
         ends = _number(name, pair)
         self._check(name, pair, ends, learn)
         low, high = (float(end) for end in pair)
@@ -189,14 +193,21 @@ class Learned:
 
     def _check(self, name: str, given: Any, numbers: Tensor, learn: bool) -> None:
         """An error unless all numbers are within the bounds."""
-        edge = not learn or self.link in (None, "clamp")
+        edge = self.reaches_edge(learn)
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         outside = (numbers < low) | (numbers > high)
         if not edge:
             outside |= (numbers == low) | (numbers == high)
         if bool((outside | numbers.isnan()).any()):
-            raise ValueError(f"{name}: expected {self.range(edge=edge)}, got {given}")
+            other = f"; {name}=Learned({given}, low=..., high=...) has bounds of its own"
+            other = other if self.link == "clamp" and self.high is not None else ""
+            raise ValueError(f"{name}: expected {self.range(edge=edge)}, got {given}{other}")
+
+    def reaches_edge(self, learn: bool) -> bool:
+        """Whether the value may lie on a bound."""
+        divides_by_zero = self.inverse and self.low == 0
+        return not divides_by_zero and (not learn or self.link in (None, "clamp"))
 
     def changed(self, **fields: Any) -> Learned:
         """This declaration with other fields, for an instance whose options decide on them."""
@@ -220,7 +231,7 @@ class Learned:
         if low and high:
             return f"from {low} to {high}" if edge else f"between {low} and {high}"
         if low:
-            return f"at least {low}" if edge else f"above {low}, as it is learned"
+            return f"at least {low}" if edge else f"above {low}"
         return f"at most {high}" if high else "any number"
 
     def __repr__(self) -> str:

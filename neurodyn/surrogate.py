@@ -1,4 +1,4 @@
-"""The spike: a Heaviside step forward, a window in place of its derivative backward.
+"""The spike: a Heaviside step forward, a window instead of its derivative backward.
 
 Forward, `s = H(v)` with `v = h - threshold` and `H(0) = 1`. Its true derivative is zero almost
 everywhere, so backward uses a window of width `w` around the threshold (Neftci et al. 2019):

@@ -10,6 +10,7 @@ import torch
 
 import neurodyn
 from neurodyn.learned import Learned
+from neurodyn.models import ConvNet
 from neurodyn.neurons import (
     LIF,
     LNM,
@@ -137,11 +138,8 @@ def test_tensors(per):
 
 
 def test_what_is_learned():
-    assert {n for n, _ in Whole(learn=False, learn_threshold=True).named_parameters()} == {
-        "modes.0",
-        "modes.1",
-    }
-    assert not any(p.requires_grad for p in Whole(learn=False, learn_initial=True).parameters())
+    assert not list(Whole(learn=False, learn_threshold=True, learn_initial=True).parameters())
+    assert not list(LNM(learn=False).parameters())
     assert {n for n, _ in LIF(learn=("tau", "threshold", "u_0")).named_parameters()} == {
         "raw_tau",
         "threshold",
@@ -168,6 +166,38 @@ def test_assigning_starts_again_in_place():
     neuron.tau = 5.0
     assert neuron.tau.item() == pytest.approx(5)
     assert neuron.raw_tau is parameter, "an optimiser holds it"
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_every_kind_is_assigned(learn):
+    neuron = Whole(3, per="neuron", learn=learn)
+    values = {"free": -2.0, "share": 0.7, "edge": 1.0, "constant": 5.0, "threshold": 0.4}
+    for name, value in values.items():
+        setattr(neuron, name, value)
+        assert getattr(neuron, name).tolist() == pytest.approx([value] * 3), name
+    neuron.tau = torch.tensor([2.0, 3.0, 4.0])
+    assert neuron.tau.tolist() == pytest.approx([2, 3, 4])
+    neuron.modes = [2.0, 3.0, 4.0]
+    assert len(neuron.modes) == 3
+    with pytest.raises(ValueError, match="share: expected"):
+        neuron.share = 2.0
+
+
+def test_assigned_in_the_modules_dtype():
+    neuron = LIF().double()
+    neuron.tau = 3.0
+    assert neuron.tau.dtype == torch.float64
+    assert neuron.tau.item() == 3
+
+
+def test_a_state_dict_is_assigned_to_a_neuron_without_memory():
+    with torch.device("meta"):
+        neuron = Whole()
+    full = Whole(tau=4.0, constant=3.0)
+    neuron.load_state_dict(full.state_dict(), assign=True)
+    assert neuron.tau.item() == pytest.approx(4)
+    assert neuron.constant == 3
+    assert neuron.free.requires_grad
 
 
 def test_resets_and_windows_have_the_neurons_granularity():
@@ -206,8 +236,10 @@ def test_signature_documentation_and_repr():
     assert arguments["count"].default == 2
     assert arguments["per"].default == "layer"
     assert "modes" not in arguments
-    assert "tau: above one (default 7.0, at least 1)." in Whole.__doc__
+    assert "tau: above one (default 7.0, above 1)." in Whole.__doc__
     assert "constant: not learned (default 2.0, at least 1, not learned)." in Whole.__doc__
+    frozen = Whole().requires_grad_(False)
+    assert "learned)" not in repr(frozen)
     shown = repr(Whole(scale=3.0))
     assert "scale=3 (learned)" in shown
     assert "constant=2," in shown
@@ -283,12 +315,16 @@ def test_everything_by_its_name_at_the_top():
         (lambda: LIF(taw=3.0), TypeError, "LIF: unknown name 'taw'. Did you mean 'tau'"),
         (lambda: Whole(share=1.0), ValueError, "share: expected between 0 and 1, got 1.0"),
         (lambda: Whole(edge=1.1), ValueError, "edge: expected from 0 to 1, got 1.1"),
-        (lambda: Whole(scale=0.0), ValueError, "scale: expected above 0, as it is learned, got"),
+        (lambda: Whole(scale=0.0), ValueError, "scale: expected above 0, got"),
         (lambda: Whole(constant=0.5), ValueError, "constant: expected at least 1, got 0.5"),
         (lambda: Whole(free="high"), TypeError, "free: expected a number or a tensor, got 'high'"),
         (lambda: Whole(tau=float("nan")), ValueError, "tau: expected above 1"),
-        (lambda: Whole(tau=(5.0, 2.0)), ValueError, r"tau: expected a number or \(low, high\)"),
+        (lambda: Whole(tau=(5.0, 2.0)), ValueError, r"tau: expected a number, or \(low, high\) with"),
         (lambda: LIF(threshold=torch.tensor([0.0])), ValueError, "threshold: expected a positive"),
+        (lambda: Learned(1.0, low=3.0, high=2.0), ValueError, "low, high: expected low < high"),
+        (lambda: AdLIF(beta=0.5), ValueError, r"0.96 to 0.99, got 0.5; beta=Learned\(0.5, low="),
+        (lambda: LNM(tau=0.0), ValueError, "tau: expected above 0, got 0.0"),
+        (lambda: ConvNet(LNM(), (1, 8, 8), 2), TypeError, r"LNM or partial\(LNM, ...\), not LNM"),
         (lambda: Learned(1.0, link="tanh"), ValueError, "link: unknown name 'tanh'"),
         (lambda: Learned(1.0, low=0.0, link="logit"), ValueError, "link: 'logit' needs low and"),
     ],

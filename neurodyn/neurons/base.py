@@ -255,8 +255,11 @@ class Neuron(SpikingLayer, Declared):
             raise ValueError(f"{option}: {error} (per={self.per!r})") from None
 
     def _check_options(self, given: dict[str, Any]) -> None:
-        """An error for features and parameters that are none."""
+        """Raise for malformed features, unknown parameters, and names to learn that are unknown."""
         name, known = type(self).__name__, [n for n, q in self.declared.items() if not q.vector]
+        for state in self.states:
+            if state in self.declared:
+                raise TypeError(f"states: {name} declares a parameter {state!r} as well")
         if self.features is not None and not (
             isinstance(self.features, tuple | list)
             and all(isinstance(size, int) for size in self.features)

@@ -63,7 +63,9 @@ def check_input(x: Any, features: tuple[int, ...] | None, per: str) -> None:
     """An error unless `x` is a sequence `(T, B, ...)`, of these features where they are given."""
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise TypeError(f"x: expected a floating-point tensor, got {got}")
+        shape = isinstance(x, tuple) and all(isinstance(size, int) for size in x)
+        advice = "; a network takes what makes neurons: LNM or partial(LNM, ...), not LNM()"
+        raise TypeError(f"x: expected a floating-point tensor, got {got}{advice if shape else ''}")
     if x.ndim < 2:
         raise ValueError(f"x: expected (T, B, ...), got shape {tuple(x.shape)}")
     if x.shape[0] == 0:

@@ -25,7 +25,7 @@ class LNM(LearnedMembrane):
         h[t] = F(v) + x[t]                        F(v) = c0 + c1 v + ... + cd v^d    form="absorbed"
 
     The polynomial is evaluated by Horner's rule and its coefficients `c[k]` are learned with the
-    weights. `f(u) = -u` is LIF: `LNM(degree=1, clip="none")` equals `LIF(tau)` until it learns.
+    weights. `f(u) = -u` is LIF: `LNM(degree=1, clip="none")` equals `LIF(tau=tau)` until it learns.
 
     Known from the paper: the polynomial, Horner, degree 3, one set per layer, a clipped argument,
     the hard reset. Our reading, and so options: the scaling 1/tau, the clip's range, the start.
@@ -61,12 +61,10 @@ class LNM(LearnedMembrane):
         **options: Any,
     ) -> None:
         super().__init__(features, **options)
-        if degree < 1:
-            raise ValueError(f"degree: expected at least 1, got {degree}")
+        if not isinstance(degree, int) or degree < 1:
+            raise ValueError(f"degree: expected a whole number, at least 1, got {degree}")
         if form not in ("euler", "absorbed"):
             raise unknown("form", form, ("euler", "absorbed"))
-        if not self.tau.is_meta and not bool((self.tau > 0).all()):
-            raise ValueError(f"tau: expected a positive number of timesteps, got {options['tau']}")
         self.degree, self.form = degree, form
         if self.clip != "smooth":
             self.operations = (degree, degree)  # type: ignore[misc]
