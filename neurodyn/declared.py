@@ -7,7 +7,7 @@ import inspect
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,15 +15,11 @@ from torch import Tensor, nn
 from neurodyn.learned import Learned, Shape
 
 Learn = bool | Sequence[str]
-
-
-def shape_of(given: Any) -> Shape:
-    """The granularity of a part that is made before its neuron: that of its values."""
-    return tuple(given.shape) or (1,) if isinstance(given, Tensor) else (1,)
+Part = TypeVar("Part", bound="Declared")
 
 
 class Vector(nn.Module):
-    """The numbers of a vector, each of its module's granularity; buffers unless they are learned."""
+    """The numbers of a vector, each of its module's granularity; buffers if not learned."""
 
     def __init__(self, numbers: Sequence[Tensor], *, learn: bool) -> None:
         super().__init__()
@@ -37,10 +33,14 @@ class Vector(nn.Module):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, i: int) -> Tensor:
+    def __getitem__(self, i: int | slice) -> Any:
         place = range(self.count)[i]
-        number: Tensor = getattr(self, str(place))
-        return number
+        if isinstance(place, range):
+            return [self[k] for k in place]
+        return getattr(self, str(place))
+
+    def __setitem__(self, i: int, value: Tensor) -> None:
+        setattr(self, str(range(self.count)[i]), value)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(self.count))
@@ -56,15 +56,19 @@ class Declared(nn.Module):
     to learn: True trains what is declared to be learned, False nothing, names just those.
     """
 
-    declared: ClassVar[Mapping[str, Learned]] = {}
+    declared: ClassVar[dict[str, Learned]] = {}
     """The class's quantities by name."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        own = {name: value for name, value in vars(cls).items() if isinstance(value, Learned)}
-        inherited = {n: q for n, q in cls.declared.items() if n in own or n not in vars(cls)}
-        cls.declared = {**inherited, **own}
-        _document(cls, own)
+        cls.declared = {}
+        for base in reversed(cls.__mro__):  # A later class may declare again, or otherwise.
+            for name, value in vars(base).items():
+                if isinstance(value, Learned):
+                    cls.declared[name] = value
+                elif name in cls.declared:
+                    del cls.declared[name]
+        _document(cls, {n: q for n, q in cls.declared.items() if n in vars(cls)})
         _sign(cls)
 
     # Set on the instance only where they differ: a cell's attributes are looked at at every call.
@@ -72,6 +76,7 @@ class Declared(nn.Module):
     _learn: Learn = True
     _own: Mapping[str, Learned] = MappingProxyType({})
     _pairs: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    """The spreads of a part that is made before its neuron, which draws from them."""
 
     @property
     def declarations(self) -> dict[str, Learned]:
@@ -80,8 +85,9 @@ class Declared(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         # nn.Module would take the name for that of a parameter or buffer, and refuse a number.
-        if name in type(self).declared and not isinstance(value, nn.Parameter):
-            self.start(name, value)
+        loaded = isinstance(value, nn.Parameter) and name in self._parameters
+        if name in type(self).declared and not loaded:
+            self.start(name, value.detach() if isinstance(value, nn.Parameter) else value)
         else:
             super().__setattr__(name, value)
 
@@ -98,21 +104,32 @@ class Declared(nn.Module):
             declaration: of a quantity that the class does not declare.
         """
         if isinstance(given, Learned):
-            self._own = {**self._own, name: given}
-            given = None
-        declaration = declaration or self._own.get(name) or type(self).declared[name]
+            declaration, given = given, None
+        if declaration is not None:
+            self._own = {**self._own, name: declaration}
+        declaration = self._own.get(name) or type(self).declared[name]
         given = declaration.default if given is None else given
         if given is declaration.default and isinstance(given, str):
             given = getattr(self, given).detach()
-        if isinstance(given, tuple):
-            self._pairs = {**self._pairs, name: given}
+        if isinstance(given, list) and not declaration.vector:
+            given = tuple(given)
         learn = self.learns(name, declaration.learn)
-        key = f"raw_{name}" if learn and declaration.link else name
+        keys = name, f"raw_{name}"
+        key = keys[bool(learn and declaration.link)]
+        for held in (self._parameters, self._buffers, self._modules):
+            for other in keys:
+                if other != key or (held is self._buffers and learn):
+                    held.pop(other, None)  # type: ignore[attr-defined]
         if declaration.vector:
-            stored = [self._stored(declaration, name, one, learn) for one in given]
-            self.register_module(key, Vector(stored, learn=learn))
+            numbers = [self._stored(declaration, name, one, learn) for one in given]
+            known = self._modules.get(key)
+            if isinstance(known, Vector) and len(known) == len(numbers):
+                for i, number in enumerate(numbers):
+                    _store(known, str(i), number, learn)
+            else:
+                self.register_module(key, Vector(numbers, learn=learn))
         else:
-            self._store(key, self._stored(declaration, name, given, learn), learn)
+            _store(self, key, self._stored(declaration, name, given, learn), learn)
 
     def _stored(self, declaration: Learned, name: str, given: Any, learn: bool) -> Tensor:
         value = declaration.tensor(name, given, self._granularity, learn=learn)
@@ -120,36 +137,36 @@ class Declared(nn.Module):
         like = torch.empty(0)  # of the default dtype and device
         return raw.to(like.device, like.dtype, copy=True)
 
-    def _store(self, key: str, value: Tensor, learn: bool) -> None:
-        known = self._parameters.get(key) if learn else self._buffers.get(key)
-        if known is not None and known.shape == value.shape and not known.is_meta:
-            with torch.no_grad():  # in place: an optimiser holds it
-                known.copy_(value)
-        elif learn:
-            self.register_parameter(key, nn.Parameter(value.contiguous()))
-        else:
-            self.register_buffer(key, value.contiguous())
+    def alone(self, name: str, given: Any) -> None:
+        """Start the quantity of a part that is made before its neuron: with the granularity of its
+        values, or, for a pair, in the middle until a neuron adopts the part and draws."""
+        shape = tuple(getattr(given, "shape", ())) or (1,)
+        if shape != self._granularity:
+            self._granularity = shape
+        if isinstance(given, tuple | list):
+            self._pairs = {**self._pairs, name: tuple(given)}
+        self.start(name, given)
 
-    def adopted(self, granularity: Shape) -> Declared:
+    def adopted(self: Part, granularity: Shape) -> Part:
         """A copy whose quantities have another granularity: broadcast from this one's, or drawn."""
         twin = copy.deepcopy(self)
         if granularity != twin._granularity:
             twin._granularity = granularity
-        for held in (twin._parameters, twin._buffers):
-            for name, tensor in held.items():
-                if tensor is None:
-                    continue
-                try:
-                    wide = tensor.detach().expand(granularity).clone()
-                except RuntimeError:
-                    raise ValueError(
-                        f"expected {name.removeprefix('raw_')} as one number or of a shape that "
-                        f"broadcasts to {granularity}, got {tuple(tensor.shape)}"
-                    ) from None
-                held[name] = nn.Parameter(wide) if name in self._parameters else wide  # type: ignore[assignment]
-        for name, pair in self._pairs.items():
-            twin.start(name, pair)
+        for name, quantity in self.declarations.items():
+            pair = self._pairs.get(name)
+            if pair is not None and self._is_at(name, pair):
+                twin.start(name, pair)
+            else:
+                for key in (name, f"raw_{name}"):
+                    for holder, at in _places(twin, key, quantity):
+                        _widen(holder, at, name, granularity)
         return twin
+
+    def _is_at(self, name: str, pair: Any) -> bool:
+        """Whether a quantity is still where a pair started it."""
+        twin = copy.deepcopy(self)
+        twin.start(name, pair)
+        return bool(torch.equal(getattr(twin, name), getattr(self, name)))
 
     def shown(self) -> str:
         """The declared values, for `repr`."""
@@ -163,6 +180,39 @@ class Declared(nn.Module):
         held = [*map(self._parameters.get, keys)]
         held += [n for key in keys for n in getattr(self._modules.get(key), "parameters", tuple)()]
         return not any(number is not None and number.requires_grad for number in held)
+
+
+def _store(module: nn.Module, key: str, value: Tensor, learn: bool) -> None:
+    """Put numbers into a module: in place if they are there, as an optimiser may hold them."""
+    known = (module._parameters if learn else module._buffers).get(key)
+    if known is not None and known.shape == value.shape and not known.is_meta:
+        with torch.no_grad():
+            known.copy_(value)
+    elif learn:
+        module.register_parameter(key, nn.Parameter(value.contiguous()))
+    else:
+        module.register_buffer(key, value.contiguous())
+
+
+def _places(module: nn.Module, key: str, quantity: Learned) -> Iterator[tuple[Any, str]]:
+    """Where a module holds the numbers of a quantity under a key."""
+    part = module._modules.get(key) if quantity.vector else None
+    keys = [str(i) for i in range(len(part))] if isinstance(part, Vector) else [key]
+    for holder in ((part or module)._parameters, (part or module)._buffers):
+        yield from ((holder, at) for at in keys if holder.get(at) is not None)
+
+
+def _widen(holder: dict[str, Any], key: str, name: str, granularity: Shape) -> None:
+    number = holder[key]
+    try:
+        wide = number.detach().expand(granularity).clone()
+    except RuntimeError:
+        raise ValueError(
+            f"expected {name} as one number or of a shape that broadcasts to {granularity}, got "
+            f"{tuple(number.shape)}"
+        ) from None
+    learned = isinstance(number, nn.Parameter)
+    holder[key] = nn.Parameter(wide, requires_grad=number.requires_grad) if learned else wide
 
 
 def _shown(value: Any) -> str:
@@ -197,6 +247,8 @@ def _sign(cls: type[Declared]) -> None:
     command line."""
     init = vars(cls).get("__init__")
     inherited = _named(super(cls, cls).__init__)
+    hidden = {n for base in cls.__mro__ for n, v in vars(base).items() if isinstance(v, Learned)}
+    inherited = {n: p for n, p in inherited.items() if n not in hidden - cls.declared.keys()}
     explicit: dict[str, inspect.Parameter] = {}
     if init is None:
         init = _forwarding(cls)
@@ -211,7 +263,8 @@ def _sign(cls: type[Declared]) -> None:
         for name, quantity in cls.declared.items()
         if not quantity.vector and (name in vars(cls) or name not in inherited)
     }
-    merged = {**inherited, **declared, **explicit}
+    # The first of two of a name gives the place, the last the argument.
+    merged = {**explicit, **inherited, **declared, **explicit}
     signature = inspect.Signature(sorted(merged.values(), key=lambda p: p.kind))
     init.__signature__ = signature  # type: ignore[attr-defined]
 

@@ -114,6 +114,8 @@ class Learned:
         link = link or _usual_link(low, high)
         if link is not None and link not in LINKS:
             raise unknown("link", link, LINKS)
+        if link == "clamp" and low is high is None:
+            raise ValueError("link: 'clamp' needs low or high, got neither")
         if link == "logit" and (low is None or high is None):
             raise ValueError(f"link: 'logit' needs low and high, got {low} and {high}")
         if link in ("softplus", "exp") and (low is None or high is not None):
@@ -142,19 +144,29 @@ class Learned:
 
     def value(self, module: nn.Module, name: str) -> Any:
         """The value that an instance has now."""
-        holders: tuple[dict[str, Any], ...] = module._parameters, module._buffers, module._modules
+        holders: tuple[dict[str, Any], ...] = (
+            *(module._parameters, module._buffers, module._modules),
+            module.__dict__,  # where replicas and FSDP put views of what they share
+        )
         for held in holders:
             if held.get(name) is not None:
                 return held[name]
-        for held in holders:
-            raw = held.get(f"raw_{name}")
-            if raw is not None:
-                return tuple(map(self.linked, raw)) if self.vector else self.linked(raw)
-        raise AttributeError(f"{type(module).__name__} has not started its {name!r} yet")
+        key = f"raw_{name}"
+        raw = next((held[key] for held in holders if held.get(key) is not None), None)
+        if raw is None:  # A property, as parametrisations are.
+            raw = getattr(module, key, None) if hasattr(type(module), key) else None
+        if raw is None:
+            raise AttributeError(f"{type(module).__name__} has not started its {name!r} yet")
+        return tuple(map(self.linked, raw)) if self.vector else self.linked(raw)
+
+    def as_structure(self) -> tuple[Any, ...]:
+        """What the trace of a step depends on."""
+        return self.low, self.high, self.link, self.vector
 
     def linked(self, raw: Any) -> Tensor:
         """The value of the number that is learned."""
-        return raw if self.link is None else LINKS[self.link].value(raw, self.low, self.high)
+        value: Tensor = raw
+        return value if self.link is None else LINKS[self.link].value(raw, self.low, self.high)
 
     def unlinked(self, value: Tensor) -> Tensor:
         """The number that is learned for a value."""
@@ -162,7 +174,9 @@ class Learned:
 
     def tensor(self, name: str, given: Any, shape: Shape, *, learn: bool) -> Tensor:
         """The numbers to start from, in float64."""
-        if isinstance(given, Tensor) and given.is_meta:  # There are no numbers to look at.
+        if isinstance(given, Tensor) and given.is_meta:
+            if not torch.empty(0).is_meta:
+                raise TypeError(f"{name}: expected numbers, got a tensor on the meta device")
             return torch.zeros(shape, dtype=torch.float64, device="cpu")
         if isinstance(given, tuple):
             start = self._drawn(name, given, shape, learn)
@@ -179,17 +193,17 @@ class Learned:
 
     def _drawn(self, name: str, pair: tuple[float, ...], shape: Shape, learn: bool) -> Tensor:
         """A start for each element, between the ends of a pair."""
-        if len(pair) != 2 or not pair[0] <= pair[1]:
-            raise ValueError(
-                f"{name}: expected a number, or (low, high) with low <= high, got {pair}"
-            )
         ends = _number(name, pair)
+        if ends.shape != (2,) or not bool(ends[0] <= ends[1]):
+            raise ValueError(
+                f"{name}: expected a number, a tensor, or (low, high) with low <= high, got {pair}"
+            )
         self._check(name, pair, ends, learn)
-        low, high = (float(end) for end in pair)
+        low, high = ends.tolist()
         share = torch.full(shape, 0.5) if math.prod(shape) == 1 else torch.rand(shape)
-        if self.spread == "log" and low > 0:
-            return low * (high / low) ** share.double()
-        return (low + (high - low) * share).double()
+        log = self.spread == "log" and low > 0
+        start: Tensor = low * (high / low) ** share.double() if log else low + (high - low) * share
+        return start.double()
 
     def _check(self, name: str, given: Any, numbers: Tensor, learn: bool) -> None:
         """An error unless all numbers are within the bounds."""
@@ -250,7 +264,9 @@ def _usual_link(low: float | None, high: float | None) -> LinkName | None:
 def _number(name: str, given: Any) -> Tensor:
     """A number or tensor in float64, on the CPU, as checks need values on the meta device too."""
     try:
+        if isinstance(given, complex) or (isinstance(given, Tensor) and given.is_complex()):
+            raise TypeError
         with torch.device("cpu"):
             return torch.as_tensor(given, dtype=torch.float64).detach().cpu()
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise TypeError(f"{name}: expected a number or a tensor, got {given!r}") from None

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from neurodyn.declared import Declared, shape_of
+from neurodyn.declared import Declared
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 
@@ -81,8 +81,7 @@ class Surrogate(Declared):
             raise ValueError(f"learn: a width that is {width!r} cannot be learned as well")
         self._learn, self.scale, self.silent = learn, float(scale), False
         if not self.derived:
-            self._granularity = shape_of(width)
-            self.width = width
+            self.alone("width", width)
             if not learn and not bool((self.width > 0).all() if not self.width.is_meta else True):
                 raise ValueError(f"width: expected a positive number, got {width}")
         else:  # Follows from the neuron's parameters, and is no part of the checkpoint.

@@ -101,25 +101,25 @@ class Neuron(SpikingLayer, Declared):
         super().__init__()
         self._drive: list[Tensor] = []
         self.features = (features,) if isinstance(features, int) else features
-        self.per, self.backend, self._learn = per, backend, learn
+        self.per, self.backend = per, backend
+        if learn is not True:
+            self._learn = (learn,) if isinstance(learn, str) else learn
         self._check_options(given)
         if per != "layer":
             self._granularity = self._shape_of_parameters()
-        threshold = self.declared["threshold"]
-        if learn_threshold is not None:
-            threshold = threshold.changed(learn=learn_threshold)
-        for name in type(self).declared:
-            if not self.declared[name].vector:
-                declaration = threshold if name == "threshold" else None
-                self.start(name, given.get(name), declaration)
+        if learn_threshold is not None and not isinstance(given.get("threshold"), Learned):
+            self._own = {"threshold": self.declared["threshold"].changed(learn=learn_threshold)}
+        for name, quantity in self.declared.items():
+            if not quantity.vector or quantity.default is not None:
+                self.start(name, given.get(name))
         if not bool(self.threshold.is_meta or (self.threshold > 0).all()):
-            raise ValueError(f"threshold: expected a positive number, got {given['threshold']}")
+            raise ValueError(f"threshold: expected a positive number, got {self.threshold}")
         spike = make_surrogate(surrogate) or type(self).default_surrogate()
         self.spike: Surrogate = self._adopted("surrogate", spike)
         if self.own_reset and (reset is not None or detach_reset):
             raise ValueError(f"reset: {type(self).__name__} has its own reset, got {reset!r}")
         reset = "none" if self.own_reset else reset or self.default_reset
-        chosen = make_reset(reset, detach_reset, learn is True)
+        chosen = make_reset(reset, detach_reset, self._learn is True)
         self.reset: Reset = self._adopted("reset", chosen)
         for name in self.states:
             value = self.initial.get(name, 0.0)
@@ -257,6 +257,8 @@ class Neuron(SpikingLayer, Declared):
     def _check_options(self, given: dict[str, Any]) -> None:
         """Raise for malformed features, unknown parameters, and names to learn that are unknown."""
         name, known = type(self).__name__, [n for n, q in self.declared.items() if not q.vector]
+        if "threshold" not in known:
+            raise TypeError(f"threshold: {name} has to declare it, threshold = Learned(...)")
         for state in self.states:
             if state in self.declared:
                 raise TypeError(f"states: {name} declares a parameter {state!r} as well")
@@ -272,8 +274,10 @@ class Neuron(SpikingLayer, Declared):
         for option in given.keys() - known:
             raise TypeError(str(unknown(name, option, known)))
         if not isinstance(self._learn, bool):
+            if not isinstance(self._learn, tuple | list):
+                raise TypeError(f"learn: expected True, False or names, got {self._learn!r}")
             states = [f"{state}_0" for state in self.states]
-            for chosen in (self._learn,) if isinstance(self._learn, str) else self._learn:
+            for chosen in self._learn:
                 if chosen not in (*self.declared, *states):
                     raise unknown("learn", chosen, (*self.declared, *states))
 

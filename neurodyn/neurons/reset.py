@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from neurodyn.declared import Declared, shape_of
+from neurodyn.declared import Declared
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 
@@ -52,8 +52,7 @@ class HardReset(Reset):
         # Zero is left out of the equation, so that the usual neuron pays no multiplication for it.
         self.at_zero = not learn and isinstance(value, int | float) and value == 0
         if not self.at_zero:
-            self._granularity = shape_of(value)
-            self.value = value
+            self.alone("value", value)
 
     def apply_reset(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
         kept = h * (1 - s)
@@ -83,8 +82,8 @@ class SmoothReset(Reset):
 
     def __init__(self, mix: Any = 0.5, *, learn: bool = True, detach: bool = False) -> None:
         super().__init__(detach=detach)
-        self._learn, self._granularity = learn, shape_of(mix)
-        self.mix = mix
+        self._learn = learn
+        self.alone("mix", mix)
 
     def apply_reset(self, h: Tensor, s: Tensor, threshold: Tensor) -> Tensor:
         mix = self.mix.to(h.dtype)

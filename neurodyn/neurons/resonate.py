@@ -51,15 +51,17 @@ class BRF(Neuron):
         *,
         dt: float = 0.01,
         scale_input: bool = False,
-        omega: Any = (5.0, 10.0),
+        omega: float | tuple[float, float] = (5.0, 10.0),
         **options: Any,
     ) -> None:
         if not dt > 0:
             raise ValueError(f"dt: expected a positive time, got {dt}")
-        if not isinstance(omega, Learned):
+        given: Any = omega
+        if not isinstance(given, Learned):
             # At 1 / dt the damping has a slope without bound.
-            omega = self.declared["omega"].changed(default=omega, high=0.99 / dt)
-        super().__init__(features, omega=omega, **options)
+            start = self.declared["omega"].default if given is None else given
+            given = self.declared["omega"].changed(default=start, high=0.99 / dt)
+        super().__init__(features, omega=given, **options)
         self.dt, self.scale_input = float(dt), scale_input
 
     @property

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
 from neurodyn.scan.launch import backend_of, specs
-from neurodyn.scan.op import scan_op
+from neurodyn.scan.op import PLAIN, scan_op
 from neurodyn.scan.reference import Sequences, scan_reference
 from neurodyn.step.graph import KernelError, UnsupportedStepError
 from neurodyn.step.program import Program, program_of
@@ -179,6 +179,9 @@ def _choose(
     program, tensors = program_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(program, UnsupportedStepError):
         return str(program)
+    strange = {type(t) for t in (*inputs, *state, *tensors)} - PLAIN
+    if strange and type(inputs[0]) not in strange:
+        return f"kernels read plain tensors, got {', '.join(t.__name__ for t in strange)}"
     return program.failures.get(name) or (name, program, [*inputs, *state, *tensors])
 
 

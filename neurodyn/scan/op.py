@@ -42,7 +42,7 @@ def scan_op(backend: str, key: str, leaves: Tensors, final: bool) -> Tensors:
     keep = torch.is_grad_enabled() and any(leaf.requires_grad for leaf in leaves)
     call = backend, key, keep, final
     compiling = torch.compiler.is_compiling()
-    if compiling or not _plain(leaves[0]):
+    if compiling or not _plain(leaves):
         if not compiling and (reason := unfit(backend, program_by_key(key), specs(leaves))):
             raise UnfitError(reason)
         results: Tensors = torch.ops.neurodyn.scan.default(*call, leaves)
@@ -52,13 +52,16 @@ def scan_op(backend: str, key: str, leaves: Tensors, final: bool) -> Tensors:
     return results
 
 
-def _plain(x: Tensor) -> bool:
+PLAIN = frozenset({Tensor, nn.Parameter, type(None)})
+
+
+def _plain(tensors: Sequence[Tensor | None]) -> bool:
     """Whether no mode or subclass listens at the dispatcher.
 
     The functions behind the operators are then called directly, as the dispatcher takes longer
     than a small kernel.
     """
-    return type(x) in (Tensor, nn.Parameter) and not modes_at_work()
+    return PLAIN.issuperset(map(type, tensors)) and not modes_at_work()
 
 
 def _scan(backend: str, key: str, keep: bool, final: bool, leaves: Tensors) -> Tensors:
@@ -148,7 +151,7 @@ class _Scan(torch.autograd.Function):
         leaves, checkpoints = saved[: ctx.count], saved[ctx.count :]
         given = [*grads[: ctx.visible], *[None] * ctx.unasked]
         wanted = ctx.needs_input_grad[2:]
-        direct = _plain(leaves[0]) and not torch.is_grad_enabled()
+        direct = _plain((*leaves, *grads)) and not torch.is_grad_enabled()
         run = _scan_backward if direct else torch.ops.neurodyn.scan_backward.default
         pulled = iter(run(backend, key, wanted, leaves, given, checkpoints))
         return None, None, *[next(pulled) if w else None for w in wanted]

@@ -139,7 +139,9 @@ def _make(
     try:
         traced = trace(cell, tensors, n_inputs, n_states, dtype)
     except UnsupportedStepError as error:
-        return error
+        # It is remembered, and its traceback would keep the caller's tensors alive.
+        error.__cause__ = error.__context__ = None
+        return error.with_traceback(None)
     program = Program(type(cell).__name__, traced, list(tensors), dtype)
     return _by_key.setdefault(program.key, program)
 
@@ -160,7 +162,8 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
         for name, value in module.__dict__.items():
             if name not in _INTERNAL:
                 kind = type(value)
-                found.append((name, kind, value if kind in _PLAIN else _frozen(value)))
+                plain = value if kind in _PLAIN else repr(value) if kind is float else None
+                found.append((name, kind, _frozen(value) if plain is None else plain))
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
                 if tensor is None or not (tensor.is_floating_point() or tensor.dtype == torch.bool):
@@ -178,8 +181,9 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
     return tuple(found), names, tensors
 
 
-# Values that are their own stand-ins: immutable, and equal if they do the same.
-_PLAIN = (bool, int, float, str, type(None), type, torch.dtype)
+# Values that are their own stand-ins: immutable, and equal if they do the same. (Numbers with a
+# point are none: 0.0 equals -0.0, and NaN not itself.)
+_PLAIN = (bool, int, str, type(None), type, torch.dtype)
 
 
 def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
@@ -187,8 +191,12 @@ def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:
 
     `around` are the ids of the objects that hold the value, as an object may hold itself.
     """
+    if isinstance(value, float):
+        return repr(value)
     if isinstance(value, _PLAIN):
         return (type(value), value)
+    if hasattr(value, "as_structure"):  # Its own word for what a trace depends on.
+        return (type(value), _frozen(value.as_structure(), around))
     if id(value) in around:
         return ("held", around.index(id(value)))
     around = (*around, id(value))

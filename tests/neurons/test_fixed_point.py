@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.learned import Learned
 from neurodyn.models import SequenceNet
 from neurodyn.neurons import (
     EIF,
@@ -17,6 +18,7 @@ from neurodyn.neurons import (
     AdLIF,
     CubaLIF,
     MultiTimescale,
+    Neuron,
     round_dynamics,
 )
 from neurodyn.surrogate import Triangle
@@ -75,6 +77,24 @@ def test_what_the_equation_multiplies_is_rounded():
     fixed = LIF(tau=3.0)
     round_dynamics(fixed, bits=4)
     assert fixed.leak.item() == pytest.approx(5 / 16)
+
+
+def test_bounds_that_are_no_multiples_and_vectors():
+    edge = AdLIF(beta=0.96)
+    round_dynamics(edge, bits=12)
+    assert on_grid(edge.beta, 12)
+    assert edge.beta >= 0.96
+
+    class Shares(Neuron):
+        c = Learned([0.3, 0.61], low=0.0, high=1.0, vector=True)
+
+        def step(self, x, u):
+            return self.fire(self.c[0] * u + self.c[1] * x)
+
+    neuron = Shares()
+    changes = round_dynamics(neuron, bits=4)
+    assert [c.item() for c in neuron.c] == pytest.approx([5 / 16, 10 / 16])
+    assert changes["c.0"] == pytest.approx(5 / 16 - 0.3, abs=1e-6)
 
 
 def test_bits():

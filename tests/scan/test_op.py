@@ -1,7 +1,12 @@
 """The scan in the corners of autograd."""
 
+import gc
+import warnings
+import weakref
+
 import pytest
 import torch
+from torch import nn
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
@@ -110,3 +115,45 @@ def test_a_gradient_s_kernel_that_cannot_be_made_is_one_too(monkeypatch):
     with pytest.raises(RuntimeError, match=r"no such instruction.*backend='reference' needs none"):
         output.sum().backward()
     assert "no such instruction" in why_not(cell, (x,), (u,))
+
+
+class Wrapped(torch.Tensor):
+    """A tensor without memory of its own, as those of several devices are."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        return torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        plain = torch.utils._pytree.tree_map_only(cls, lambda x: x.inner, (args, kwargs or {}))
+        return func(*plain[0], **plain[1])
+
+
+def test_parameters_without_memory_of_their_own():
+    neuron, x = LIF(), torch.randn(3, 2, 4)
+    expected = neuron(x)
+    neuron._buffers["tau"] = Wrapped(neuron.tau)
+    with pytest.warns(RuntimeWarning, match="kernels read plain tensors, got Wrapped"):
+        assert torch.equal(neuron(x), expected)
+    neuron.backend = "cpu"
+    with pytest.raises(ValueError, match="kernels read plain tensors, got Wrapped"):
+        neuron(x)
+
+
+def test_a_refused_step_keeps_nothing_alive():
+    class Branching(nn.Module):
+        def step(self, x, u):
+            return (x, u + x) if float(u.sum()) < 1e9 else (x, x)
+
+    x = torch.randn(3, 2, 4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        scan(Branching(), (x,), (torch.zeros(2, 4),))
+    alive = weakref.ref(x)
+    del x
+    gc.collect()
+    assert alive() is None
