@@ -105,9 +105,10 @@ class Declared(nn.Module):
         """
         if isinstance(given, Learned):
             declaration, given = given, None
-        if declaration is not None:
+        if declaration is None:
+            declaration = self._own.get(name) or type(self).declared[name]
+        elif name in type(self).declared:
             self._own = {**self._own, name: declaration}
-        declaration = self._own.get(name) or type(self).declared[name]
         given = declaration.default if given is None else given
         if given is declaration.default and isinstance(given, str):
             given = getattr(self, given).detach()

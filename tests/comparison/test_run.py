@@ -2,6 +2,7 @@ import csv
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_everything_to_repeat_it_is_there(finished):
         assert f"lnm+degree=2/seed-1/{name}" in here
     result = json.loads((folder / "lnm+degree=2" / "seed-1" / "result.json").read_text())
     (start,) = result["starts"]
-    assert start["packages"]["torch"] == torch.__version__
+    assert start["packages"]["torch"] == version("torch")
     assert start["neurodyn"] == neurodyn.__version__
     assert start["git"]["commit"] in (folder / "table.json").read_text()
     assert result["seconds"] > 0
