@@ -116,7 +116,7 @@ class ActivityMeter:
             warnings.warn(
                 "spikes, synaptic operations and energy leave out what the meter cannot count: "
                 f"{', '.join(self.activity.uncounted)}",
-                stacklevel=2,
+                stacklevel=5,  # the line that calls the model
             )
 
     def _samples_of(self, inputs: tuple[Any, ...]) -> int:
