@@ -79,9 +79,11 @@ class ActivityMeter:
         timed = SPIKING if any(isinstance(m, SPIKING) for m in self.model.modules()) else TIMED
         for name, module in self.model.named_modules():
             if isinstance(module, timed):
-                self._hooks.append(module.register_forward_hook(self._batch(name)))
+                hook = self._batch(name)
+                self._hooks.append(module.register_forward_hook(hook, with_kwargs=True))
             if isinstance(module, SYNAPSES):
-                self._hooks.append(module.register_forward_hook(self._synapses(name)))
+                hook = self._synapses(name)
+                self._hooks.append(module.register_forward_hook(hook, with_kwargs=True))
             if isinstance(module, SPIKING) and module not in inside:
                 self._hooks.append(module.register_forward_hook(self._neurons(name)))
             if isinstance(module, Recurrent):
@@ -135,15 +137,18 @@ class ActivityMeter:
         return self.activity.layers.setdefault(name, LayerActivity())
 
     def _batch(self, name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if inputs and isinstance(inputs[0], Tensor):
-                self._batches.setdefault(inputs[0].shape[1], name)
+        def hook(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+        ) -> None:
+            self._batches.setdefault(_first(inputs, named).shape[1], name)
 
         return hook
 
     def _synapses(self, name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            layer, x = self._layer(name), inputs[0].detach()
+        def hook(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Tensor
+        ) -> None:
+            layer, x = self._layer(name), _first(inputs, named).detach()
             macs, sops, counts = products(module, x, output)
             if not self._entered:
                 layer.analog |= not counts
@@ -177,6 +182,11 @@ class ActivityMeter:
             layer.sops += spikes.abs().sum().item() * fan_out
 
         return hook
+
+
+def _first(inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
+    x: Tensor = inputs[0] if inputs else next(iter(named.values()))
+    return x
 
 
 def _spikes(output: Any) -> Tensor:

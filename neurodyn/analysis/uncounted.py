@@ -20,8 +20,9 @@ SPIKING = (SpikingLayer, GatedCell)
 """Modules whose updates are counted, and their spikes."""
 COUNTED = (*SYNAPSES, MatMul, Recurrent, Neuron, DelayLine, ParametrizationList)
 """Modules whose every product is counted, or makes a weight."""
-KNOWN = (*SYNAPSES, Recurrent, Neuron, GatedCell, Surrogate, Reset, BatchNorm, ParametrizationList)
-"""Modules whose own parameters are counted. A batch normalisation folds into the weights."""
+KNOWN = (*SYNAPSES, Recurrent, Neuron, Surrogate, Reset, BatchNorm, ParametrizationList)
+"""Modules whose own parameters are counted, besides spiking ones that declare their `operations`.
+A batch normalisation folds into the weights."""
 PRODUCTS = re.compile(
     r"(r?mat|chain_mat)mul|(sparse_)?mm|bmm|mv|dot|vdot|vecdot|inner|outer|ger|kron|einsum|tensordot"
     r"|multi_dot|add(mm|bmm|mv|r)|baddbmm|(bi)?linear|conv(_transpose)?[123]d|convolution"
@@ -45,20 +46,6 @@ class Watch(TorchFunctionMode):
         self._running: list[tuple[str, nn.Module]] = []
         self._in_spiking: set[nn.Module] = set()
         self._active = False
-
-    def start(self, *_: Any) -> None:
-        """The model begins."""
-        self._running.clear()
-        self._inside = 0
-        if not self._active:
-            self._active = True
-            self.__enter__()
-
-    def stop(self, *_: Any) -> None:
-        """The model ended, or failed."""
-        if self._active:
-            self._active = False
-            self.__exit__(None, None, None)
 
     def hooks(self, model: nn.Module) -> list[Any]:
         """Hooks on all modules of a model. Those that count must come before them."""
@@ -100,9 +87,8 @@ class Watch(TorchFunctionMode):
 
     def _unknown(self, module: nn.Module) -> bool:
         """Whether it has parameters of its own that no hook counts."""
-        known = isinstance(module, KNOWN) or (
-            isinstance(module, DelayLine) and module in self._in_spiking
-        )
+        declares = module in self._in_spiking and getattr(module, "operations", None) is not None
+        known = declares or isinstance(module, KNOWN)
         return not known and any(True for _ in module.parameters(recurse=False))
 
     def _add(self, name: str) -> None:

@@ -48,6 +48,18 @@ def test_a_loop_over_time_outside_the_neuron():
     assert meter.activity.updates == 4 * 6
 
 
+def test_inputs_by_name():
+    class Named(Repeats):
+        def forward(self, x):
+            return self.body[1](x=self.body[0][0](input=repeat(x, self.T)))
+
+    net = Named()
+    with ActivityMeter(net) as meter:
+        net(torch.ones(3, 5))
+    assert meter.activity.samples == 3
+    assert meter.activity.sops == 4 * 5 * 6
+
+
 def test_samples_that_cannot_be_seen_must_be_told():
     class Patches(Repeats):
         """Half of the network sees both halves of a sample as samples."""

@@ -1,5 +1,7 @@
 """What the meter does not count is named."""
 
+import copy
+import pickle
 import warnings
 
 import pytest
@@ -120,6 +122,9 @@ def test_a_layer_that_hides_its_product():
 
     assert uncounted(Mixed(), torch.rand(2, 1, 3)) == ["(model)"]
 
+    Mixed.operations = (1, 1)  # its parameters are declared, and so counted; its product is not
+    assert uncounted(Mixed(), torch.rand(2, 1, 3)) == ["(model): matmul"]
+
     class Cell(SpikGRU2):
         def step(self, x, s, i, v):
             return super().step(x + torch.cat([s @ torch.eye(4)] * 3, 1), s, i, v)
@@ -155,6 +160,15 @@ def test_nothing_listens_after_a_call_even_one_that_failed():
     assert torch.overrides._get_current_function_mode_stack() == []
     assert meter.activity.uncounted == []
     assert meter.activity.samples == 1
+
+
+def test_a_meter_can_be_copied_and_pickled():
+    meter = ActivityMeter(nn.Sequential(Own(torch.matmul)))
+    for twin in (copy.deepcopy(meter), pickle.loads(pickle.dumps(meter))):
+        with pytest.warns(UserWarning, match="0: matmul"), twin:
+            twin.model(torch.rand(2, 1, 3))
+        assert twin.activity.uncounted == ["0: matmul"]
+    assert meter.activity.uncounted == []
 
 
 def test_a_part_that_fails_and_is_caught():
