@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -15,6 +17,7 @@ from neurodyn.layers import (
     TimeDistributed,
     repeat,
 )
+from neurodyn.models import VGGSNN, ConvNet, SEWResNet
 from neurodyn.models.residual import MSBlock
 from neurodyn.neurons import LIF
 
@@ -163,6 +166,52 @@ def test_convolving_shortcuts_of_currents_multiply():
     assert layers["shortcut.0"].macs == 3 * 2 * 8 * 9 * 4
     assert not layers["branch.1.0"].analog
     assert meter.activity.sops == sum(x.sops for n, x in layers.items() if n != "shortcut.0") / 2
+
+
+@pytest.mark.parametrize(
+    ("net", "whole"),
+    [
+        (ConvNet(LIF, shape=(1, 8, 8), widths=(6, 4)), []),
+        (VGGSNN(LIF, shape=(2, 16, 16), width=0.1), []),
+        (SEWResNet(LIF, shape=(3, 12, 12), depth=18, width=0.1, stem="small"), ["counts"]),
+    ],
+)
+def test_neurobench_s_definition(net, whole):
+    """Each layer run with inputs and weights that are one where they were not zero: all products
+    for ones, the effective ones for spikes. It takes a count for one, which is the only difference
+    in layers that do not multiply."""
+    x = torch.rand(6, 3, *net.shape)
+    with torch.no_grad():
+        for _ in range(30):
+            net(x)
+    seen = {}
+
+    def keep(name):
+        return lambda module, inputs, output: seen.setdefault(name, []).append(inputs[0])
+
+    layers = {n: m for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    hooks = [m.register_forward_hook(keep(n)) for n, m in layers.items()]
+    with ActivityMeter(net.eval()) as meter, torch.no_grad():
+        net(x)
+    for hook in hooks:
+        hook.remove()
+    counted, active = [], 0
+    for name, layer in layers.items():
+        ones = copy.deepcopy(layer).double()
+        nn.init.ones_(ones.weight)
+        if ones.bias is not None:
+            nn.init.zeros_(ones.bias)
+        (x,) = seen[name]
+        ours = meter.activity.layers[name]
+        with torch.no_grad():
+            assert ours.macs == ones(torch.ones_like(x).double()).sum()
+            effective = ones((x != 0).double()).sum()
+        counts = bool((x == x.round()).all() and x.max() > 1)
+        counted += ["counts"] * counts
+        assert ours.sops > effective if counts else ours.sops == effective
+        active += bool(effective > 0)
+    assert active >= 3
+    assert sorted(set(counted)) == whole
 
 
 def test_hooks_are_gone_afterwards():
