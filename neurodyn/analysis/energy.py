@@ -5,7 +5,9 @@
 with 45 nm figures (Horowitz 2014): 0.9 pJ per addition, 3.7 pJ per multiplication, 4.6 pJ for both.
 A synaptic operation (SOP) is one addition: a spike of either sign goes through one of its outgoing
 weights, recurrent ones included. A count of n spikes is n spikes. An input that is neither zero nor
-a count, such as a pooled spike, is one spike.
+a count, such as a pooled spike, is one spike. Padding has no spikes, so the number of outgoing
+weights depends on the place in the map. Biases, and normalisation that folds into the weights, are
+not counted.
 
 Two kinds of synapses see analog numbers, so they multiply and are dense. The first kind are those
 at the network's input, unless the input is counts of spikes (whole numbers). The second kind are
@@ -20,121 +22,22 @@ writes the neuron's states, and reads the parameters that are learned for that n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from torch import Tensor, nn
 
-from neurodyn.layers import DelayLine, GatedCell, LearnedDelays, MatMul, Recurrent
-from neurodyn.neurons import Neuron, SpikingLayer, Stateful
-from neurodyn.step.functions import arithmetic
-from neurodyn.step.graph import UnsupportedStepError
-from neurodyn.step.program import program_of
+from neurodyn.analysis.activity import Activity, LayerActivity
+from neurodyn.analysis.fanout import SYNAPSES, products
+from neurodyn.analysis.uncounted import SPIKING, Watch
+from neurodyn.analysis.updates import operations, words
+from neurodyn.layers import MatMul, Recurrent, TimeDistributed
+from neurodyn.neurons import Stateful
 
-PJ_ADD, PJ_MUL, PJ_MAC = 0.9, 3.7, 4.6
-PJ_WORD = 5.0
-"""Picojoules to access 32 bits of an 8 KB memory at 45 nm: half of Horowitz's figure for 64."""
-WORDS_PER_SYNAPSE = 3
-SYNAPSES = (nn.Conv2d, nn.Conv1d, nn.Linear, LearnedDelays)
-SPIKING = (SpikingLayer, GatedCell)
-
-
-@dataclass
-class LayerActivity:
-    """One layer's totals over all samples seen.
-
-    Attributes:
-        macs: multiply-accumulates of the dense layer.
-        sops: synaptic operations, one per incoming spike and weight that it went through.
-        analog: whether it saw numbers other than counts of spikes, and so multiplies.
-        updates: neuron updates (neurons x timesteps).
-        spikes: how many of them fired.
-        operations: multiplications and additions of one update.
-        words: words of memory that one update reads and writes.
-    """
-
-    macs: float = 0.0
-    sops: float = 0.0
-    analog: bool = False
-    updates: float = 0.0
-    spikes: float = 0.0
-    operations: tuple[int, int] = (0, 0)
-    words: int = 0
-
-
-@dataclass
-class Activity:
-    """Activity of a network by layer, and its sums per sample.
-
-    Attributes:
-        samples: the number of samples seen.
-        layers: activity by the layer's name.
-        parameters: the number of learned parameters.
-    """
-
-    samples: int = 0
-    layers: dict[str, LayerActivity] = field(default_factory=dict)
-    parameters: int = 0
-
-    @property
-    def rate(self) -> float:
-        """Spikes per neuron and timestep."""
-        updates = sum(layer.updates for layer in self.layers.values())
-        return sum(layer.spikes for layer in self.layers.values()) / max(updates, 1.0)
-
-    @property
-    def spikes(self) -> float:
-        """Spikes per sample."""
-        return self._mean(layer.spikes for layer in self.layers.values())
-
-    @property
-    def sops(self) -> float:
-        """Synaptic operations per sample; layers that multiply have none."""
-        return self._mean(layer.sops for layer in self.layers.values() if not layer.analog)
-
-    @property
-    def macs(self) -> float:
-        """Dense multiply-accumulates per sample, over all layers."""
-        return self._mean(layer.macs for layer in self.layers.values())
-
-    @property
-    def updates(self) -> float:
-        """Neuron updates per sample."""
-        return self._mean(layer.updates for layer in self.layers.values())
-
-    @property
-    def energy(self) -> float:
-        """Picojoules of arithmetic per sample."""
-        neurons = self._mean(
-            layer.updates * (layer.operations[0] * PJ_MUL + layer.operations[1] * PJ_ADD)
-            for layer in self.layers.values()
-        )
-        analog = self._mean(layer.macs for layer in self.layers.values() if layer.analog)
-        return self.sops * PJ_ADD + neurons + analog * PJ_MAC
-
-    @property
-    def accesses(self) -> float:
-        """Words read from memory or written to it, per sample."""
-        return self._mean(
-            WORDS_PER_SYNAPSE * (layer.macs if layer.analog else layer.sops)
-            + layer.updates * layer.words
-            for layer in self.layers.values()
-        )
-
-    def memory_energy(self, pj_word: float = PJ_WORD) -> float:
-        """Picojoules of memory accesses per sample.
-
-        Args:
-            pj_word: picojoules per word. A memory of 1 MB on the chip takes ten times the default.
-        """
-        if not pj_word >= 0:
-            raise ValueError(f"pj_word: expected picojoules, 0 or more, got {pj_word}")
-        return self.accesses * pj_word
-
-    def _mean(self, values: Iterable[float]) -> float:
-        return float(sum(values)) / max(self.samples, 1)
+TIMED = (Stateful, TimeDistributed, MatMul)
+"""Modules whose input is `(T, B, ...)`."""
 
 
 class ActivityMeter:
@@ -142,31 +45,56 @@ class ActivityMeter:
 
     with ActivityMeter(model) as meter:
         model(x)                        # (T, B, ...)
-    print(meter.activity.energy)
+    print(meter.activity.table())
+
+    Parts that ran but cannot be counted are named in `activity.uncounted` and in a warning.
+
+    Args:
+        model: the network. Its own call has to be seen, as it tells the samples apart.
+        samples: the number of samples in one call of the model, or a function of the model's inputs
+            that returns it. Unless given, it is the size of the batch axis that the neurons see.
+
+    Raises:
+        ValueError: at the end of a call of the model, if its samples are not given and the neurons
+            do not tell their number.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
+    def __init__(
+        self, model: nn.Module, *, samples: int | Callable[..., int] | None = None
+    ) -> None:
+        if isinstance(samples, int) and samples < 1:
+            raise ValueError(f"samples: expected at least 1 per call, got {samples}")
+        self.model, self.samples = model, samples
         learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.activity = Activity(parameters=learned)
-        self._entered = False
+        self._watch = Watch(self.activity.uncounted)
+        self._entered = self._warned = False
+        self._batches: dict[int, str] = {}
         self._hooks: list[Any] = []
 
     def __enter__(self) -> ActivityMeter:
-        self._hooks.append(self.model.register_forward_pre_hook(self._count_samples))
+        self._hooks.append(self.model.register_forward_pre_hook(self._begin))
         # A layer around a neuron returns the neuron's spikes; they are counted once.
         inside = {p for m in self.model.modules() if isinstance(m, SPIKING) for p in m.children()}
+        timed = SPIKING if any(isinstance(m, SPIKING) for m in self.model.modules()) else TIMED
         for name, module in self.model.named_modules():
+            if isinstance(module, timed):
+                hook = self._batch(name)
+                self._hooks.append(module.register_forward_hook(hook, with_kwargs=True))
             if isinstance(module, SYNAPSES):
-                self._hooks.append(module.register_forward_hook(self._synapses(name)))
+                hook = self._synapses(name)
+                self._hooks.append(module.register_forward_hook(hook, with_kwargs=True))
             if isinstance(module, SPIKING) and module not in inside:
                 self._hooks.append(module.register_forward_hook(self._neurons(name)))
             if isinstance(module, Recurrent):
-                self._hooks.append(module.register_forward_hook(self._recurrence(f"{name}.V")))
+                v = f"{name}.V".lstrip(".")
+                self._hooks.append(module.register_forward_hook(self._recurrence(v)))
             if isinstance(module, MatMul):
                 self._hooks.append(module.register_forward_hook(self._product(name)))
             for part in getattr(module, "analog", ()):
                 self._layer(f"{name}.{part}".lstrip(".")).analog = True
+        self._hooks.extend(self._watch.hooks(self.model))
+        self._hooks.append(self.model.register_forward_hook(self._end))
         return self
 
     def __exit__(
@@ -179,25 +107,54 @@ class ActivityMeter:
             hook.remove()
         self._hooks.clear()
 
-    def _count_samples(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.activity.samples += inputs[0].shape[1]
+    def _begin(self, module: nn.Module, inputs: Any) -> None:
         self._entered = False
+        self._batches.clear()
+
+    def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        self.activity.samples += self._samples_of(inputs)
+        if self.activity.uncounted and not self._warned:
+            self._warned = True
+            warnings.warn(
+                "spikes, synaptic operations and energy leave out what the meter cannot count: "
+                f"{', '.join(self.activity.uncounted)}",
+                stacklevel=5,  # the line that calls the model
+            )
+
+    def _samples_of(self, inputs: tuple[Any, ...]) -> int:
+        if self.samples is not None:
+            return self.samples if isinstance(self.samples, int) else int(self.samples(*inputs))
+        if len(self._batches) == 1:
+            return next(iter(self._batches))
+        seen = " and ".join(f"{size} in {name!r}" for size, name in self._batches.items())
+        raise ValueError(
+            "samples: expected one batch size from the neurons of a call, whose input is (T, B, "
+            f"...), got {seen or 'no neurons that ran'}; tell it as ActivityMeter(model, "
+            "samples=...), a number or a function of the model's inputs"
+        )
 
     def _layer(self, name: str) -> LayerActivity:
         return self.activity.layers.setdefault(name, LayerActivity())
 
+    def _batch(self, name: str) -> Any:
+        def hook(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+        ) -> None:
+            self._batches.setdefault(_first(inputs, named).shape[1], name)
+
+        return hook
+
     def _synapses(self, name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            layer, x = self._layer(name), inputs[0].detach()
-            counts = bool((x == x.round()).all())
+        def hook(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Tensor
+        ) -> None:
+            layer, x = self._layer(name), _first(inputs, named).detach()
+            macs, sops, counts = products(module, x, output)
             if not self._entered:
                 layer.analog |= not counts
                 self._entered = True
-            weight = module.weight
-            assert isinstance(weight, Tensor)
-            macs = output.numel() * weight[0].numel()
             layer.macs += macs
-            layer.sops += macs * (x.abs() if counts else x != 0).float().mean().item()
+            layer.sops += sops
 
         return hook
 
@@ -227,64 +184,11 @@ class ActivityMeter:
         return hook
 
 
+def _first(inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
+    x: Tensor = inputs[0] if inputs else next(iter(named.values()))
+    return x
+
+
 def _spikes(output: Any) -> Tensor:
     spikes: Tensor = output[0] if isinstance(output, tuple) else output
     return spikes.detach().float()
-
-
-def operations(layer: nn.Module) -> tuple[int, int]:
-    """Multiplications and additions of one update of a neuron, without synapses.
-
-    A layer may declare those of its cheapest algebraic form (constants folded, an added constant in
-    the layer's bias). Otherwise those of a neuron are counted in its traced step, and a layer
-    around one has the sum over its parts. Comparisons, transcendental functions and what follows
-    from parameters alone are not counted.
-    """
-    declared: tuple[int, int] | None = getattr(layer, "operations", None)
-    if declared is not None:
-        return declared
-    if isinstance(layer, Neuron):
-        return _traced(layer)
-    parts = [operations(part) for part in layer.children() if isinstance(part, Stateful)]
-    return sum(muls for muls, _ in parts), sum(adds for _, adds in parts)
-
-
-def words(layer: nn.Module) -> int:
-    """Words of memory that one update of a neuron reads and writes, without synapses.
-
-    Each state is read and written. A delay line writes one word, and reads all of its words and
-    their weights. Parameters that a layer or a channel shares stay in registers; those of one
-    neuron are read. The last spikes of a gated cell are bits, and not counted.
-    """
-    if isinstance(layer, Neuron):
-        learned = [(n, p) for n, p in layer.named_parameters() if p.requires_grad]
-        own = [n for n, p in learned if not n.startswith("spike.") and not n.endswith("_0")]
-        return 2 * len(layer.states) + (len(own) if layer.per == "neuron" else 0)
-    if isinstance(layer, GatedCell):
-        return 4
-    if isinstance(layer, DelayLine):
-        return 2 * layer.order + 1
-    return sum(words(part) for part in layer.children() if isinstance(part, Stateful))
-
-
-class _Charge(nn.Module):
-    """A neuron's dynamics without spike and reset, as a cell for the tracer."""
-
-    def __init__(self, neuron: Neuron) -> None:
-        super().__init__()
-        self.neuron = neuron
-
-    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        after = self.neuron.charge(x, *state)
-        return after[0], *after
-
-
-def _traced(neuron: Neuron) -> tuple[int, int]:
-    program, _ = program_of(_Charge(neuron), 1, len(neuron.states), neuron.threshold.dtype)
-    if isinstance(program, UnsupportedStepError):
-        raise ValueError(
-            f"operations: those of {type(neuron).__name__} cannot be counted ({program}); declare "
-            "them as `operations = (multiplications, additions)` in the class"
-        )
-    functions, _ = program.functions(None)
-    return arithmetic(functions.step)

@@ -196,6 +196,7 @@ class Classifier(L.LightningModule):
 
     def _evaluate(self, batch: Batch, stage: str) -> None:
         x, labels = batch
+        self._samples = len(labels)
         outputs = self(x)
         metric = cast(MulticlassAccuracy, self.accuracy[stage])
         metric.update(self.readout(outputs), labels)
@@ -203,8 +204,11 @@ class Classifier(L.LightningModule):
         self.log(f"{stage}_accuracy", metric, prog_bar=True, batch_size=len(labels))
 
     def on_test_start(self) -> None:
-        self.meter = ActivityMeter(self.network)
+        self.meter = ActivityMeter(self.network, samples=self._samples_now)
         self.meter.__enter__()
+
+    def _samples_now(self, *inputs: Any) -> int:
+        return self._samples
 
     def on_test_epoch_end(self) -> None:
         activity = self.meter.activity

@@ -198,6 +198,26 @@ def test_test_reports_activity():
     assert score["energy_nJ"] > 0
 
 
+def test_activity_of_a_network_that_handles_time_and_batch_itself():
+    """Its neurons see every image twice, so only the labels tell the number of samples."""
+
+    class Twice(nn.Module):
+        shape = (1, 8, 8)
+
+        def __init__(self):
+            super().__init__()
+            self.neuron = LNM()
+
+        def forward(self, x):
+            spikes = self.neuron(torch.cat([x, x], 1))
+            return spikes.flatten(2)[:, : x.shape[1], :10]
+
+    module = Classifier(Twice(), timesteps=3)
+    trainer(limit_test_batches=1).test(module, Digits(batch_size=20), verbose=False)
+    assert module.meter.activity.samples == 20
+    assert module.meter.activity.updates == 3 * 2 * 64
+
+
 def test_the_guard_logs_the_gradient_norm():
     run = trainer(callbacks=[Guard()], limit_train_batches=2)
     run.fit(small(), Digits(limit=200))
