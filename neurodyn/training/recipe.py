@@ -7,6 +7,7 @@ import sys
 import warnings
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -14,6 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
+from neurodyn.training.allowed import only_allowed
 from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
@@ -64,23 +66,40 @@ class Recipe(LightningCLI):
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertising)
         try:
-            super().__init__(
-                Classifier,
-                SampleData,
-                parser_class=RecipeParser,
-                subclass_mode_data=True,
-                seed_everything_default=0,
-                auto_configure_optimizers=False,
-                save_config_kwargs={"overwrite": True},
-                parser_kwargs={"prog": "neurodyn"},
-                args=with_recipe_paths(args),
-                run=run,
-            )
+            with only_allowed():
+                super().__init__(
+                    Classifier,
+                    SampleData,
+                    parser_class=RecipeParser,
+                    subclass_mode_data=True,
+                    seed_everything_default=0,
+                    auto_configure_optimizers=False,
+                    save_config_kwargs={"overwrite": True},
+                    parser_kwargs={"prog": "neurodyn"},
+                    args=with_recipe_paths(args),
+                    run=run,
+                )
         except RecipeError as error:
             advice = "--print_config shows every setting, --help explains them."
             raise RecipeError(f"recipe: {plain(str(error))}\n{advice}") from error
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # A recipe must not decide how a checkpoint is loaded: without it a checkpoint runs code.
+        skipped = LightningCLI.subcommands()
+        return {name: {*given, "weights_only"} for name, given in skipped.items()}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
     def before_instantiate_classes(self) -> None:
+        if self.subcommand in ("validate", "test"):
+            given = self._get(self.config, "ckpt_path")
+            if not given or not ("://" in given or Path(given).exists()):
+                raise FileNotFoundError(
+                    f"ckpt_path: expected the file of a checkpoint to {self.subcommand}, got "
+                    f"{given or 'none'}; `neurodyn fit` prints where its best one is"
+                )
         self.target: float | None = self._get(self.config, "target")
         if self.target is not None and not 0 < self.target <= 100:
             raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
@@ -95,6 +114,12 @@ class Recipe(LightningCLI):
                 verbose=True,
             )
             self.trainer.callbacks.insert(0, reached)  # type: ignore[attr-defined]
+
+    def after_fit(self) -> None:
+        best = Path(self._get(self.config_init, "checkpoint").best_model_path)
+        if best.is_file() and self.trainer.is_global_zero:
+            here = Path.cwd()
+            print(f"best checkpoint: {best.relative_to(here) if here in best.parents else best}")
 
     def instantiate_classes(self) -> None:
         try:
