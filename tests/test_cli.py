@@ -243,6 +243,37 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     assert "refused a file that could run code" in error
 
 
+def test_a_checkpoint_that_is_cut_short_is_named(capsys, tmp_path):
+    fit = ["fit", "--config=digits", *FAST, "--checkpoint.dirpath=here"]
+    assert main([*fit, "--last_checkpoint.folder=here"]) == 0
+    last, best = Path("here/last.ckpt"), Path("here/best.ckpt")
+    whole = last.read_bytes()
+    for part in (whole[:-40], whole[:1000], b"", whole[:5000] + b"X" + whole[5001:]):
+        last.write_bytes(part)
+        for command in ("fit", "test"):
+            status, error = run(capsys, command, "--config=digits", f"--ckpt_path={last}")
+            assert status == 2
+            assert error.splitlines()[-1] == (
+                f"neurodyn: ckpt_path: expected a whole checkpoint, got a part in {last}; {best} "
+                "beside it is whole"
+            )
+            assert "Traceback" not in error
+
+
+def test_fit_in_another_folder_remembers_the_best_epoch(capsys, tmp_path):
+    fit = ["fit", "--config=digits", FAST[2], "--data.limit=500", "--data.validation=50"]
+    fit += ["--model.network.widths=[4,6]"]
+    assert main([*fit, "--trainer.max_epochs=3"]) == 0
+    (best,), (last,) = tmp_path.rglob("best.ckpt"), tmp_path.rglob("last.ckpt")
+    # The last epoch cannot make up for that.
+    content = torch.load(last, weights_only=True)
+    content["state_dict"]["network.head.2.weight"].zero_()
+    torch.save(content, last)
+    capsys.readouterr()
+    assert main([*fit, "--trainer.max_epochs=4", f"--ckpt_path={last}"]) == 0
+    assert f"best checkpoint: {best.relative_to(tmp_path)}\n" in capsys.readouterr().out
+
+
 def test_a_checkpoint_of_another_network_says_which(capsys, tmp_path):
     small = ["--model.network.widths=[4,6]", "--data.limit=100"]
     lif = ["--config=digits", "--model.network.neuron=LIF"]

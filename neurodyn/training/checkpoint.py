@@ -5,12 +5,33 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.files import written_aside
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint was written to its end and has not changed since.
+
+    It is a zip archive, whose table of contents comes last and has a checksum for each part.
+    """
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except BadZipFile:
+        return False
+
+
+def refuse_broken(path: Path) -> None:
+    """Raise an error if a checkpoint is not whole. It names a whole one in the same folder."""
+    if path.is_file() and not is_whole(path):
+        others = sorted(o for o in path.parent.glob("[!.]*.ckpt") if o != path and is_whole(o))
+        rest = f"; {' and '.join(map(str, others))} beside it is whole" if others else ""
+        raise ValueError(f"ckpt_path: expected a whole checkpoint, got a part in {path}{rest}")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -28,6 +49,29 @@ class WholeCheckpoints(TorchCheckpointIO):
             return
         with written_aside(Path(path)) as aside:
             super().save_checkpoint(checkpoint, aside, storage_options)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's `ModelCheckpoint`, which remembers its best score if training resumes elsewhere.
+
+    Lightning's forgets it: the first epoch in another folder would count as the best.
+    """
+
+    @property
+    def state_key(self) -> str:
+        # The name that it has in checkpoints of earlier versions.
+        return super().state_key.replace(type(self).__qualname__, "ModelCheckpoint", 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def found(path: str) -> str:
+            moved = Path(self.dirpath or ".") / Path(path).name
+            return str(moved) if path and moved.is_file() else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        known = {name: found(state_dict[name]) for name in paths if name in state_dict}
+        scores = {found(path): score for path, score in state_dict["best_k_models"].items()}
+        here = {"dirpath": self.dirpath, "best_k_models": scores}
+        super().load_state_dict({**state_dict, **known, **here})
 
 
 class LastCheckpoint(Checkpoint):

@@ -9,14 +9,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
+from neurodyn.files import write
 from neurodyn.training.allowed import only_allowed
-from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
+from neurodyn.training.checkpoint import (
+    BestCheckpoint,
+    LastCheckpoint,
+    WholeCheckpoints,
+    refuse_broken,
+)
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
@@ -57,6 +65,28 @@ def with_recipe_paths(args: list[str]) -> list[str]:
     return done
 
 
+class WholeConfig(SaveConfigCallback):
+    """Writes `config.yaml` into the logger's folder, whole or not at all."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        folder = trainer.log_dir  # All processes of a training ask for it together.
+        if folder and trainer.is_global_zero and not self.already_saved:
+            write(Path(folder) / "config.yaml", self.parser.dump(self.config, skip_none=False))
+        self.already_saved = True
+
+
+def claim_version(logger: CSVLogger) -> None:
+    """Make the logger's folder, so that no other process that starts now takes the same one."""
+    if logger._version is not None:
+        return
+    while True:
+        try:
+            Path(logger.log_dir).mkdir(parents=True)
+            return
+        except FileExistsError:
+            logger._version = None  # Then it looks for the next free number again.
+
+
 class Recipe(LightningCLI):
     """`LightningCLI` with our module and data, our checkpoints and the guard."""
 
@@ -74,6 +104,7 @@ class Recipe(LightningCLI):
                     subclass_mode_data=True,
                     seed_everything_default=0,
                     auto_configure_optimizers=False,
+                    save_config_callback=WholeConfig,
                     save_config_kwargs={"overwrite": True},
                     parser_kwargs={"prog": "neurodyn"},
                     args=with_recipe_paths(args),
@@ -92,19 +123,27 @@ class Recipe(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        command = self.config.get("subcommand")
+        given = self.config[command].get("ckpt_path") if command else None
+        if command in ("validate", "test") and not (
+            given and ("://" in given or Path(given).exists())
+        ):
+            raise FileNotFoundError(
+                f"ckpt_path: expected the file of a checkpoint to {command}, got "
+                f"{given or 'none'}; `neurodyn fit` prints where its best one is"
+            )
+        refuse_broken(Path(given or ""))
+
     def before_instantiate_classes(self) -> None:
-        if self.subcommand in ("validate", "test"):
-            given = self._get(self.config, "ckpt_path")
-            if not given or not ("://" in given or Path(given).exists()):
-                raise FileNotFoundError(
-                    f"ckpt_path: expected the file of a checkpoint to {self.subcommand}, got "
-                    f"{given or 'none'}; `neurodyn fit` prints where its best one is"
-                )
         self.target: float | None = self._get(self.config, "target")
         if self.target is not None and not 0 < self.target <= 100:
             raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
 
     def before_fit(self) -> None:
+        if isinstance(self.trainer.logger, CSVLogger) and self.trainer.is_global_zero:
+            claim_version(self.trainer.logger)
         if self.target is not None:
             reached = EarlyStopping(
                 "val_accuracy",
@@ -138,7 +177,7 @@ class Recipe(LightningCLI):
             help="validation accuracy in percent: fit stops when it is reached; the table of a "
             "comparison shows how soon that was, and training goes on",
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val_accuracy",
