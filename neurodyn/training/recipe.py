@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
@@ -28,6 +29,7 @@ from neurodyn.training.checkpoint import (
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
+from neurodyn.training.sync import SyncedNorms
 
 
 def recipe_folder() -> Path:
@@ -168,6 +170,9 @@ class Recipe(LightningCLI):
         # A plugin that the recipe names is left as it is.
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = WholeCheckpoints()
+        strategy: Any = self.trainer.strategy
+        if type(getattr(strategy, "_layer_sync", None)) is TorchSyncBatchNorm:
+            strategy._layer_sync = SyncedNorms()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
