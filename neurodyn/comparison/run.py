@@ -24,9 +24,9 @@ from neurodyn.comparison.families import Families, plot_families
 from neurodyn.comparison.folder import read_json, write_json
 from neurodyn.comparison.lock import in_turn
 from neurodyn.comparison.provenance import provenance
-from neurodyn.comparison.settings import differences, lasting_settings
+from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
 from neurodyn.comparison.tables import write_report
-from neurodyn.files import write
+from neurodyn.files import remove_leftovers, write
 from neurodyn.neurons import neurons_of
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
@@ -34,6 +34,12 @@ from neurodyn.training.recipe import Recipe
 
 OURS = ("--seed_everything", "--checkpoint", "--last_checkpoint.folder", "--trainer.logger")
 """Options that a comparison sets itself."""
+
+WRITTEN = (
+    *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
+    *("families.json", "families.png", "dynamics.png"),
+)
+"""The files of a run."""
 
 
 @dataclass
@@ -145,7 +151,7 @@ class Run:
             raise ValueError(f"trainer.max_epochs: expected at least 1, got {self.epochs}")
         if not self._begun:
             return
-        there = lasting_settings((self.home / "config.yaml").read_text())
+        there = saved_settings(self.home / "config.yaml")
         other = differences(there, self.settings)
         if other:
             raise ValueError(
@@ -207,8 +213,8 @@ class Run:
         Training can resume from the best checkpoint too. But the weights of the best epoch are in
         no other file: without them the run starts again.
         """
-        for path in self.home.glob(".*-????????.*"):
-            path.unlink()
+        for name in WRITTEN:
+            remove_leftovers(self.home / name)
         best, last = self.home / "best.ckpt", self.home / "last.ckpt"
         broken = [path for path in (best, last) if path.is_file() and not is_whole(path)]
         if not broken:

@@ -8,10 +8,11 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import lightning as L
+from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from neurodyn.files import written_aside
+from neurodyn.files import remove_leftovers, written_aside
 
 
 def is_whole(path: Path) -> bool:
@@ -21,7 +22,8 @@ def is_whole(path: Path) -> bool:
     """
     try:
         with ZipFile(path) as archive:
-            return archive.testzip() is None
+            names = archive.namelist()
+            return archive.testzip() is None and any(n.endswith("/data.pkl") for n in names)
     except BadZipFile:
         return False
 
@@ -78,7 +80,8 @@ class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`. Training resumed from it ends with the weights of an unbroken run.
 
     It is written after every epoch, and after a step if `minutes` have passed since the last time.
-    A kill costs only the work since then.
+    A kill costs only the work since then. Two trainings at once in one folder would overwrite each
+    other's, so the second is refused.
 
     Args:
         folder: where it is kept; by default `checkpoints` in the logger's folder.
@@ -90,6 +93,34 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"minutes: expected 0 or more, got {minutes}")
         self.folder, self.minutes = folder, minutes
         self._written = time.monotonic()
+        self._lock: FileLock | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        path = self._path(trainer)  # All processes of a training ask for it together.
+        if stage != "fit" or not trainer.is_global_zero or "://" in str(path):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ValueError(
+                f"last_checkpoint.folder: another process trains in {path.parent}; wait for it, or "
+                "give another folder"
+            ) from None
+        self._lock = lock
+        for name in ("last.ckpt", "best.ckpt"):
+            remove_leftovers(path.with_name(name))
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self.teardown(trainer, pl_module, "fit")
 
     def on_train_batch_end(
         self,
@@ -110,6 +141,8 @@ class LastCheckpoint(Checkpoint):
         self._write(trainer)
 
     def _write(self, trainer: L.Trainer) -> None:
-        path = Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints") / "last.ckpt"
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(self._path(trainer))
         self._written = time.monotonic()
+
+    def _path(self, trainer: L.Trainer) -> Path:
+        return Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints") / "last.ckpt"

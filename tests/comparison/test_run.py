@@ -2,6 +2,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -239,6 +241,33 @@ def test_the_best_epoch_is_remembered_in_a_folder_that_was_moved(falling, tmp_pa
     run_comparison(FALLING, ["lif"], 1, tmp_path / "moved")
     one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
     assert one["accuracy"] == two["accuracy"]
+
+
+HELD = """
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+folder = Path(sys.argv[1])
+with FileLock(folder / "lif/seed-0/run.lock"):
+    print("held", flush=True)
+    while not (folder / "if/seed-0/result.json").exists():
+        time.sleep(0.1)
+"""
+
+
+def test_a_run_that_another_process_is_at_comes_last(tmp_path):
+    (tmp_path / "lif" / "seed-0").mkdir(parents=True)
+    command = [sys.executable, "-c", HELD, str(tmp_path)]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        table = run_comparison([*TINY, "--trainer.max_epochs=1"], ["lif", "if"], 1, tmp_path)
+        assert other.wait() == 0
+    finally:
+        other.kill()
+    assert len(table.partition("\n\n")[0].splitlines()) == 4
+    first, then = (tmp_path / name / "seed-0" / "result.json" for name in ("if", "lif"))
+    assert first.stat().st_mtime_ns < then.stat().st_mtime_ns
 
 
 def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path):
