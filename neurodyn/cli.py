@@ -28,6 +28,7 @@ examples:
   neurodyn fit --config digits --print_config        every setting, as YAML
   neurodyn bench neurons                             speed, next to other libraries
   neurodyn test --config digits --ckpt_path runs/fit/version_0/checkpoints/best.ckpt
+  neurodyn fit --import mine --config digits --model.network mine.Net
 """
 
 LIGHTNING = {
@@ -49,6 +50,19 @@ class _Defaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default is None else super()._get_help_string(action)
+
+
+def import_option() -> argparse.ArgumentParser:
+    """The parser of `--import`, which no recipe can set."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--import",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of yours whose classes the recipe may name; can be repeated",
+    )
+    return parser
 
 
 def make_parser(command: str = "") -> argparse.ArgumentParser:
@@ -78,6 +92,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
+        parents=[import_option()],
         allow_abbrev=False,
         help="train several neurons on the same network with the same recipe",
         description=f"Train several neurons on the same network with the same recipe.\n{PASSED_ON}",
@@ -93,6 +108,7 @@ def _add_compare(commands: Any) -> None:
 def _add_study(commands: Any, questions: str) -> None:
     study = commands.add_parser(
         "study",
+        parents=[import_option()],
         allow_abbrev=False,
         help="answer a question by a comparison (from a source checkout)",
         description=f"Answer a question by a comparison of neurons.\n{PASSED_ON}",
@@ -140,7 +156,7 @@ def _add_bench(commands: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = list(sys.argv[1:] if arguments is None else arguments)
+    given, args = import_option().parse_known_args(arguments)
     known, rest = make_parser(*args[:1]).parse_known_args(args)
     try:
         if known.command == "bench":
@@ -150,6 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from neurodyn.training.memory import keep_freed_memory
 
         keep_freed_memory()
+        from neurodyn.training.allowed import allow
+
+        for module in vars(given)["import"]:
+            allow(module)
         if known.command in ("compare", "study"):
             return _compare(known, rest, study)
         if known.command == "results":

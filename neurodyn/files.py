@@ -56,6 +56,12 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what `written_aside` left beside `path` when its process was killed."""
+    for aside in path.parent.glob(f".{path.stem}-????????{path.suffix}"):
+        aside.unlink(missing_ok=True)
+
+
 def write(path: Path, content: bytes | str) -> Path:
     """Write a file, whole or not at all."""
     with written_aside(path) as aside:

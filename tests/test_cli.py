@@ -29,7 +29,8 @@ def run(capsys, *arguments):
 
 def test_fit_validate_test_and_resume(capsys, tmp_path):
     assert main(["fit", "--config", "digits", *FAST]) == 0
-    (last,) = tmp_path.rglob("last.ckpt")
+    (last,), (best,) = tmp_path.rglob("last.ckpt"), tmp_path.rglob("best.ckpt")
+    assert f"best checkpoint: {best.relative_to(tmp_path)}\n" in capsys.readouterr().out
     assert main(["validate", "--config", "digits", "--ckpt_path", str(last)]) == 0
     assert main(["test", "--config", "digits", "--ckpt_path", str(last)]) == 0
     assert "energy_nJ" in capsys.readouterr().out
@@ -37,6 +38,15 @@ def test_fit_validate_test_and_resume(capsys, tmp_path):
     assert main(["fit", "--config", "digits", *more, "--ckpt_path", str(last)]) == 0
     newest = max(tmp_path.rglob("last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     assert torch.load(newest, weights_only=True)["epoch"] == 1
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+@pytest.mark.parametrize("given", [[], ["--ckpt_path=last"], ["--ckpt_path=nowhere.ckpt"]])
+def test_an_untrained_network_has_no_accuracy(capsys, command, given):
+    status, error = run(capsys, command, "--config", "digits", *given)
+    assert status == 2
+    came = given[0].partition("=")[2] if given else "none"
+    assert f"ckpt_path: expected the file of a checkpoint to {command}, got {came}; `neu" in error
 
 
 def test_compare(capsys, tmp_path):
@@ -233,6 +243,37 @@ def test_a_checkpoint_runs_no_code(capsys, tmp_path):
     assert "refused a file that could run code" in error
 
 
+def test_a_checkpoint_that_is_cut_short_is_named(capsys, tmp_path):
+    fit = ["fit", "--config=digits", *FAST, "--checkpoint.dirpath=here"]
+    assert main([*fit, "--last_checkpoint.folder=here"]) == 0
+    last, best = Path("here/last.ckpt"), Path("here/best.ckpt")
+    whole = last.read_bytes()
+    for part in (whole[:-40], whole[:1000], b"", whole[:5000] + b"X" + whole[5001:]):
+        last.write_bytes(part)
+        for command in ("fit", "test"):
+            status, error = run(capsys, command, "--config=digits", f"--ckpt_path={last}")
+            assert status == 2
+            assert error.splitlines()[-1] == (
+                f"neurodyn: ckpt_path: expected a whole checkpoint, got a part in {last}; {best} "
+                "beside it is whole"
+            )
+            assert "Traceback" not in error
+
+
+def test_fit_in_another_folder_remembers_the_best_epoch(capsys, tmp_path):
+    fit = ["fit", "--config=digits", FAST[2], "--data.limit=500", "--data.validation=50"]
+    fit += ["--model.network.widths=[4,6]"]
+    assert main([*fit, "--trainer.max_epochs=3"]) == 0
+    (best,), (last,) = tmp_path.rglob("best.ckpt"), tmp_path.rglob("last.ckpt")
+    # The last epoch cannot make up for that.
+    content = torch.load(last, weights_only=True)
+    content["state_dict"]["network.head.2.weight"].zero_()
+    torch.save(content, last)
+    capsys.readouterr()
+    assert main([*fit, "--trainer.max_epochs=4", f"--ckpt_path={last}"]) == 0
+    assert f"best checkpoint: {best.relative_to(tmp_path)}\n" in capsys.readouterr().out
+
+
 def test_a_checkpoint_of_another_network_says_which(capsys, tmp_path):
     small = ["--model.network.widths=[4,6]", "--data.limit=100"]
     lif = ["--config=digits", "--model.network.neuron=LIF"]
@@ -251,10 +292,12 @@ def test_a_checkpoint_of_another_network_says_which(capsys, tmp_path):
 
 def test_a_fresh_process_can_test(tmp_path):
     """Nothing that another command has left in the process may be needed."""
+    assert main(["fit", "--config", "digits", *FAST]) == 0
+    (last,) = tmp_path.rglob("last.ckpt")
     command = Path(sys.executable).with_name("neurodyn")
     quiet = ["--trainer.limit_test_batches=1", "--trainer.logger=false"]
     done = subprocess.run(
-        [command, "test", "--config", "digits", *quiet],
+        [command, "test", "--config", "digits", "--ckpt_path", last, *quiet],
         capture_output=True,
         text=True,
         env={**os.environ, "NEURODYN_CACHE": str(tmp_path / "empty")},

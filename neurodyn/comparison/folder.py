@@ -26,7 +26,7 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file; an error names the file."""
     try:
         return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected JSON, got {error}") from error
 
 

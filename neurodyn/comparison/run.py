@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
@@ -21,17 +22,24 @@ from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.families import Families, plot_families
 from neurodyn.comparison.folder import read_json, write_json
+from neurodyn.comparison.lock import in_turn
 from neurodyn.comparison.provenance import provenance
-from neurodyn.comparison.settings import differences, lasting_settings
+from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
 from neurodyn.comparison.tables import write_report
-from neurodyn.files import write
+from neurodyn.files import remove_leftovers, write
 from neurodyn.neurons import neurons_of
-from neurodyn.training.checkpoint import LastCheckpoint
+from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
 from neurodyn.training.recipe import Recipe
 
 OURS = ("--seed_everything", "--checkpoint", "--last_checkpoint.folder", "--trainer.logger")
 """Options that a comparison sets itself."""
+
+WRITTEN = (
+    *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
+    *("families.json", "families.png", "dynamics.png"),
+)
+"""The files of a run."""
 
 
 @dataclass
@@ -66,9 +74,10 @@ class Result:
 def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: Path) -> str:
     """Train every neuron with every seed; write table and pictures; return the table.
 
-    Runs that are finished in `folder` are kept, and interrupted ones continue. A run that was made
-    with other settings is an error: nothing is overwritten. The table has all runs in the folder,
-    those of other comparisons too. A run whose numbers stop being finite counts as finished: it is
+    Runs that are finished in `folder` are kept, and interrupted ones continue. Several processes
+    can work in one folder: each takes runs that no other is at. A run that was made with other
+    settings is an error: nothing is overwritten. The table has all runs in the folder, those of
+    other comparisons too. A run whose numbers stop being finite counts as finished: it is
     named under the table with the reason, and the comparison continues.
 
     Args:
@@ -90,15 +99,29 @@ def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, fo
     with _quiet():
         for contender in contenders:
             # Before any training, or a mistake in the last contender would show after hours.
-            Run(contender, 0, recipe, folder).check()
+            first = Run(contender, 0, recipe, folder)
+            first.check()
+    runs = [(contender, seed) for contender in contenders for seed in range(seeds)]
+    homes = [run_folder(folder, *run) for run in runs]
+    together = first.cli.trainer.world_size > 1
     with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
-        for contender in contenders:
-            for seed in range(seeds):
+
+        def waiting(index: int) -> None:
+            contender, seed = runs[index]
+            bar.set_description(f"{contender.label} seed {seed} is trained by another process")
+
+        with closing(in_turn(homes, together=together, waiting=waiting)) as turns:
+            for contender, seed in (runs[index] for index in turns):
                 bar.set_description(f"{contender.label} seed {seed}")
                 run = Run(contender, seed, recipe, folder)
-                bar.total = len(contenders) * seeds * run.epochs
+                bar.total = len(runs) * run.epochs
                 run.finish(bar)
     return write_report(folder)
+
+
+def run_folder(folder: Path, contender: Contender, seed: int) -> Path:
+    """The folder of one run in a run folder."""
+    return folder / contender.folder / f"seed-{seed}"
 
 
 class Run:
@@ -108,7 +131,7 @@ class Run:
         self, contender: Contender, seed: int, recipe: Sequence[str], folder: Path
     ) -> None:
         self.contender, self.seed = contender, seed
-        self.home = folder / contender.folder / f"seed-{seed}"
+        self.home = run_folder(folder, contender, seed)
         arguments = [*recipe, *contender.arguments(), f"--seed_everything={seed}"]
         # A sanity check would compile kernels before the clock starts.
         quiet = ["--trainer.num_sanity_val_steps=0", f"--last_checkpoint.folder={self.home}"]
@@ -128,7 +151,7 @@ class Run:
             raise ValueError(f"trainer.max_epochs: expected at least 1, got {self.epochs}")
         if not self._begun:
             return
-        there = lasting_settings((self.home / "config.yaml").read_text())
+        there = saved_settings(self.home / "config.yaml")
         other = differences(there, self.settings)
         if other:
             raise ValueError(
@@ -148,6 +171,7 @@ class Run:
         if (self.home / "result.json").is_file() or (self.home / "diverged.json").is_file():
             bar.update(self.epochs)
             return
+        self._tidy()
         write(self.home / "config.yaml", self.config)
         starts = self.home / "starts.json"
         write_json(starts, [*(read_json(starts) if self._begun else []), provenance()])
@@ -183,11 +207,33 @@ class Run:
             save(plot_families(history, title=title), self.home / "families.png")
         write_json(self.home / "result.json", asdict(result))
 
+    def _tidy(self) -> None:
+        """Remove files that a kill left half-written, and checkpoints that are not whole.
+
+        Training can resume from the best checkpoint too. But the weights of the best epoch are in
+        no other file: without them the run starts again.
+        """
+        for name in WRITTEN:
+            remove_leftovers(self.home / name)
+        best, last = self.home / "best.ckpt", self.home / "last.ckpt"
+        broken = [path for path in (best, last) if path.is_file() and not is_whole(path)]
+        if not broken:
+            return
+        resumable = best.is_file() and best not in broken
+        what = f"resumes from {best}" if resumable else "starts again"
+        names = " and ".join(map(str, broken))
+        tqdm.write(f"{names}: not a whole checkpoint; the run {what}", file=sys.stderr)
+        if resumable:
+            write(last, best.read_bytes())
+        else:
+            for path in (best, last):
+                path.unlink(missing_ok=True)
+
     def _train(self, bar: tqdm[Any]) -> tuple[Clock, Families]:
         """Train to the end; return what was noted on the way."""
         trainer, last = self.cli.trainer, self.home / "last.ckpt"
         clock, families = Clock(), Families()
-        best = ModelCheckpoint(
+        best = BestCheckpoint(
             self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
         )
         trainer.logger = CSVLogger(self.home, name="log")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,6 +29,14 @@ def lasting_settings(config: str) -> dict[str, Any]:
         for key, value in sorted(settings.items())
         if value is not None and not any(f"{key}.".startswith(f"{place}.") for place in PLACE)
     }
+
+
+def saved_settings(path: Path) -> dict[str, Any]:
+    """The lasting settings of a run's `config.yaml`; an error names the file."""
+    try:
+        return lasting_settings(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected YAML, got {error}") from error
 
 
 def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -144,8 +144,12 @@ class SampleData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         samples = _ready(self._training)
         replicas = self.trainer.distributed_sampler_kwargs if self.trainer else None
+        # Several processes leave out the same samples as one with the same global batch.
         sampler: Order[Batch] = Order(
-            samples, **(replicas or {"num_replicas": 1, "rank": 0}), seed=mix(global_seed())
+            samples,
+            **(replicas or {"num_replicas": 1, "rank": 0}),
+            seed=mix(global_seed()),
+            drop_last=True,
         )
         return self._loader(samples, sampler)
 

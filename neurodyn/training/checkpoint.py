@@ -5,12 +5,35 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import lightning as L
-from lightning.pytorch.callbacks import Checkpoint
+from filelock import FileLock, Timeout
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from neurodyn.files import written_aside
+from neurodyn.files import remove_leftovers, written_aside
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint was written to its end and has not changed since.
+
+    It is a zip archive, whose table of contents comes last and has a checksum for each part.
+    """
+    try:
+        with ZipFile(path) as archive:
+            names = archive.namelist()
+            return archive.testzip() is None and any(n.endswith("/data.pkl") for n in names)
+    except BadZipFile:
+        return False
+
+
+def refuse_broken(path: Path) -> None:
+    """Raise an error if a checkpoint is not whole. It names a whole one in the same folder."""
+    if path.is_file() and not is_whole(path):
+        others = sorted(o for o in path.parent.glob("[!.]*.ckpt") if o != path and is_whole(o))
+        rest = f"; {' and '.join(map(str, others))} beside it is whole" if others else ""
+        raise ValueError(f"ckpt_path: expected a whole checkpoint, got a part in {path}{rest}")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -30,11 +53,35 @@ class WholeCheckpoints(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, aside, storage_options)
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's `ModelCheckpoint`, which remembers its best score if training resumes elsewhere.
+
+    Lightning's forgets it: the first epoch in another folder would count as the best.
+    """
+
+    @property
+    def state_key(self) -> str:
+        # The name that it has in checkpoints of earlier versions.
+        return super().state_key.replace(type(self).__qualname__, "ModelCheckpoint", 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def found(path: str) -> str:
+            moved = Path(self.dirpath or ".") / Path(path).name
+            return str(moved) if path and moved.is_file() else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        known = {name: found(state_dict[name]) for name in paths if name in state_dict}
+        scores = {found(path): score for path, score in state_dict["best_k_models"].items()}
+        here = {"dirpath": self.dirpath, "best_k_models": scores}
+        super().load_state_dict({**state_dict, **known, **here})
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`. Training resumed from it ends with the weights of an unbroken run.
 
     It is written after every epoch, and after a step if `minutes` have passed since the last time.
-    A kill costs only the work since then.
+    A kill costs only the work since then. Two trainings at once in one folder would overwrite each
+    other's, so the second is refused.
 
     Args:
         folder: where it is kept; by default `checkpoints` in the logger's folder.
@@ -46,6 +93,34 @@ class LastCheckpoint(Checkpoint):
             raise ValueError(f"minutes: expected 0 or more, got {minutes}")
         self.folder, self.minutes = folder, minutes
         self._written = time.monotonic()
+        self._lock: FileLock | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        path = self._path(trainer)  # All processes of a training ask for it together.
+        if stage != "fit" or not trainer.is_global_zero or "://" in str(path):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_suffix(".lock"))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise ValueError(
+                f"last_checkpoint.folder: another process trains in {path.parent}; wait for it, or "
+                "give another folder"
+            ) from None
+        self._lock = lock
+        for name in ("last.ckpt", "best.ckpt"):
+            remove_leftovers(path.with_name(name))
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self.teardown(trainer, pl_module, "fit")
 
     def on_train_batch_end(
         self,
@@ -66,6 +141,8 @@ class LastCheckpoint(Checkpoint):
         self._write(trainer)
 
     def _write(self, trainer: L.Trainer) -> None:
-        path = Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints") / "last.ckpt"
-        trainer.save_checkpoint(path)
+        trainer.save_checkpoint(self._path(trainer))
         self._written = time.monotonic()
+
+    def _path(self, trainer: L.Trainer) -> Path:
+        return Path(self.folder or Path(trainer.log_dir or ".") / "checkpoints") / "last.ckpt"

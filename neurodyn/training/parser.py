@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
-from neurodyn.training import carry
+from neurodyn.training import allowed, carry
 from neurodyn.training.names import neuron_names
 
 carry.install()
+allowed.install()
 
 HINT = "Did you mean"
 WRONG_NAME = re.compile(
@@ -44,7 +45,7 @@ class RecipeParser(LightningArgumentParser):
         super().__init__(*args, **{**options, "allow_abbrev": False})
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        message = message.strip()
+        message = allowed.explained(message.strip())
         if HINT not in message:
             names = list(dict.fromkeys(self._suggestions(message)))
             message += f"\n{HINT} {' or '.join(map(repr, names))}?" if names else ""

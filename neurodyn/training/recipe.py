@@ -7,17 +7,29 @@ import sys
 import warnings
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+import lightning as L
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 
 from neurodyn.data import SampleData
 from neurodyn.errors import unknown
-from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
+from neurodyn.files import write
+from neurodyn.training.allowed import only_allowed
+from neurodyn.training.checkpoint import (
+    BestCheckpoint,
+    LastCheckpoint,
+    WholeCheckpoints,
+    refuse_broken,
+)
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
+from neurodyn.training.sync import SyncedNorms
 
 
 def recipe_folder() -> Path:
@@ -55,6 +67,28 @@ def with_recipe_paths(args: list[str]) -> list[str]:
     return done
 
 
+class WholeConfig(SaveConfigCallback):
+    """Writes `config.yaml` into the logger's folder, whole or not at all."""
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        folder = trainer.log_dir  # All processes of a training ask for it together.
+        if folder and trainer.is_global_zero and not self.already_saved:
+            write(Path(folder) / "config.yaml", self.parser.dump(self.config, skip_none=False))
+        self.already_saved = True
+
+
+def claim_version(logger: CSVLogger) -> None:
+    """Make the logger's folder, so that no other process that starts now takes the same one."""
+    if logger._version is not None:
+        return
+    while True:
+        try:
+            Path(logger.log_dir).mkdir(parents=True)
+            return
+        except FileExistsError:
+            logger._version = None  # Then it looks for the next free number again.
+
+
 class Recipe(LightningCLI):
     """`LightningCLI` with our module and data, our checkpoints and the guard."""
 
@@ -64,21 +98,45 @@ class Recipe(LightningCLI):
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertising)
         try:
-            super().__init__(
-                Classifier,
-                SampleData,
-                parser_class=RecipeParser,
-                subclass_mode_data=True,
-                seed_everything_default=0,
-                auto_configure_optimizers=False,
-                save_config_kwargs={"overwrite": True},
-                parser_kwargs={"prog": "neurodyn"},
-                args=with_recipe_paths(args),
-                run=run,
-            )
+            with only_allowed():
+                super().__init__(
+                    Classifier,
+                    SampleData,
+                    parser_class=RecipeParser,
+                    subclass_mode_data=True,
+                    seed_everything_default=0,
+                    auto_configure_optimizers=False,
+                    save_config_callback=WholeConfig,
+                    save_config_kwargs={"overwrite": True},
+                    parser_kwargs={"prog": "neurodyn"},
+                    args=with_recipe_paths(args),
+                    run=run,
+                )
         except RecipeError as error:
             advice = "--print_config shows every setting, --help explains them."
             raise RecipeError(f"recipe: {plain(str(error))}\n{advice}") from error
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        # A recipe must not decide how a checkpoint is loaded: without it a checkpoint runs code.
+        skipped = LightningCLI.subcommands()
+        return {name: {*given, "weights_only"} for name, given in skipped.items()}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        command = self.config.get("subcommand")
+        given = self.config[command].get("ckpt_path") if command else None
+        if command in ("validate", "test") and not (
+            given and ("://" in given or Path(given).exists())
+        ):
+            raise FileNotFoundError(
+                f"ckpt_path: expected the file of a checkpoint to {command}, got "
+                f"{given or 'none'}; `neurodyn fit` prints where its best one is"
+            )
+        refuse_broken(Path(given or ""))
 
     def before_instantiate_classes(self) -> None:
         self.target: float | None = self._get(self.config, "target")
@@ -86,6 +144,8 @@ class Recipe(LightningCLI):
             raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
 
     def before_fit(self) -> None:
+        if isinstance(self.trainer.logger, CSVLogger) and self.trainer.is_global_zero:
+            claim_version(self.trainer.logger)
         if self.target is not None:
             reached = EarlyStopping(
                 "val_accuracy",
@@ -96,6 +156,12 @@ class Recipe(LightningCLI):
             )
             self.trainer.callbacks.insert(0, reached)  # type: ignore[attr-defined]
 
+    def after_fit(self) -> None:
+        best = Path(self._get(self.config_init, "checkpoint").best_model_path)
+        if best.is_file() and self.trainer.is_global_zero:
+            here = Path.cwd()
+            print(f"best checkpoint: {best.relative_to(here) if here in best.parents else best}")
+
     def instantiate_classes(self) -> None:
         try:
             super().instantiate_classes()
@@ -104,6 +170,9 @@ class Recipe(LightningCLI):
         # A plugin that the recipe names is left as it is.
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = WholeCheckpoints()
+        strategy: Any = self.trainer.strategy
+        if type(getattr(strategy, "_layer_sync", None)) is TorchSyncBatchNorm:
+            strategy._layer_sync = SyncedNorms()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -113,7 +182,7 @@ class Recipe(LightningCLI):
             help="validation accuracy in percent: fit stops when it is reached; the table of a "
             "comparison shows how soon that was, and training goes on",
         )
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val_accuracy",

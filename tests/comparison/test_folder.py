@@ -24,6 +24,7 @@ def test_a_result_without_its_curve_is_named(tmp_path):
 def test_a_broken_file_is_named(tmp_path):
     write_json(tmp_path / "deep" / "note.json", [1])
     assert read_json(tmp_path / "deep" / "note.json") == [1]
-    (tmp_path / "note.json").write_text("{half")
-    with pytest.raises(ValueError, match=r"note\.json: expected JSON, got Expecting"):
-        read_json(tmp_path / "note.json")
+    for content, why in ((b"{half", "Expecting"), (b"\xff", "'utf-8' codec")):
+        (tmp_path / "note.json").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"note\.json: expected JSON, got {why}"):
+            read_json(tmp_path / "note.json")

@@ -2,6 +2,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +22,15 @@ TINY = [
     "--data.limit=100",
     "--data.validation=40",
     "--model.network.widths=[4,6]",
+]
+
+FALLING = [
+    "--config=digits",
+    "--trainer.max_epochs=5",
+    "--data.limit=300",
+    "--data.validation=30",
+    "--model.network.widths=[4,6]",
+    "--model.optim.lr=0.2",
 ]
 
 
@@ -178,6 +189,86 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     assert one["accuracy"] == two["accuracy"]
     one, two = (json.loads((f / "families.json").read_text()) for f in (home, straight))
     assert one == two
+
+
+@pytest.fixture(scope="module")
+def falling(tmp_path_factory):
+    """A run whose last epoch is not its best."""
+    folder = tmp_path_factory.mktemp("falling")
+    run_comparison(FALLING, ["lif"], 1, folder)
+    curve = json.loads((folder / "lif/seed-0/result.json").read_text())["curve"]
+    assert 0 < curve.index(max(curve)) < len(curve) - 1
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        (["last.ckpt"], "resumes from {}/best.ckpt"),
+        (["best.ckpt"], "starts again"),
+        (["best.ckpt", "last.ckpt"], "starts again"),
+    ],
+)
+def test_a_checkpoint_that_is_cut_short_is_named_and_survived(
+    falling, tmp_path, capfd, broken, what
+):
+    shutil.copytree(falling, tmp_path / "moved")
+    home, straight = (f / "lif" / "seed-0" for f in (tmp_path / "moved", falling))
+    (home / "result.json").unlink()
+    for name in broken:
+        (home / name).write_bytes((home / name).read_bytes()[:-40])
+    # What a kill leaves, and a user's own file.
+    for name in (".last-ab_12xyz.ckpt", ".config-abcd1234.yaml", ".notes"):
+        (home / name).touch()
+    run_comparison(FALLING, ["lif"], 1, tmp_path / "moved")
+    line = f"{' and '.join(str(home / name) for name in broken)}: not a whole checkpoint; the run "
+    assert line + what.format(home) in capfd.readouterr().err
+    assert [path.name for path in home.glob(".*")] == [".notes"]
+    for name in ("best.ckpt", "last.ckpt"):
+        one, two = (torch.load(f / name, weights_only=True) for f in (home, straight))
+        assert one["epoch"] == two["epoch"]
+        for key, weight in one["state_dict"].items():
+            assert torch.equal(weight, two["state_dict"][key]), key
+    one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
+    assert (one["curve"], one["accuracy"]) == (two["curve"], two["accuracy"])
+
+
+def test_the_best_epoch_is_remembered_in_a_folder_that_was_moved(falling, tmp_path):
+    shutil.copytree(falling, tmp_path / "moved")
+    home, straight = (f / "lif" / "seed-0" for f in (tmp_path / "moved", falling))
+    (home / "result.json").unlink()
+    # As if the run had been killed just after its best epoch.
+    shutil.copy(home / "best.ckpt", home / "last.ckpt")
+    run_comparison(FALLING, ["lif"], 1, tmp_path / "moved")
+    one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
+    assert one["accuracy"] == two["accuracy"]
+
+
+HELD = """
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+folder = Path(sys.argv[1])
+with FileLock(folder / "lif/seed-0/run.lock"):
+    print("held", flush=True)
+    while not (folder / "if/seed-0/result.json").exists():
+        time.sleep(0.1)
+"""
+
+
+def test_a_run_that_another_process_is_at_comes_last(tmp_path):
+    (tmp_path / "lif" / "seed-0").mkdir(parents=True)
+    command = [sys.executable, "-c", HELD, str(tmp_path)]
+    other = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "held\n"
+        table = run_comparison([*TINY, "--trainer.max_epochs=1"], ["lif", "if"], 1, tmp_path)
+        assert other.wait() == 0
+    finally:
+        other.kill()
+    assert len(table.partition("\n\n")[0].splitlines()) == 4
+    first, then = (tmp_path / name / "seed-0" / "result.json" for name in ("if", "lif"))
+    assert first.stat().st_mtime_ns < then.stat().st_mtime_ns
 
 
 def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path):

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pytest
+
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.run import Run
-from neurodyn.comparison.settings import lasting_settings
+from neurodyn.comparison.settings import lasting_settings, saved_settings
 from tests.comparison.test_run import TINY
 
 
@@ -27,3 +29,10 @@ def test_the_folder_of_a_data_set_is_no_place():
     )
     assert one == two == {"data.init_args.folder": "imagenet"}
     assert three != one
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff"])
+def test_a_broken_file_is_named(tmp_path, content):
+    (tmp_path / "config.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.yaml: expected YAML, got"):
+        saved_settings(tmp_path / "config.yaml")

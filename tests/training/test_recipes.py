@@ -1,7 +1,12 @@
 """Every recipe that comes with the package is read and built; none needs its data for that."""
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
+from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from neurodyn.comparison.contender import Contender, neuron_names
@@ -10,7 +15,7 @@ from neurodyn.neurons import SoftReset, neurons_of
 from neurodyn.surrogate import Rectangle, Triangle
 from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
 from neurodyn.training.guard import Guard
-from neurodyn.training.recipe import Recipe, recipe_names
+from neurodyn.training.recipe import Recipe, claim_version, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -39,6 +44,35 @@ def test_a_writer_of_checkpoints_that_a_recipe_names_is_kept():
     assert type(kept).__name__ == "AsyncCheckpointIO"
     ours = Recipe(given[:1], run=False).trainer.strategy.checkpoint_io
     assert isinstance(ours, WholeCheckpoints)
+
+
+def test_two_trainings_that_start_together_take_two_folders(tmp_path):
+    given = ["--config=digits", f"--trainer.logger.save_dir={tmp_path}"]
+    loggers = [Recipe(given, run=False).trainer.logger for _ in range(2)]
+    for logger in loggers:
+        claim_version(logger)
+    assert [logger.version for logger in loggers] == [0, 1]
+    named = CSVLogger(tmp_path, "fit", version=1)
+    claim_version(named)
+    assert named.version == 1
+
+
+def test_a_config_is_written_whole(tmp_path, monkeypatch):
+    given = ["fit", "--config=digits", "--data.limit=100", f"--trainer.logger.save_dir={tmp_path}"]
+    given += ["--trainer.max_epochs=0", "--trainer.logger.version=7"]
+    Recipe(given, run=True)
+    config = tmp_path / "fit" / "version_7" / "config.yaml"
+    whole = config.read_text()
+    assert yaml.safe_load(whole)["trainer"]["max_epochs"] == 0
+
+    def full(self, content):
+        os.truncate(self, 0)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="no space left"):
+        Recipe(given, run=True)
+    assert config.read_text() == whole
 
 
 @pytest.mark.parametrize(

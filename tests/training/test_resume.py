@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.training.checkpoint import LastCheckpoint
@@ -113,6 +114,23 @@ def test_only_whole_checkpoints_replace_earlier_ones(tmp_path, monkeypatch):
         recipe.trainer.save_checkpoint(tmp_path / "best.ckpt")
     assert [path.read_bytes() for path in paths] == before
     assert sorted(tmp_path.glob("*.ckpt")) == sorted(paths)
+
+
+def test_a_folder_in_use_is_refused_and_then_tidied(tmp_path):
+    given = [*arguments(tmp_path), "--trainer.max_epochs=1"]
+    left = tmp_path / ".last-abcd_123.ckpt"
+    left.touch()
+    other = FileLock(tmp_path / "last.lock")
+    recipe = Recipe(given, run=False)
+    with other, pytest.raises(ValueError, match="another process trains in"):
+        recipe.trainer.fit(recipe.model, recipe.datamodule)
+    assert left.exists()
+    assert not (tmp_path / "last.ckpt").exists()
+    recipe = Recipe(given, run=False)
+    recipe.trainer.fit(recipe.model, recipe.datamodule)
+    assert not left.exists()
+    with other.acquire(blocking=False):
+        assert (tmp_path / "last.ckpt").exists()
 
 
 def test_minutes_are_a_time():

@@ -1,0 +1,1 @@
+"""Trainings killed at random moments: `python -m tests.kill --kills 100`."""
