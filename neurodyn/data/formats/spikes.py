@@ -39,26 +39,29 @@ def bin_spikes(times: Array, units: Array, bins: Bins) -> np.ndarray[Any, np.dty
     """Count spikes in steps and channels, `(steps, channels)`.
 
     Args:
-        times: of the spikes, in seconds.
-        units: of the spikes: channels from 0 to recorded - 1.
+        times: of the spikes, in seconds, `(N,)`.
+        units: of the spikes: channels from 0 to recorded - 1, `(N,)`.
         bins: the steps and channels.
 
     Raises:
         ValueError: times and units differ in length, lie outside their range, or a count is above
             255.
     """
-    if times.shape != units.shape:
-        raise ValueError(f"found {len(times)} times and {len(units)} units of spikes")
+    if times.shape != units.shape or times.ndim != 1:
+        raise ValueError(
+            f"found {times.shape} times and {units.shape} units of spikes, expected (N,) of each"
+        )
     if len(times) and not (np.isfinite(times).all() and times.min() >= 0):
         raise ValueError("found times that are negative or not finite, expected seconds from 0 on")
-    if len(times) and not 0 <= units.min() <= units.max() < bins.recorded:
+    if units.dtype.kind not in "iu":
+        raise ValueError(f"found units of {units.dtype}, expected integers")
+    if len(units) and not 0 <= units.min() <= units.max() < bins.recorded:
         found = f"{units.min()} to {units.max()}"
         raise ValueError(f"found units {found}, expected 0 to {bins.recorded - 1}")
-    # Half precision would round a spike into the next step.
-    step = (times.astype(np.float64) / bins.seconds).astype(np.int64)
+    step = _steps(times, bins.seconds)
     kept = step < bins.steps
     channel = units[kept].astype(np.int64) // (bins.recorded // bins.channels)
-    place = step[kept] * bins.channels + channel
+    place = step[kept].astype(np.int64) * bins.channels + channel
     counts = np.bincount(place, minlength=bins.steps * bins.channels)
     if counts.max(initial=0) > 255:
         raise ValueError(
@@ -66,6 +69,21 @@ def bin_spikes(times: Array, units: Array, bins: Bins) -> np.ndarray[Any, np.dty
             "take shorter steps or more channels"
         )
     return counts.astype(np.uint8).reshape(bins.steps, bins.channels)
+
+
+def _steps(times: Array, seconds: float) -> Array:
+    """The step in which each time lies, as whole floats.
+
+    A time at the edge of two steps belongs to the later one. Rounding may have made it a little
+    early: by half a unit in the last place where it was stored, and by as much where it was
+    computed. (Half precision is only stored in.) The division adds two halves of a double.
+    """
+    unit = float(np.finfo(times.dtype).eps) if times.dtype.kind == "f" else 0.0
+    tolerance = (unit / 2 if times.dtype == np.float16 else unit) + float(np.finfo(float).eps)
+    place = times.astype(np.float64) / seconds
+    nearest = np.rint(place)
+    at_edge = np.abs(place - nearest) <= tolerance * nearest
+    return np.asarray(np.where(at_edge, nearest, np.floor(place)))
 
 
 def read_labels(path: Path) -> Array:
@@ -89,6 +107,9 @@ def read_counts(path: Path, bins: Bins) -> Iterator[Array]:
                 f"{len(labels)} labels"
             )
         for number, (when, unit) in enumerate(zip(times, units, strict=True)):
+            # Half precision holds times that were never at an edge: they count as they are stored.
+            if when.dtype == np.float16:
+                when = when.astype(np.float64)
             try:
                 yield bin_spikes(when, unit, bins)
             except ValueError as error:

@@ -27,26 +27,63 @@ def test_spikes_are_counted_in_steps_and_summed_over_neighbours() -> None:
     assert binned([], []).sum() == 0
 
 
-def test_half_precision_does_not_move_spikes() -> None:
+def steps_of(times: np.ndarray, seconds: float) -> list[int]:
+    bins = Bins(steps=2000, seconds=seconds, recorded=1, channels=1)
+    counts = [bin_spikes(times[[n]], np.zeros(1, int), bins) for n in range(len(times))]
+    return [int(count.argmax()) for count in counts]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("milliseconds", [0.1, 1, 2, 2.5, 4, 5, 10, 20, 33.3])
+def test_an_edge_belongs_to_the_later_step(dtype: type, milliseconds: float) -> None:
+    seconds, steps = milliseconds / 1000, np.arange(300)
+    rounded = np.array([float(f"{n * milliseconds / 1000:.6f}") for n in steps], dtype)
+    for times in (rounded, steps.astype(dtype) * dtype(seconds), (steps * seconds).astype(dtype)):
+        assert steps_of(times, seconds) == steps.tolist()
+    before = ((steps[1:] - 1e-4) * seconds).astype(dtype)
+    assert steps_of(before, seconds) == steps[:-1].tolist(), "a time before the edge stays there"
+
+
+@pytest.mark.parametrize("milliseconds", [4, 5, 10, 20])
+def test_an_edge_in_half_precision(milliseconds: float) -> None:
+    steps = np.arange(int(1000 / milliseconds))
+    times = (steps * milliseconds / 1000).astype(np.float16)
+    assert steps_of(times, milliseconds / 1000) == steps.tolist()
+
+
+def test_late_and_integer_times() -> None:
+    bins = replace(BINS, seconds=1.0)
+    late = np.array([1e30, 3.0, 10.0])
+    assert bin_spikes(late, np.zeros(3, int), bins)[:, 0].tolist() == [0, 0, 0, 1, *[0] * 6]
+    assert bin_spikes(np.array([3]), np.array([0]), bins)[3, 0] == 1
+
+
+def test_half_precision_in_a_file_counts_as_it_is_stored(tmp_path: Path) -> None:
     times = np.arange(0, 1, 0.0005).astype(np.float16)
-    counts = bin_spikes(times, np.zeros(len(times), int), replace(BINS, seconds=0.01))
+    path = write_spikes(tmp_path / "a.h5", [0])
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "r+") as file:
+        file["spikes/times"][0] = times
+        file["spikes/units"][0] = np.zeros(len(times), np.uint16)
+    (counts,) = read_counts(path, replace(LAYOUT, seconds=0.01))
     expected = np.floor(times.astype(np.float64) / 0.01).astype(int)
-    assert np.array_equal(counts[:, 0], np.bincount(expected)[:10])
+    assert np.array_equal(counts[:, 0], np.bincount(expected)[:100])
 
 
 @pytest.mark.parametrize(
     ("times", "units", "message"),
     [
-        ([0.1], [1, 2], "found 1 times and 2 units"),
+        ([0.1], [1, 2], r"found \(1,\) times and \(2,\) units of spikes"),
         ([-0.1], [1], "times that are negative"),
         ([float("nan")], [1], "or not finite"),
         ([0.1], [6], "found units 6 to 6, expected 0 to 5"),
+        ([0.1], [1.5], "found units of float64, expected integers"),
         ([0.1] * 300, [0] * 300, "found 300 spikes in one step"),
     ],
 )
 def test_spikes_that_cannot_be(times: list[float], units: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        binned(times, units)
+        bin_spikes(np.array(times), np.array(units), BINS)
 
 
 def test_file(tmp_path: Path) -> None:
