@@ -146,6 +146,14 @@ def tar_of(**files: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def zip_of(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
 def test_archive_gives_its_members_and_nothing_else(server: Server, tmp_path: Path) -> None:
     content = tar_of(batches__one=b"1", batches__two=b"2", batches__other=b"3", elsewhere=b"4")
     server.files["/all.tar.gz"] = content
@@ -170,6 +178,27 @@ def test_archive_cannot_write_elsewhere(server: Server, tmp_path: Path) -> None:
     server.files["/all.tar.gz"] = buffer.getvalue()
     archive = Archive("all.tar.gz", md5(buffer.getvalue()), ("one",))
     with pytest.raises(ValueError, match=r"all\.tar\.gz: expected batches/one to be a file"):
+        Source("Batches", "batches", (server.url,), (archive,)).fetch(tmp_path)
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("all.tar.gz", b"junk" * 500, "file could not be opened"),
+        ("all.tar.gz", tar_of(batches__one=CONTENT)[:-500], "end-of-stream|unexpected end"),
+        ("all.tar.gz", tar_of(batches__two=b"2"), "'batches/one' not found"),
+        ("all.zip", b"junk", "File is not a zip file"),
+        ("all.zip", zip_of(two=b"2"), "no item named 'one'"),
+        ("all.zip", zip_of(one=CONTENT).replace(CONTENT[:9], b"?" * 9), "Bad CRC-32"),
+    ],
+)
+def test_a_broken_archive_is_named(
+    server: Server, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    server.files[f"/{name}"] = content
+    archive = Archive(name, md5(content), ("one",))
+    with pytest.raises(ValueError, match=rf"{name}: .*({message}).*; expected a complete archive"):
         Source("Batches", "batches", (server.url,), (archive,)).fetch(tmp_path)
     assert files_below(tmp_path) == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodyn.data.formats.spikes import Bins, bin_spikes, read_counts, read_labels
+from neurodyn.data.formats.spikes import Bins, bin_spikes, read_counts, read_labels, read_speakers
 from tests.data.files import write_spikes
 
 BINS = Bins(steps=10, seconds=0.1, recorded=6, channels=3)
@@ -102,10 +102,103 @@ def test_broken_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.h5: sample 0: found units .* expected 0 to 599"):
         list(read_counts(path, bins))
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match=r"a\.h5: no complete HDF5 file"):
+    with pytest.raises(ValueError, match=r"a\.h5: .*expected a complete HDF5 file"):
         list(read_counts(path, bins))
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["labels"] = [1]
     with pytest.raises(ValueError, match=r"found \['labels'\], expected 'spikes/times'"):
         list(read_counts(tmp_path / "b.h5", bins))
+
+
+def linked(tmp_path: Path, kind: str) -> Path:
+    """A file whose labels are those of another file, or a part of it."""
+    h5py = pytest.importorskip("h5py")
+    other = write_spikes(tmp_path / "other.h5", [7])
+    path = write_spikes(tmp_path / "a.h5", [0])
+    with h5py.File(path, "r+") as file:
+        del file["labels"]
+        if kind == "ExternalLink":
+            file["labels"] = h5py.ExternalLink(str(other), "/labels")
+        elif kind == "SoftLink":
+            file["beyond"] = h5py.ExternalLink(str(other), "/")
+            file["labels"] = h5py.SoftLink("/beyond/labels")
+        elif kind == "group":
+            del file["spikes"]
+            file["spikes"] = h5py.ExternalLink(str(other), "/spikes")
+            file["labels"] = [0]
+        elif kind == "storage":
+            (tmp_path / "secret").write_bytes(b"root:x:0:0")
+            external = [(str(tmp_path / "secret"), 0, 10)]
+            file.create_dataset("labels", (10,), np.uint8, external=external)
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((1,), np.uint16)
+            layout[:] = h5py.VirtualSource(str(other), "labels", (1,))
+            file.create_virtual_dataset("labels", layout)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("ExternalLink", "found the link ExternalLink at 'labels', expected the data themselves"),
+        ("SoftLink", "found the link SoftLink at 'labels'"),
+        ("group", "found the link ExternalLink at 'spikes/times'"),
+        ("storage", "the data of 'labels' are in other files, expected them in this"),
+        ("virtual", "the data of 'labels' are in other files"),
+    ],
+)
+def test_no_file_reads_another_one(tmp_path: Path, kind: str, message: str) -> None:
+    path = linked(tmp_path, kind)
+    with pytest.raises(ValueError, match=rf"a\.h5: {message}"):
+        list(read_counts(path, LAYOUT))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([0.7]), r"found 'labels' of float64, shape \(1,\); expected integers \(N,\)"),
+        (np.array([[1]]), r"found 'labels' of int64, shape \(1, 1\)"),
+        (np.array([b"\xff"]), r"found 'labels' of \|S1"),
+        (None, r"'labels' claims 8,000,000,000,000 bytes, expected at most 0"),
+        ("group", "found no array at 'labels', expected one"),
+    ],
+)
+def test_labels_that_are_not_integers(tmp_path: Path, values: object, message: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = write_spikes(tmp_path / "a.h5", [0])
+    with h5py.File(path, "r+") as file:
+        del file["labels"]
+        if values is None:
+            file.create_dataset("labels", (10**12,), np.int64, chunks=(1000,))
+        elif isinstance(values, str):
+            file.create_group("labels")
+        else:
+            file["labels"] = values
+    with pytest.raises(ValueError, match=rf"a\.h5: {message}"):
+        read_labels(path)
+
+
+def test_speakers_that_are_not_text(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = write_spikes(tmp_path / "a.h5", [0], speakers=[1])
+    assert read_speakers(path).tolist() == ["bob"]
+    with h5py.File(path, "r+") as file:
+        file["extra/meta_info/speaker_name"][1] = b"\xff"
+    with pytest.raises(ValueError, match=r"a\.h5: .*codec.* expected text in"):
+        read_speakers(path)
+
+
+def test_a_file_damaged_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5's library stays in a loop for some of these."""
+    monkeypatch.setattr("neurodyn.data.formats.child.PATIENCE", 0.5)
+    path = write_spikes(tmp_path / "a.h5", [0, 1, 2])
+    content, messages = path.read_bytes(), []
+    for start in range(2200, len(content), 400):
+        path.write_bytes(content[:start] + bytes(40) + content[start + 40 :])
+        try:
+            list(read_counts(path, LAYOUT))
+        except ValueError as error:
+            messages.append(str(error))
+    assert any("the decoder took longer than" in message for message in messages)
+    assert all(message.startswith(f"{path}: ") for message in messages)
