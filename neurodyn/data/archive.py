@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
+import errno
 import hashlib
 import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,11 +104,19 @@ class Source:
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as folder:
                 packed = self._download(archive, folder)
-                with _intact(archive):
-                    for name, content in self._contents(archive, packed):
-                        target = place / name
-                        with content, written_aside(target) as aside, aside.open("wb") as file:
-                            shutil.copyfileobj(content, file)
+                self.unpack(archive, packed, place)
+
+    def unpack(self, archive: Archive, packed: Path, place: Path) -> None:
+        """Put the wanted files of a download into a folder.
+
+        Raises:
+            ValueError: the archive is broken or lacks one.
+        """
+        with _intact(archive):
+            for name, content in self._contents(archive, packed):
+                target = place / name
+                with content, written_aside(target) as aside, aside.open("wb") as file:
+                    shutil.copyfileobj(content, file)
 
     def _verify(self, path: Path) -> None:
         expected, size = self.md5.get(path.name, ("", 0))
@@ -192,10 +199,12 @@ class Source:
 @contextlib.contextmanager
 def _intact(archive: Archive) -> Iterator[None]:
     """Turn an error of unpacking into one that names the archive."""
-    broken = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
     try:
         yield
-    except (*broken, KeyError, ValueError) as error:
+    # A broken archive can raise anything. The disk's own errors stay as they are.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         found, members = " ".join(str(error).split()), ", ".join(archive.members)
         raise ValueError(
             f"{archive.name}: {found}; expected a complete archive with {members}"

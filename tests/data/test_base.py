@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -338,52 +337,18 @@ def test_data_that_are_not_what_they_claim(content: Batch, message: str) -> None
         data.setup("fit")
 
 
-@pytest.mark.parametrize(
-    "labels",
-    [
-        LABELS.int(),
-        LABELS.bool(),
-        LABELS.to(torch.uint16),
-        LABELS.float(),
-        LABELS.bfloat16(),
-        LABELS.numpy(),
-        LABELS.numpy().astype(np.float32),
-        LABELS.tolist(),
-        tuple(LABELS),
-    ],
-)
-def test_whole_labels_of_any_type(labels: Any) -> None:
+def test_arrays_and_lists() -> None:
     data = Tiny()
-    data.content = IMAGES.numpy(), labels
+    data.content = IMAGES.numpy(), LABELS.tolist()  # type: ignore[assignment]
     data.setup("test")
-    assert data._test.labels.tolist() == LABELS.tolist()
-    assert data._test.labels.dtype == torch.int64
+    assert torch.equal(data._test.values, IMAGES)
+    assert torch.equal(data._test.labels, LABELS)
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        (torch.full((10,), 0.7), "found the label 0.7, expected one whole number from 0 to 1 per"),
-        (LABELS - 0.25, "found the label -0.25, expected one whole number"),
-        (torch.full((10,), torch.nan), "found the label nan, expected one whole number"),
-        (torch.full((10,), torch.inf), "found labels from inf to inf, expected 0 to 1"),
-        (LABELS.float() - 1, "found labels from -1 to 0, expected 0 to 1"),
-        (LABELS[:, None], r"found labels of shape \(10, 1\), expected .*; take labels\[:, 0\]"),
-        (torch.eye(10), r"found labels of shape \(10, 10\), .*; take labels.argmax\(1\)"),
-        (torch.zeros(10, 2, 2), r"found labels of shape \(10, 2, 2\), expected .*\(N,\)$"),
-        (torch.tensor(1), r"found labels of shape \(\), expected"),
-        (LABELS.to(torch.complex64), "found labels of torch.complex64, expected"),
-        (np.full(10, 2**64 - 1, np.uint64), "found labels from -1 to -1, expected 0 to 1"),
-        (["cat", "dog"] * 5, "found labels in a list .*expected one whole number"),
-        ([[1], [1, 2]] * 5, "found labels in a list .*expected one whole number"),
-        (None, "found labels in a NoneType .*expected one whole number"),
-        ([0, 1], "found 10 samples and 2 labels"),
-    ],
-)
-def test_labels_that_are_not_classes(labels: Any, message: str) -> None:
+def test_labels_that_are_not_whole() -> None:
     data = Tiny()
-    data.content = IMAGES, labels
-    with pytest.raises(ValueError, match=rf"Tiny \(training set\): {message}"):
+    data.content = IMAGES, torch.full((10,), 0.7)
+    with pytest.raises(ValueError, match=r"Tiny \(training set\): found the label 0\.7, expected"):
         data.setup("fit")
 
 

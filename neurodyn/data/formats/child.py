@@ -67,6 +67,15 @@ def decoded(decoder: str, path: Path, extra: str, **options: Any) -> Iterator[np
             child.end()
 
 
+def end_all() -> None:
+    """End the children of this process that have no work."""
+    for child in _idle.pop(os.getpid(), []):
+        child.end()
+
+
+atexit.register(end_all)
+
+
 class _Child:
     """A process that runs `decoders`."""
 
@@ -79,7 +88,6 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        atexit.register(self.end)
 
     def ask(self, request: dict[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -107,7 +115,6 @@ class _Child:
         return header[:1], content
 
     def end(self) -> None:
-        atexit.unregister(self.end)
         self.process.kill()
         self.process.communicate()
 

@@ -8,6 +8,7 @@ import pytest
 
 from neurodyn.data.formats.events import EVENT, read_events
 from neurodyn.data.formats.frames import event_frames
+from tests.data import recordings
 from tests.data.files import find_real, write_nmnist
 
 pytest.importorskip("aedat")
@@ -128,6 +129,41 @@ def test_aedat2_file(tmp_path: Path) -> None:
     words = np.array([[5 << 8 | 3 << 1 | 0, 70], [127 << 8 | 127 << 1 | 1, 90]], ">u4")
     path.write_bytes(b"#!AER-DAT2.0\r\n# Timestamps tick: 1 us\r\n" + words.tobytes())
     assert read_events(path).tolist() == [(124, 5, 70, True), (0, 127, 90, False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.bin", recordings.nmnist()),
+        ("a.aedat4", recordings.aedat4()),
+        ("a.dat", recordings.dat()),
+        ("two.raw", recordings.evt2()),
+        ("three.raw", recordings.evt3()),
+    ],
+)
+def test_formats_of_cameras(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    events = read_events(path)[: len(recordings.EVENTS)]
+    for column in ("x", "y", "t", "p"):
+        assert np.array_equal(events[column], recordings.EVENTS[column])
+
+
+def test_st_mnist_file(tmp_path: Path) -> None:
+    trains = np.zeros((101, 3))
+    trains[[3, 3, 47, 99], [0, 2, 1, 1]] = [1, -1, 1, -1]
+    trains[100] = [0.29, 0.3, 0.5]
+    scipy_io = pytest.importorskip("scipy.io")
+    scipy_io.savemat(tmp_path / "a.mat", {"spiketrain": trains})
+    assert read_events(tmp_path / "a.mat").tolist() == [
+        (3, 0, 290_000, True),
+        (7, 4, 300_000, True),
+        (9, 9, 300_000, False),
+        (3, 0, 500_000, False),
+    ]
+    scipy_io.savemat(tmp_path / "a.mat", {"spiketrain": trains[1:]})
+    with pytest.raises(ValueError, match=r"found spiketrain \(100, 3\) of float64, expected \(101"):
+        read_events(tmp_path / "a.mat")
 
 
 def test_array_file_in_milliseconds(tmp_path: Path) -> None:
