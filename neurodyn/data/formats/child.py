@@ -21,7 +21,8 @@ PATIENCE = 20.0
 """Seconds that a decoder may take for the next array, and one more per MB of the file."""
 
 MEMORY = 2**30
-"""Bytes that a decoder may take, and 64 more per byte of the file."""
+"""Bytes that a decoder may take, and 256 more per byte of the file: EVT3 packs twelve events of 16
+bytes into two, and they are copied once."""
 
 _idle: dict[int, list[_Child]] = {}
 """Children without work, by the process that started them: a fork must not share them."""
@@ -42,8 +43,10 @@ def decoded(decoder: str, path: Path, extra: str, **options: Any) -> Iterator[np
     """
     size = path.stat().st_size
     arguments = {"path": str(path), **options}
-    request = {"decoder": decoder, "arguments": arguments, "memory": MEMORY + 64 * size}
+    request = {"decoder": decoder, "arguments": arguments, "memory": MEMORY + 256 * size}
     idle = _idle.setdefault(os.getpid(), [])
+    while idle and idle[-1].process.poll() is not None:
+        idle.pop().end()
     child = idle.pop() if idle else _Child()
     complete = False
     try:
@@ -59,7 +62,7 @@ def decoded(decoder: str, path: Path, extra: str, **options: Any) -> Iterator[np
             kind, text = json.loads(content)
             if kind in ("ImportError", "ModuleNotFoundError"):
                 raise ImportError(f"{text}. Install it with: pip install 'neurodyn[{extra}]'")
-            raise ValueError(text if kind == "ValueError" else f"{kind}: {text}")
+            raise ValueError(text if kind == "ValueError" else f"{kind}: {text}".rstrip(": "))
     finally:
         if complete:
             idle.append(child)

@@ -33,5 +33,6 @@ def reading(path: str | Path, expected: str, part: str = "") -> Iterator[None]:
         if isinstance(error, ValueError) and str(error).startswith(f"{path}:"):
             raise
         where = f"{path}: {part}" if part else f"{path}"
-        found = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{where}: {' '.join(found.split())}; expected {expected}") from error
+        kind = "" if type(error) is ValueError else f"{type(error).__name__}: "
+        found = " ".join(f"{kind}{error}".split()).rstrip(":")
+        raise ValueError(f"{where}: {found}; expected {expected}") from error
