@@ -132,14 +132,12 @@ def _aedat2(path: Path) -> Array:
 
 
 def _dat(path: Path) -> Array:
+    _header(path)
     return _prophesee(path, "dat")
 
 
 def _raw(path: Path) -> Array:
-    header = b""
-    with path.open("rb") as file:
-        while file.peek(1)[:1] == b"%" and len(header) < 2**16:
-            header += file.readline(4096)
+    header = _header(path)
     version = re.search(rb"% (?:evt |format EVT)(\d[.\d]*)", header)
     if version is None or version[1] not in (b"2.0", b"3.0", b"2", b"3"):
         found = version[0].decode() if version else "no line that names the encoding"
@@ -148,6 +146,18 @@ def _raw(path: Path) -> Array:
             "metavision_file_to_dat"
         )
     return _prophesee(path, f"evt{version[1][:1].decode()}")
+
+
+def _header(path: Path) -> bytes:
+    """The lines of text at the beginning of one of Prophesee's files."""
+    header = b""
+    with path.open("rb") as file:
+        while file.peek(1)[:1] == b"%" and len(header) < 2**16:
+            header += file.readline(4096)
+    # The decoder would look for the end for ever.
+    if header and not header.endswith(b"\n"):
+        raise ValueError("found a header without its end")
+    return header
 
 
 def _prophesee(path: Path, encoding: str) -> Array:

@@ -241,6 +241,8 @@ AEDAT2 = b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.davis.Davis346red\r\
         ("a.raw", b"% evt 2.1\n", "found % evt 2.1, expected EVT2 or EVT3: convert it"),
         ("a.raw", b"1234", "found no line that names the encoding, expected EVT2 or EVT3"),
         ("a.raw", b"% evt 3.0\n", "found no events"),
+        ("a.raw", b"% evt 3.0", "found a header without its end; expected a complete .raw"),
+        ("a.dat", b"% Version 2\n% Height ", "found a header without its end"),
         ("a.dat", b"1234", "complete .dat recording|found no events"),
         ("a.mat", b"1234", "complete .mat recording"),
         ("a.npy", npy_header((2**40, 4)), "complete .npy recording"),
