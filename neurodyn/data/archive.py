@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import shutil
 import tarfile
@@ -103,9 +104,19 @@ class Source:
             place.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".download-", dir=place) as folder:
                 packed = self._download(archive, folder)
-                for name, content in self._contents(archive, packed):
-                    with content, written_aside(place / name) as aside, aside.open("wb") as file:
-                        shutil.copyfileobj(content, file)
+                self.unpack(archive, packed, place)
+
+    def unpack(self, archive: Archive, packed: Path, place: Path) -> None:
+        """Put the wanted files of a download into a folder.
+
+        Raises:
+            ValueError: the archive is broken or lacks one.
+        """
+        with _intact(archive):
+            for name, content in self._contents(archive, packed):
+                target = place / name
+                with content, written_aside(target) as aside, aside.open("wb") as file:
+                    shutil.copyfileobj(content, file)
 
     def _verify(self, path: Path) -> None:
         expected, size = self.md5.get(path.name, ("", 0))
@@ -169,7 +180,7 @@ class Source:
                     member = tar.getmember(f"{self.folder}/{name}")
                     content = tar.extractfile(member) if member.isfile() else None
                     if content is None:
-                        raise ValueError(f"{archive.name}: expected {member.name} to be a file")
+                        raise ValueError(f"expected {member.name} to be a file")
                     yield name, content
 
     def _advice(self, path: Path) -> str:
@@ -183,6 +194,21 @@ class Source:
             if archive.name == f"{path.name}.gz":
                 return f"Get {self.mirrors[0]}{archive.name} and put it into {path.parent}."
         raise AssertionError(f"{path.name} is not a file of {self.title}")
+
+
+@contextlib.contextmanager
+def _intact(archive: Archive) -> Iterator[None]:
+    """Turn an error of unpacking into one that names the archive."""
+    try:
+        yield
+    # A broken archive can raise anything. The disk's own errors stay as they are.
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
+        found, members = " ".join(str(error).split()), ", ".join(archive.members)
+        raise ValueError(
+            f"{archive.name}: {found}; expected a complete archive with {members}"
+        ) from error
 
 
 def _present(path: Path) -> bool:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import lightning
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
-from neurodyn.data.samples import Batch, Samples, stratified, whole
+from neurodyn.data.samples import Batch, Samples, class_labels, stratified, whole
 from neurodyn.errors import check
 
 
@@ -100,7 +101,8 @@ class SampleData(lightning.LightningDataModule):
         return self.source.find(self.root, name)
 
     def read(self, train: bool) -> Batch:
-        """All samples `(N, *sample_shape)` and labels `(N,)`, int64, of the published split."""
+        """All samples `(N, *sample_shape)` and labels `(N,)` of the published split. Labels are
+        whole numbers from 0 to classes - 1, as a tensor, an array or a list."""
         raise NotImplementedError(f"{type(self).__name__} does not define its read")
 
     def open(self, train: bool) -> Samples:
@@ -171,22 +173,27 @@ class SampleData(lightning.LightningDataModule):
             samples = self.trainer.precision_plugin.convert_input(samples)
         return samples, labels
 
-    def checked(self, samples: Tensor, labels: Tensor, part: str) -> Samples:
+    def checked(self, samples: Tensor, labels: Any, part: str) -> Samples:
         """Samples and labels, checked against what the class says; `part` is for the error."""
         name = f"{type(self).__name__} ({part} set)"
+        kinds = " or ".join(map(str, self.dtypes))
+        if isinstance(samples, np.ndarray):
+            samples = torch.from_numpy(samples)
+        if not isinstance(samples, Tensor):
+            raise ValueError(
+                f"{name}: found samples in a {type(samples).__name__}; expected {kinds}"
+            )
         if samples.shape[1:] != self.sample_shape or samples.dtype not in self.dtypes:
             raise ValueError(
                 f"{name}: found samples of shape {tuple(samples.shape[1:])}, {samples.dtype}; "
-                f"expected {self.sample_shape}, {' or '.join(map(str, self.dtypes))}"
+                f"expected {self.sample_shape}, {kinds}"
             )
+        labels = class_labels(labels, self.classes, name)
         if len(samples) != len(labels):
             raise ValueError(f"{name}: found {len(samples)} samples and {len(labels)} labels")
-        if len(labels) == 0 or labels.min() < 0 or labels.max() >= self.classes:
-            found = f"from {labels.min()} to {labels.max()}" if len(labels) else "none"
-            raise ValueError(f"{name}: found labels {found}, expected 0 to {self.classes - 1}")
         if self.on_device and self.trainer:
             samples = samples.to(self.trainer.strategy.root_device)
-        return Samples(samples, labels.long())
+        return Samples(samples, labels)
 
     def _limited(self, samples: Samples) -> Samples:
         if self.limit is None:

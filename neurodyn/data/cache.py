@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from tqdm import tqdm
 
 from neurodyn import __version__
 from neurodyn.files import cache_dir, written_aside
+
+BLOCK = 2**24
+"""Bytes written at once."""
 
 
 def cached(
@@ -31,7 +36,8 @@ def cached(
     The file lies below `samples` in the cache folder (`NEURODYN_CACHE`) and may be deleted at any
     time. Its name is the hash of everything that its content depends on, and it appears complete or
     not at all. It is mapped into memory, so only the samples asked for are read, and writing to the
-    tensor does not change the file. Where nothing can be written, the samples stay in memory.
+    tensor does not change the file. Where they cannot be written (a full disk, a read-only home),
+    the samples stay in memory.
 
     Args:
         name: for the file's name and the progress bar.
@@ -49,15 +55,55 @@ def cached(
     key = json.dumps([__version__, shape, np.dtype(dtype).name, dict(settings), stamps])
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     path = cache_dir() / "samples" / f"{name}-{digest}.npy"
-    if not path.is_file():
+    kept = _mapped(path, shape, dtype)
+    if kept is None:
         with contextlib.ExitStack() as stack:
             try:
-                aside = stack.enter_context(written_aside(path))
-            except OSError:
+                array = stack.enter_context(_allocated(path, shape, dtype))
+            except OSError as error:
+                warnings.warn(
+                    f"{name}: the samples stay in memory and are made again by the next process, "
+                    f"because {path.parent} cannot hold them ({error}). Name another folder with "
+                    "NEURODYN_CACHE.",
+                    stacklevel=2,
+                )
                 return torch.from_numpy(_fill(np.empty(shape, dtype), name, samples))
-            array = np.lib.format.open_memmap(aside, "w+", np.dtype(dtype), shape)
             _fill(array, name, samples).flush()
-    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+        kept = np.load(path, mmap_mode="c", allow_pickle=False)
+    return torch.from_numpy(kept)
+
+
+def _mapped(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Any:
+    """The array of a file; None if the file is not there, was cut short or holds something else."""
+    try:
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    # NumPy raises almost anything for a broken file.
+    except Exception:
+        return None
+    right = isinstance(array, np.ndarray) and (array.shape, array.dtype) == (shape, dtype)
+    return array if right else None
+
+
+@contextlib.contextmanager
+def _allocated(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Iterator[Any]:
+    """A mapped array to fill, which appears at `path` when it is full.
+
+    Its space is taken on the disk first: a mapped page that finds no space kills the process.
+
+    Raises:
+        OSError: nothing can be written there, or it does not fit; nothing is left behind.
+    """
+    with written_aside(path) as aside:
+        array = np.lib.format.open_memmap(aside, "w+", np.dtype(dtype), shape)
+        with aside.open("r+b") as file:
+            size = aside.stat().st_size
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.seek(size - array.nbytes)
+                for start in range(0, array.nbytes, BLOCK):
+                    file.write(bytes(min(BLOCK, array.nbytes - start)))
+        yield array
 
 
 def _fill(array: Any, name: str, samples: Iterable[np.ndarray[Any, Any]]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -60,6 +61,41 @@ class Samples(Dataset[Batch]):
 def whole(batch: Any) -> Any:
     """The collate function for `Samples`: its batches come whole."""
     return batch
+
+
+def class_labels(labels: Any, classes: int, name: str) -> Tensor:
+    """Labels as `(N,)`, int64.
+
+    Args:
+        labels: whole numbers of any type, in a tensor, an array or a sequence.
+        classes: how many classes there are.
+        name: of the samples, for the error.
+
+    Raises:
+        ValueError: the labels have another shape, or one is not a class.
+    """
+    wanted = f"expected one whole number from 0 to {classes - 1} per sample, (N,)"
+    try:
+        found = labels if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels))
+    except (TypeError, ValueError) as error:
+        kind = type(labels).__name__
+        raise ValueError(f"{name}: found labels in a {kind} ({error}), {wanted}") from error
+    if found.ndim != 1:
+        advice = "labels[:, 0]" if found.shape[-1:] == (1,) else "labels.argmax(1) of one-hot ones"
+        hint = f"; take {advice}" if found.ndim == 2 else ""
+        raise ValueError(f"{name}: found labels of shape {tuple(found.shape)}, {wanted}{hint}")
+    if found.is_complex():
+        raise ValueError(f"{name}: found labels of {found.dtype}, {wanted}")
+    if found.is_floating_point() and not (whole := found == found.trunc()).all():
+        raise ValueError(f"{name}: found the label {found[~whole][0].item():g}, {wanted}")
+    if not len(found):
+        raise ValueError(f"{name}: found labels none, expected 0 to {classes - 1}")
+    # PyTorch has no minimum of some unsigned types; as int64, their largest numbers are negative.
+    low, high = (found if found.is_floating_point() else found.long()).aminmax()
+    if low < 0 or high >= classes:
+        span = f"from {low.item():g} to {high.item():g}"
+        raise ValueError(f"{name}: found labels {span}, expected 0 to {classes - 1}")
+    return found.long()
 
 
 def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import pickle
 import struct
+import tarfile
 import wave
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +107,22 @@ def write_nmnist(path: Path, events: np.ndarray) -> Path:
         content[:, 2 + byte] = word >> (16 - 8 * byte) & 255
     path.write_bytes(content.tobytes())
     return path
+
+
+def tar_of(**files: bytes) -> bytes:
+    """A tar archive; two underscores in a name are a slash."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name.replace("__", "/"))
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zip_of(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()

@@ -17,6 +17,7 @@ import pytest
 
 from neurodyn.data import catalogue
 from neurodyn.data.archive import Archive, Source, folder_of
+from tests.data.files import tar_of, zip_of
 
 CONTENT = bytes(range(256)) * 200
 
@@ -136,16 +137,6 @@ def test_every_mirror_that_failed_is_named(server: Server, tmp_path: Path) -> No
         source(f"{server.url}a/", f"{server.url}b/").fetch(tmp_path)
 
 
-def tar_of(**files: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name.replace("__", "/"))
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def test_archive_gives_its_members_and_nothing_else(server: Server, tmp_path: Path) -> None:
     content = tar_of(batches__one=b"1", batches__two=b"2", batches__other=b"3", elsewhere=b"4")
     server.files["/all.tar.gz"] = content
@@ -170,6 +161,27 @@ def test_archive_cannot_write_elsewhere(server: Server, tmp_path: Path) -> None:
     server.files["/all.tar.gz"] = buffer.getvalue()
     archive = Archive("all.tar.gz", md5(buffer.getvalue()), ("one",))
     with pytest.raises(ValueError, match=r"all\.tar\.gz: expected batches/one to be a file"):
+        Source("Batches", "batches", (server.url,), (archive,)).fetch(tmp_path)
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("all.tar.gz", b"junk" * 500, "file could not be opened"),
+        ("all.tar.gz", tar_of(batches__one=CONTENT)[:-500], "end-of-stream|unexpected end"),
+        ("all.tar.gz", tar_of(batches__two=b"2"), "'batches/one' not found"),
+        ("all.zip", b"junk", "File is not a zip file"),
+        ("all.zip", zip_of(two=b"2"), "no item named 'one'"),
+        ("all.zip", zip_of(one=CONTENT).replace(b"PK\x01\x02", b"PK??"), "Bad magic number"),
+    ],
+)
+def test_a_broken_archive_is_named(
+    server: Server, tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    server.files[f"/{name}"] = content
+    archive = Archive(name, md5(content), ("one",))
+    with pytest.raises(ValueError, match=rf"{name}: .*({message}).*; expected a complete archive"):
         Source("Batches", "batches", (server.url,), (archive,)).fetch(tmp_path)
     assert files_below(tmp_path) == []
 
@@ -207,6 +219,7 @@ def test_names_in_a_zip_lead_nowhere(server: Server, tmp_path: Path) -> None:
 KILLED = """
 import os, shutil, signal, sys
 from neurodyn.data.archive import Archive, Source
+from tests.data.files import tar_of, zip_of
 
 def half(content, file):
     file.write(content.read(1000))

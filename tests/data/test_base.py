@@ -337,6 +337,28 @@ def test_data_that_are_not_what_they_claim(content: Batch, message: str) -> None
         data.setup("fit")
 
 
+def test_arrays_and_lists() -> None:
+    data = Tiny()
+    data.content = IMAGES.numpy(), LABELS.tolist()  # type: ignore[assignment]
+    data.setup("test")
+    assert torch.equal(data._test.values, IMAGES)
+    assert torch.equal(data._test.labels, LABELS)
+
+
+def test_labels_that_are_not_whole() -> None:
+    data = Tiny()
+    data.content = IMAGES, torch.full((10,), 0.7)
+    with pytest.raises(ValueError, match=r"Tiny \(training set\): found the label 0\.7, expected"):
+        data.setup("fit")
+
+
+def test_samples_in_a_list() -> None:
+    data = Tiny()
+    data.content = [1, 2], LABELS  # type: ignore[assignment]
+    with pytest.raises(ValueError, match=r"found samples in a list; expected torch\.uint8"):
+        data.setup("fit")
+
+
 def test_labels_out_of_range_in_a_file(tmp_path: Path) -> None:
     root = write_mnist(tmp_path)
     path = root / "MNIST" / "raw" / "train-labels-idx1-ubyte"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,7 +63,62 @@ def test_without_a_place_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     blocked = tmp_path / "file"
     blocked.touch()
     monkeypatch.setenv("NEURODYN_CACHE", str(blocked))
+    with pytest.warns(UserWarning, match="numbers: the samples stay in memory .*NEURODYN_CACHE"):
+        values = make()
+    assert values.tolist() == [[0, 0], [1, 1], [2, 2]]
+
+
+def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.warns(UserWarning, match="the samples stay in memory .*No space left on device"):
+        assert make().tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_real_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        monkeypatch.setenv("NEURODYN_CACHE", str(disk))
+        samples = (np.full((2**10,), n, np.uint8) for n in range(200))
+        with pytest.warns(UserWarning, match="stay in memory"):
+            values = cached("numbers", {}, [], (200, 2**10), samples)
+        assert values[:, 5].tolist() == list(range(200))
+        assert list((disk / "samples").iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_space_is_written_where_it_cannot_be_reserved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("os.posix_fallocate")
+    monkeypatch.setattr("neurodyn.data.cache.BLOCK", 4)
     assert make().tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert make(number=0).tolist() == [[0, 0], [1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize("damage", ["cut", "shape", "zip", "noise"])
+def test_a_damaged_file_is_made_again(folder: Path, damage: str) -> None:
+    make()
+    (path,) = folder.iterdir()
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif damage == "shape":
+        np.save(path, np.zeros((2, 3), np.uint8))
+    elif damage == "zip":
+        with path.open("wb") as file:
+            np.savez(file, np.zeros(3))
+    else:
+        path.write_bytes(b"\x93NUMPY\x01\x00v\x00" + b"(" * 200)
+    assert make().tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert make(number=0).tolist() == [[0, 0], [1, 1], [2, 2]]
 
 
 KILLED = """

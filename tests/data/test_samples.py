@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from neurodyn.data.samples import Samples, stratified, whole
+from neurodyn.data.samples import Samples, class_labels, stratified, whole
 
+LABELS = torch.arange(10) % 2
 UNEVEN = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)
 
 
@@ -52,3 +56,48 @@ def test_ties_are_broken_at_random() -> None:
     labels = torch.arange(100) % 10
     first = {int(labels[stratified(labels, seed, balanced=True)[0]]) for seed in range(50)}
     assert len(first) > 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        LABELS.int(),
+        LABELS.bool(),
+        LABELS.to(torch.uint16),
+        LABELS.float(),
+        LABELS.bfloat16(),
+        LABELS.numpy(),
+        LABELS.numpy().astype(np.float32),
+        LABELS.tolist(),
+        tuple(LABELS),
+    ],
+)
+def test_whole_labels_of_any_type(labels: Any) -> None:
+    found = class_labels(labels, 2, "Mine")
+    assert found.tolist() == LABELS.tolist()
+    assert found.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.full((10,), 0.7), "found the label 0.7, expected one whole number from 0 to 1 per"),
+        (LABELS - 0.25, "found the label -0.25, expected one whole number"),
+        (torch.full((10,), torch.nan), "found the label nan, expected one whole number"),
+        (torch.full((10,), torch.inf), "found labels from inf to inf, expected 0 to 1"),
+        (LABELS.float() - 1, "found labels from -1 to 0, expected 0 to 1"),
+        (LABELS[:, None], r"found labels of shape \(10, 1\), expected .*; take labels\[:, 0\]"),
+        (torch.eye(10), r"found labels of shape \(10, 10\), .*; take labels.argmax\(1\)"),
+        (torch.zeros(10, 2, 2), r"found labels of shape \(10, 2, 2\), expected .*\(N,\)$"),
+        (torch.tensor(1), r"found labels of shape \(\), expected"),
+        (LABELS.to(torch.complex64), "found labels of torch.complex64, expected"),
+        (np.full(10, 2**64 - 1, np.uint64), "found labels from -1 to -1, expected 0 to 1"),
+        (["cat", "dog"] * 5, "found labels in a list .*expected one whole number"),
+        ([[1], [1, 2]] * 5, "found labels in a list .*expected one whole number"),
+        (None, "found labels in a NoneType .*expected one whole number"),
+        ([], "found labels none, expected 0 to 1"),
+    ],
+)
+def test_labels_that_are_not_classes(labels: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"Mine: {message}"):
+        class_labels(labels, 2, "Mine")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neurodyn.data.formats.pickles import load_pickle
+from neurodyn.data.formats.reading import reading
 
 PIXELS = 3 * 32 * 32
 
@@ -32,8 +33,9 @@ def read_batch(path: str | Path, labels: str = "labels") -> tuple[Tensor, Tensor
         found = getattr(images, "shape", type(images).__name__)
         raise ValueError(f"{path}: found 'data' of shape {found}, expected (N, {PIXELS})")
     if not isinstance(classes, list) or not all(type(label) is int for label in classes):
-        raise ValueError(f"{path}: found {labels!r} that are no list of integers")
+        raise ValueError(f"{path}: found {labels!r} that are not a list of integers")
     if len(classes) != len(images):
         raise ValueError(f"{path}: found {len(images)} images and {len(classes)} labels")
     # The array is a view of the file's bytes, which are read-only.
-    return torch.from_numpy(images.copy()).reshape(-1, 3, 32, 32), torch.tensor(classes)
+    with reading(path, "labels from 0 on"):
+        return torch.from_numpy(images.copy()).reshape(-1, 3, 32, 32), torch.tensor(classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neurodyn.data.formats.reading import reading
 from neurodyn.errors import check, require
 
 Array = np.ndarray[Any, Any]
@@ -143,10 +145,9 @@ def read_wav(path: Path, rate: int) -> Array:
         ValueError: the file is not a wav file, has several channels, or another rate.
     """
     wavfile = require("scipy.io.wavfile", "audio")
-    try:
-        found, sound = wavfile.read(path)
-    except Exception as error:
-        raise ValueError(f"{path}: no complete wav file ({error})") from error
+    with reading(path, "a complete wav file"):
+        # From memory: SciPy would take as much as the header claims before it reads a file.
+        found, sound = wavfile.read(io.BytesIO(path.read_bytes()))
     if found != rate or sound.ndim != 1:
         shape = "one channel" if sound.ndim == 1 else f"{sound.shape[1]} channels"
         raise ValueError(f"{path}: found {shape} at {found} Hz, expected one at {rate} Hz")

@@ -12,9 +12,12 @@ import math
 import struct
 import zlib
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 from torch import Tensor
+
+from neurodyn.data.formats.reading import RATIO, reading
 
 TYPES = {
     0x08: "unsigned bytes",
@@ -24,6 +27,9 @@ TYPES = {
     0x0D: "32-bit floats",
     0x0E: "64-bit floats",
 }
+
+DIMENSIONS = 4
+"""The most that images and labels have."""
 
 
 def read_idx(path: str | Path) -> Tensor:
@@ -36,22 +42,23 @@ def read_idx(path: str | Path) -> Tensor:
         ValueError: the file is not an idx file, holds other numbers than unsigned bytes, or is
             shorter or longer than its header says.
     """
-    content = Path(path).read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(
-                f"{path}: the gzip stream is broken, expected an intact file ({error})"
-            ) from error
-    try:
-        return _parse(content)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    path = Path(path)
+    with reading(path, "an idx file of unsigned bytes"), path.open("rb") as file:
+        size = path.stat().st_size
+        if file.peek(2)[:2] != b"\x1f\x8b":
+            return _parse(file, size)
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            try:
+                return _parse(cast(IO[bytes], unpacked), size * RATIO)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise ValueError(
+                    f"{path}: the gzip stream is broken, expected an intact file ({error})"
+                ) from error
 
 
-def _parse(content: bytes) -> Tensor:
-    magic = content[:4]
+def _parse(file: IO[bytes], most: int) -> Tensor:
+    """Read the file whose content has at most so many bytes."""
+    magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPES or magic[3] == 0:
         raise ValueError(
             f"found the first bytes {magic.hex(' ') or '(none)'}, expected an idx file: "
@@ -60,20 +67,25 @@ def _parse(content: bytes) -> Tensor:
     kind, dimensions = TYPES[magic[2]], magic[3]
     if kind != "unsigned bytes":
         raise ValueError(f"found {kind}, expected unsigned bytes")
-    start = 4 + 4 * dimensions
-    if len(content) < start:
+    if dimensions > DIMENSIONS:
+        raise ValueError(f"found {dimensions} dimensions, expected at most {DIMENSIONS}")
+    header = file.read(4 * dimensions)
+    if len(header) < 4 * dimensions:
         raise ValueError(
-            f"the header ends after {len(content)} bytes, expected {start} for {dimensions} "
-            "dimensions"
+            f"the header ends after {4 + len(header)} bytes, expected {4 + 4 * dimensions} for "
+            f"{dimensions} dimensions"
         )
-    shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    shape = struct.unpack(f">{dimensions}I", header)
     if 0 in shape:
         raise ValueError(f"found the shape {shape}, expected no empty dimension")
-    found, expected = len(content) - start, math.prod(shape)
+    expected = math.prod(shape)
+    # One byte more, to notice a file that goes on. More than the file can hold is not asked for.
+    content = bytearray(file.read(min(expected, most) + 1))
+    found = len(content)
     if found != expected:
         raise ValueError(
             f"found {'more' if found > expected else f'{found:,}'} bytes after the header, "
             f"expected {expected:,} ({' x '.join(map(str, shape))})"
         )
     # A bytearray is writable, which torch wants of memory that it shares.
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start).reshape(shape)
+    return torch.frombuffer(content, dtype=torch.uint8).reshape(shape)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neurodyn.data.formats.reading import reading
 from neurodyn.errors import require
 
 Box = tuple[float, float, float, float]
@@ -36,7 +37,8 @@ def read_photograph(
         ValueError: the file does not hold a complete image.
     """
     image_module = require("PIL.Image", "train")
-    try:
+    # Pillow raises almost anything for a broken file.
+    with reading(path, "a complete photograph"):
         with image_module.open(path) as image:
             width, height = image.size
             left, top, right, bottom = crop(width, height)
@@ -47,7 +49,4 @@ def read_photograph(
             box = (left * across, top * down, right * across, bottom * down)
             bilinear = image_module.Resampling.BILINEAR
             square = image.convert("RGB").resize((size, size), bilinear, box)
-    # Pillow raises almost anything for a broken file.
-    except Exception as error:
-        raise ValueError(f"{path}: no complete image ({error})") from error
-    return np.asarray(square).transpose(2, 0, 1).copy()
+        return np.asarray(square).transpose(2, 0, 1).copy()

@@ -15,7 +15,9 @@ from neurodyn.data import catalogue
 from neurodyn.data.archive import Source
 from neurodyn.data.augment.events import EventAugment
 from neurodyn.data.cache import cached
-from neurodyn.data.formats.events import Array, By, event_frames, read_events
+from neurodyn.data.formats.events import Array, read_events
+from neurodyn.data.formats.frames import By, check_window, event_frames, height_and_width
+from neurodyn.data.formats.reading import reading
 from neurodyn.data.samples import Batch
 from neurodyn.data.sequences import SequenceData
 from neurodyn.errors import check, unknown
@@ -31,22 +33,28 @@ class EventData(SequenceData):
         steps: number of frames T.
         by: "count" gives every frame the same number of events (up to T - 1 at the recording's end
             are left out), "time" the same length of time.
-        size: side of the frames in pixels, each the average of the sensor's; the sensor's own side
-            unless given.
+        start_ms: with `duration_ms`, the start of the first frame, in milliseconds after the
+            recording's first event.
+        duration_ms: the length of all frames together, in milliseconds, the same for all
+            recordings; needs `by` "time". Unless given, the frames divide each recording.
+        size: side of the frames in pixels, or their height and width, each pixel the average of the
+            sensor's; the sensor's own unless given.
         augment: how training samples are varied.
         options: as `SampleData`.
     """
 
     source: ClassVar[Source]
-    side: ClassVar[int]
-    """Side of the sensor in pixels."""
+    side: ClassVar[int | tuple[int, int]]
+    """Side of the sensor in pixels, or its height and width."""
 
     def __init__(
         self,
         root: str = "~/.cache/neurodyn/data",
         steps: int = 10,
         by: By = "count",
-        size: int | None = None,
+        start_ms: float = 0.0,
+        duration_ms: float | None = None,
+        size: int | tuple[int, int] | None = None,
         augment: EventAugment = EventAugment(),  # noqa: B008 - it cannot be changed
         **options: Any,
     ) -> None:
@@ -54,15 +62,18 @@ class EventData(SequenceData):
         check("steps", steps, 1)
         if by not in ("count", "time"):
             raise unknown("by", by, ("count", "time"))
-        if size is not None:
-            check("size", size, 1, self.side)
-        self.steps, self.by = steps, by
-        self.shape = (2, size or self.side, size or self.side)
+        check_window(by, start_ms, duration_ms)
+        self.sensor = height_and_width(self.side)
+        frame = self.sensor if size is None else height_and_width(size)
+        for pixels, most in zip(frame, self.sensor, strict=True):
+            check("size", pixels, 1, most)
+        self.steps, self.by, self.start_ms, self.duration_ms = steps, by, start_ms, duration_ms
+        self.shape = (2, *frame)
         self.augment = augment
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        return (self.steps, 2, self.side, self.side)
+        return (self.steps, 2, *self.sensor)
 
     def files(self, train: bool) -> list[tuple[Path, int]]:
         """The recordings of the training or test set and their labels."""
@@ -73,23 +84,26 @@ class EventData(SequenceData):
         paths = [path for path, _ in files]
         name = f"{self.source.folder}-{'train' if train else 'test'}".lower()
         shape = (len(paths), *self.sample_shape)
-        values = cached(name, {"by": self.by}, paths, shape, self._frames(paths))
+        values = cached(name, self._window, paths, shape, self._frames(paths))
         return values, torch.tensor([label for _, label in files])
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         frames, labels = super().prepare(samples, labels, seed)
-        if self.shape[-1] != self.side:
-            pooled = F.adaptive_avg_pool2d(frames.flatten(0, 1), self.shape[-1])
+        _, height, width = self.shape
+        if (height, width) != self.sensor:
+            pooled = F.adaptive_avg_pool2d(frames.flatten(0, 1), (height, width))
             frames = pooled.unflatten(0, frames.shape[:2])
         return (frames if seed is None else self.augment(frames, seed)), labels
+
+    @property
+    def _window(self) -> dict[str, Any]:
+        return {"by": self.by, "start_ms": self.start_ms, "duration_ms": self.duration_ms}
 
     def _frames(self, paths: list[Path]) -> Iterator[Array]:
         for path in paths:
             events = read_events(path)
-            try:
-                yield event_frames(events, self.side, self.steps, self.by)
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
+            with reading(path, "events that fit the sensor and the frames"):
+                yield event_frames(events, self.side, self.steps, **self._window)
 
 
 class NMNIST(EventData):
@@ -160,6 +174,9 @@ class DVSGesture(EventData):
         paths = self.source.find_all(
             self.root, f"ibmGesture{'Train' if train else 'Test'}", "*/*.npy"
         )
+        for path in paths:
+            if not path.stem.isdecimal():
+                raise ValueError(f"{path}: expected a label for its name, such as 7.npy")
         return [(path, int(path.stem)) for path in paths]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from neurodyn.data import catalogue
 from neurodyn.data.cache import cached
 from neurodyn.data.formats.cochlea import Cochlea, read_wav
+from neurodyn.data.formats.reading import reading
 from neurodyn.data.formats.spikes import read_speakers
 from neurodyn.data.samples import Batch, Samples
 from neurodyn.data.sets.heidelberg import SpikeData
@@ -151,7 +152,8 @@ class SpokenDigits(SpeakerData):
     def _counts(self, cochlea: Cochlea, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         sound = read_wav(path, self.RATE)
         loudness = np.sqrt(np.mean(sound**2))
-        counts = cochlea(sound * (self.LEVEL / max(loudness, 1e-9)))[: self.steps]
+        with reading(path, "sound"):
+            counts = cochlea(sound * (self.LEVEL / max(loudness, 1e-9)))[: self.steps]
         summed = counts.reshape(len(counts), self.shape[0], -1).sum(2)
         padded = np.zeros(self.sample_shape, np.uint8)
         padded[: len(summed)] = np.minimum(summed, 255)

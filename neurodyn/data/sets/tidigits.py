@@ -11,7 +11,8 @@ import torch
 
 from neurodyn.data import catalogue
 from neurodyn.data.cache import cached
-from neurodyn.data.formats.spikes import Array, bin_spikes, member, opened
+from neurodyn.data.formats.reading import reading
+from neurodyn.data.formats.spikes import Array, bin_spikes, hdf5, texts
 from neurodyn.data.samples import Batch
 from neurodyn.data.sets.heidelberg import SpikeData
 
@@ -49,20 +50,17 @@ class NTIDIGITS(SpikeData):
     def read(self, train: bool) -> Batch:
         part = "train" if train else "test"
         path = self.find("n-tidigits.hdf5")
-        with opened(path) as file:
-            names = [name.decode() for name in member(file, path, f"{part}_labels")[:]]
-            said = {name: name.rsplit("-", 1)[-1] for name in names}
-            single = [name for name in names if len(said[name]) == 1 and said[name] in DIGITS]
+        names = texts(path, f"{part}_labels").tolist()
+        said = {name: name.rsplit("-", 1)[-1] for name in names}
+        single = [name for name in names if len(said[name]) == 1 and said[name] in DIGITS]
 
-            def counts() -> Iterator[Array]:
-                for name in single:
-                    times = member(file, path, f"{part}_timestamps/{name}")[:]
-                    units = member(file, path, f"{part}_addresses/{name}")[:]
-                    try:
-                        yield bin_spikes(np.ravel(times), np.ravel(units), self.bins)
-                    except ValueError as error:
-                        raise ValueError(f"{path}: {name}: {error}") from error
+        def counts() -> Iterator[Array]:
+            parts = ("timestamps", "addresses")
+            recordings = hdf5(path, *(f"{part}_{of}/{name}" for name in single for of in parts))
+            for name, times, units in zip(single, recordings, recordings, strict=True):
+                with reading(path, "spikes that can be counted", name):
+                    yield bin_spikes(np.ravel(times), np.ravel(units), self.bins)
 
-            shape = (len(single), *self.sample_shape)
-            values = cached(f"n-tidigits-{part}", asdict(self.bins), [path], shape, counts())
+        shape = (len(single), *self.sample_shape)
+        values = cached(f"n-tidigits-{part}", asdict(self.bins), [path], shape, counts())
         return values, torch.tensor([DIGITS.index(said[name]) for name in single])

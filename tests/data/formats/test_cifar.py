@@ -40,8 +40,9 @@ def test_fine_labels(tmp_path: Path) -> None:
         ({b"data": DATA[:, :-1], b"labels": [1, 2]}, r"of shape \(2, 3071\), expected \(N, 3072\)"),
         ({b"data": [0], b"labels": [1]}, "found 'data' of shape list"),
         ({b"data": DATA, b"labels": [1]}, "found 2 images and 1 labels"),
-        ({b"data": DATA, b"labels": [1, 2.5]}, "found 'labels' that are no list of integers"),
-        ({b"data": DATA, b"labels": DATA}, "found 'labels' that are no list of integers"),
+        ({b"data": DATA, b"labels": [1, 2.5]}, "found 'labels' that are not a list of integers"),
+        ({b"data": DATA, b"labels": [1, 2**70]}, "Overflow .*; expected labels from 0 on"),
+        ({b"data": DATA, b"labels": DATA}, "found 'labels' that are not a list of integers"),
     ],
 )
 def test_wrong_content(tmp_path: Path, value: Any, message: str) -> None:

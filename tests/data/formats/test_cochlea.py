@@ -91,5 +91,5 @@ def test_wav(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.wav: found one channel at 8000 Hz, expected"):
         read_wav(path, 16000)
     path.write_bytes(b"RIFF")
-    with pytest.raises(ValueError, match=r"a\.wav: no complete wav file"):
+    with pytest.raises(ValueError, match=r"a\.wav: .*expected a complete wav file"):
         read_wav(path, RATE)

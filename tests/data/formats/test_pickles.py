@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,52 @@ def test_every_truncation_is_reported(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"truncated or corrupt|asks for") as error:
             load_pickle(path)
         assert str(path) in str(error.value)
+
+
+def bomb(*parts: bytes) -> bytes:
+    return b"\x80\x02" + b"".join(parts) + b"."
+
+
+SHARED = b"]q\x00" + b"".join(
+    b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(60)
+)  # Each list holds the one before it twice.
+KEYS = b"}(" + b"".join(
+    b"\x8a\x10" + (n * (2**61 - 1)).to_bytes(16, "little") + b"K\x00" for n in range(20_000)
+)  # All keys have the same hash.
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x80\x02]r\x00\x00\x00\x18.", None),  # A memo of 6 GB, for a pickler that has one.
+        (bomb(SHARED), "one list in two places"),
+        (bomb(b"]q\x00h\x00a"), "one list in two places"),
+        (bomb(b"]" * 2000), "more than 1000 lists"),
+        (bomb(b"(" * 100_000), "truncated or corrupt"),
+        (bomb(KEYS, b"u"), "a key that is not text"),
+        (bomb(b"]q\x00", b"2" * 100), "the instruction DUP"),
+        (bomb(b"B\xff\xff\xff\x7f"), "truncated or corrupt"),
+        (b"\x80\x05\x96" + b"\xff" * 7 + b"\x00.", "truncated or corrupt"),
+        (bomb(b"L" + b"9" * 100_000 + b"L\n"), "truncated or corrupt"),
+        (
+            bomb(
+                b"(X\x00\x01\x00\x00" + b"a" * 256 + b"q\x00X\x06\x00\x00\x00latin1q\x01",
+                b"c_codecs\nencode\nh\x00h\x01\x86R" * 200,
+            ),
+            "the same text encoded again",
+        ),
+    ],
+)
+def test_small_files_stay_small(tmp_path: Path, content: bytes, message: str | None) -> None:
+    path = written(tmp_path, content)
+    tracemalloc.start()
+    try:
+        if message is None:
+            assert load_pickle(path) == []
+        else:
+            with pytest.raises(ValueError, match=message) as error:
+                load_pickle(path)
+            assert str(path) in str(error.value)
+        assert tracemalloc.get_traced_memory()[1] < 1e6 + 100 * len(content)
+    finally:
+        tracemalloc.stop()

@@ -14,8 +14,6 @@ from tests.data.files import find_real, write_nmnist
 from tests.data.formats.test_events import made
 from tests.data.test_base import fit
 
-pytest.importorskip("tonic")
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,11 +107,41 @@ def test_gestures(tmp_path: Path) -> None:
     assert data._test.labels.tolist() == [0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
+class Wide(NMNIST):
+    """A sensor that is not square."""
+
+    side = (34, 40)
+
+
+def test_a_rectangular_sensor_in_a_window(tmp_path: Path) -> None:
+    root = write_digits(tmp_path)
+    path = tmp_path / "NMNIST" / "Train" / "3" / "00001.bin"
+    write_nmnist(path, made(2, 34))  # Fewer events than frames.
+    augment = EventAugment(flip=True, roll=2, nda=True, drop=0.5)
+    window = {"by": "time", "start_ms": 0.1, "duration_ms": 10}
+    data = Wide(root, steps=5, batch_size=20, augment=augment, size=(17, 20), **window)
+    frames, _ = fit(data).seen["train"][0]
+    assert data.shape == (2, 17, 20)
+    assert frames.shape == (5, 20, 2, 17, 20)
+    assert Wide(root).shape == (2, 34, 40)
+
+
+def test_a_gesture_without_a_label(tmp_path: Path) -> None:
+    folder = tmp_path / "DVSGesture" / "ibmGestureTrain" / "user01_led"
+    folder.mkdir(parents=True)
+    (folder / "hand.npy").touch()
+    with pytest.raises(ValueError, match=r"hand\.npy: expected a label for its name, such as 7"):
+        DVSGesture(str(tmp_path)).setup("fit")
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
         (NMNIST, {"by": "counts"}, "by: unknown name 'counts'. Did you mean 'count'?"),
         (NMNIST, {"size": 48}, "size: expected a number from 1 to 34, got 48"),
+        (NMNIST, {"duration_ms": 10}, "duration_ms: expected by='time', got by='count'"),
+        (NMNIST, {"by": "time", "duration_ms": 0}, "duration_ms: expected a number from 0.001"),
+        (NMNIST, {"size": (34, 35)}, "size: expected a number from 1 to 34, got 35"),
         (CIFAR10DVS, {"train_share": 1.0}, "train_share: expected a number between 0 and 1"),
     ],
 )
