@@ -14,8 +14,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Order(DistributedSampler[T_co]):
-    """PyTorch's distributed sampler, used on one device too: its order depends on the seed and the
-    epoch alone. Lightning tells it the epoch. It can leave out the first samples of an epoch."""
+    """PyTorch's distributed sampler, used on one device too: its order depends only on the seed and
+    the epoch. Lightning tells it the epoch. It can leave out the first samples of an epoch."""
 
     left_out = 0
 

@@ -105,7 +105,7 @@ def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:
 
     Args:
         labels: the class of each sample, `(N,)`.
-        seed: the order depends on this and the labels alone.
+        seed: the order depends only on this and the labels.
         balanced: take all classes equally often, as far as they go, instead of in proportion to
             their size.
     """

@@ -66,7 +66,7 @@ def write_mnist(root: Path, *, packed: bool = False) -> Path:
 def write_spikes(
     path: Path, labels: list[int], *, speakers: list[int] | None = None, units: int = 700
 ) -> Path:
-    """A file of spike trains in the layout of SHD: 50 spikes a sample within 1.2 s."""
+    """A file of spike trains in the layout of SHD: 50 spikes per sample within 1.2 s."""
     h5py = pytest.importorskip("h5py")
     rng = np.random.default_rng(len(labels))
     path.parent.mkdir(parents=True, exist_ok=True)

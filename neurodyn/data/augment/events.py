@@ -43,7 +43,7 @@ class EventAugment:
         check("drop", self.drop, 0, 1)
 
     def __call__(self, frames: Tensor, seed: int) -> Tensor:
-        """The batch `(T, B, 2, H, W)`, varied; the draws depend on the seed alone."""
+        """The batch `(T, B, 2, H, W)`, varied; the draws depend only on the seed."""
         draws = torch.Generator().manual_seed(seed)
         if self.flip:
             frames = _flip(frames, draws)

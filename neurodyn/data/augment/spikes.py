@@ -64,7 +64,7 @@ class SpikeAugment:
     def __call__(
         self, sequences: Tensor, labels: Tensor, seed: int, classes: int
     ) -> tuple[Tensor, Tensor]:
-        """The batch `(T, B, *channels)`, varied, and its labels; draws depend on the seed alone.
+        """The batch `(T, B, *channels)`, varied, and its labels; draws depend only on the seed.
 
         Labels `(B,)` come back as they are or, with CutMix, as weights of the classes `(B, K)`.
         """

@@ -90,7 +90,7 @@ def _bin(path: Path) -> Array:
     if len(content) % 5:
         raise ValueError(f"found {len(content)} bytes, expected 5 for each event")
     x, y, *word = content.reshape(-1, 5).T.astype(np.int64)
-    # Row 240 is no event: the clock of 23 bits has passed another 2^13.
+    # A row of 240 does not mark an event, but that the clock of 23 bits has gone on by 2^13.
     tick = y == 240
     t = ((word[0] & 127) << 16 | word[1] << 8 | word[2]) + 2**13 * np.cumsum(tick)
     return events_of(x[~tick], y[~tick], t[~tick], (word[0] >> 7)[~tick])

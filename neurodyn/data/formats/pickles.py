@@ -185,7 +185,7 @@ class _Reader:
         self.stack.append(_Name(name))
 
     def made(self, function: Any, arguments: Any) -> Any:
-        """What a batch's calls would give."""
+        """The stand-in for the result of a call."""
         if not isinstance(function, _Name) or not isinstance(arguments, tuple):
             raise ValueError("found a call of something else than a name")
         if function == ENCODE:

@@ -77,7 +77,7 @@ class SHD(SpikeData):
     """Spiking Heidelberg Digits (Cramer et al. 2020): zero to nine in English and in German by 12
     speakers, through a cochlea model of 700 channels; 8,156 and 2,264 recordings.
 
-    Two of the speakers are in the test set alone. The defaults, 10 ms and 140 channels, follow
+    Two of the speakers are only in the test set. The defaults, 10 ms and 140 channels, follow
     arXiv:2512.01906. That paper leaves the number of steps open: the 100 steps here (1 s) hold
     nearly every recording, and the longest lasts 1.4 s.
     """
@@ -97,7 +97,7 @@ class SSC(SpikeData):
 
     Args:
         root: folder that holds the data sets.
-        validation: "published" alone, because the set comes with validation recordings.
+        validation: only "published", because the set comes with validation recordings.
         options: as `SpikeData`.
     """
 

@@ -88,7 +88,7 @@ class ImageNet(ImageData):
 
     Workers read, crop and resize the files; flip and normalisation happen on the device. As in the
     literature, the tree's `val` is the test set, so epochs are selected on validation images taken
-    from the training set. The crops depend on seed, epoch and image alone: a resumed training sees
+    from the training set. The crops depend only on seed, epoch and image: a resumed training sees
     the same crops, whatever the batch it resumes at and the number of workers.
 
     Args:

@@ -1,4 +1,4 @@
-"""A task of time alone: how long after one spike does the other come?"""
+"""A task about time only: the class is how long after one spike the other comes."""
 
 from __future__ import annotations
 
