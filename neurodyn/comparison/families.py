@@ -27,7 +27,7 @@ FAMILIES = {
 }
 
 Shares = dict[str, float]
-"""For each family of dynamics the share of a layer's neurons in it."""
+"""The share of a layer's neurons in each family of dynamics."""
 
 History = dict[str, list[dict[str, Any]]]
 """For each layer and epoch `{"families": Shares, "parameters": {name: mean}}`."""

@@ -96,14 +96,15 @@ def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, fo
     contenders = [Contender.parse(text) for text in neurons]
     if len({contender.folder for contender in contenders}) < len(contenders):
         raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
+    together = False
     with _quiet():
         for contender in contenders:
             # Before any training, or a mistake in the last contender would show after hours.
             first = Run(contender, 0, recipe, folder)
             first.check()
+            together |= first.cli.trainer.world_size > 1
     runs = [(contender, seed) for contender in contenders for seed in range(seeds)]
     homes = [run_folder(folder, *run) for run in runs]
-    together = first.cli.trainer.world_size > 1
     with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
 
         def waiting(index: int) -> None:

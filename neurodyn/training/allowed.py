@@ -41,6 +41,9 @@ FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", "torch._C._nn")
 """Packages whose functions a recipe may name; `torch._C._nn` is where PyTorch keeps some of those
 of `torch.nn.functional`."""
 
+OURS = ("neurodyn.cli", "neurodyn.training.allowed", "neurodyn.training.recipe", "neurodyn.files")
+"""Modules of ours that run commands, change this rule or write files: not for recipes."""
+
 ADVICE = (
     "A recipe may name classes of neurodyn, torch.nn, torch.optim, torchmetrics and Lightning, and "
     "functions of neurodyn, torch.nn.functional and torch.nn.init. To allow a module of your own, "
@@ -85,7 +88,7 @@ def only_allowed() -> Iterator[None]:
     set_parsing_settings(
         instantiate_subclass_spec_in_any=False,
         validate_subclass_spec_in_any=True,  # An error, where the value would be left as it is.
-        import_path_denylist=["*"],
+        import_path_denylist=["*", *OURS],
         import_path_allowlist=[*PLACES, *FUNCTIONS, *_named],
     )
     token = _on.set(True)
@@ -137,6 +140,6 @@ def _build_allowed(value: Any, *args: Any, **options: Any) -> Any:
 
 
 def install() -> None:
-    """Put our functions in the place of jsonargparse's."""
+    """Replace jsonargparse's two functions by ours."""
     _typehints.import_object = _import_allowed
     _typehints.adapt_class_type = _build_allowed

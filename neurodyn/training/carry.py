@@ -37,5 +37,5 @@ def _keep_shared(parser: Any, before: Any, after: Any) -> None:
 
 
 def install() -> None:
-    """Put our rule in the place of jsonargparse's."""
+    """Replace jsonargparse's rule by ours."""
     _typehints.discard_init_args_on_class_path_change = _keep_shared

@@ -64,7 +64,8 @@ class RecipeParser(LightningArgumentParser):
 
 def plain(message: str) -> str:
     """The lines of a message of jsonargparse that say what is wrong, and with which key."""
-    lines = [line.strip().removeprefix("- ") for line in message.splitlines()]
+    # For a union of types, jsonargparse repeats what it says for each of them.
+    lines = dict.fromkeys(line.strip().removeprefix("- ") for line in message.splitlines())
     text = "\n".join(line for line in lines if line and not NOISE.match(line))
     text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)
     return re.sub(r'(?:Parser )?key "([\w.]+)":\n', r"\1: ", text)

@@ -72,14 +72,16 @@ class WholeConfig(SaveConfigCallback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         folder = trainer.log_dir  # All processes of a training ask for it together.
-        if folder and trainer.is_global_zero and not self.already_saved:
+        if folder and "://" in folder:
+            super().setup(trainer, pl_module, stage)
+        elif folder and trainer.is_global_zero and not self.already_saved:
             write(Path(folder) / "config.yaml", self.parser.dump(self.config, skip_none=False))
         self.already_saved = True
 
 
 def claim_version(logger: CSVLogger) -> None:
     """Make the logger's folder, so that no other process that starts now takes the same one."""
-    if logger._version is not None:
+    if logger._version is not None or "://" in logger.root_dir:
         return
     while True:
         try:

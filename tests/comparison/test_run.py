@@ -324,7 +324,7 @@ def test_seconds_of_epochs_are_those_of_the_run(finished):
         assert len(result["curve"]) == result["epochs"]
         assert len(result["epoch_seconds"]) == result["epochs"] == 2
         assert all(part > 0 for epoch in result["epoch_seconds"] for part in epoch)
-        # What comes after the last validation is in no epoch.
+        # Work after the last validation belongs to no epoch.
         assert 0.5 * result["seconds"] < seconds_to(result, min(result["curve"])) + sum(
             result["epoch_seconds"][1]
         )

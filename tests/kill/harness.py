@@ -19,6 +19,7 @@ import torch
 
 from neurodyn.cli import main
 from neurodyn.comparison.run import run_comparison
+from neurodyn.training.recipe import Recipe
 
 SETTINGS = [
     "--config=digits",
@@ -136,6 +137,8 @@ def campaign(kills: int, folder: Path, seed: int) -> Counter[str]:
     """
     drawn = random.Random(seed)
     counts: Counter[str] = Counter()
+    # Imports what only a recipe needs, and fills the parser's caches.
+    Recipe(SETTINGS, run=False).datamodule.setup()
     seconds = {name: unbroken(work, folder / name / "straight") for name, work in WORK.items()}
     while counts["kills"] < kills:
         name = min(WORK, key=lambda name: counts[f"kills of {name}"])

@@ -26,7 +26,7 @@ COMMAND = {"class_path": "subprocess.Popen", "init_args": {"args": "touch pwned"
 CALLBACKS = "lightning.pytorch.callbacks.model_checkpoint"
 LAMBDA = "lightning.pytorch.callbacks.LambdaCallback"
 WRITE = {
-    "class_path": "neurodyn.files.write",
+    "class_path": "neurodyn.comparison.folder.write_json",
     "init_args": {"path": "pwned", "content": "neurodyn"},
 }
 LOAD = {
@@ -177,6 +177,24 @@ def test_a_module_that_the_user_names_is_allowed(capsys, tmp_path, monkeypatch):
     given = ["--config", config, "--import=evil"]
     with pytest.raises(ValueError, match="import"):
         Recipe(given, run=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "os.getpid",
+        "neurodyn.cli.main",
+        "neurodyn.training.allowed.allow",
+        "neurodyn.training.module.torch.from_file",
+        "torch.hub.list",
+        f"{CALLBACKS}.rank_zero_info",
+        "lightning.pytorch.seed_everything",
+        "torch.nn.utils.clip_grad_norm_",
+    ],
+)
+def test_a_callable_is_refused_before_it_is_called(name):
+    with pytest.raises(ValueError, match="is not allowed in a recipe"):
+        Recipe(["--config", written(callback(name))], run=False)
 
 
 @pytest.mark.parametrize("name", ["torch.nn.functional.relu", "torch.nn.functional.gelu"])
