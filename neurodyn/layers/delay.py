@@ -37,7 +37,7 @@ def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
 
 def _line(x: Tensor, state: State | None, order: int) -> Tensor:
     """The sequence behind the `order - 1` inputs before it."""
-    if len(x) == 0:
+    if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
     shape = (order - 1, *x.shape[1:])
     past = x.new_zeros(shape) if state is None else state[0]
@@ -129,7 +129,7 @@ class DelayLine(Stateful):
         line = _line(x, state, self.order)
         taps = self.kernel.flatten(1).t().unsqueeze(1)
         delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
-        return (delayed, (line[len(x) :],)) if return_state else delayed
+        return (delayed, (line[x.shape[0] :],)) if return_state else delayed
 
     def extra_repr(self) -> str:
         learned = [name for name in self.dynamics if isinstance(getattr(self, name), nn.Parameter)]
@@ -272,7 +272,7 @@ class LearnedDelays(Stateful):
         delayed = causal_filter(line, self.kernel())
         if self.training:
             self.calls += 1
-        return (delayed, (line[len(x) :],)) if return_state else delayed
+        return (delayed, (line[x.shape[0] :],)) if return_state else delayed
 
     def extra_repr(self) -> str:
         outputs, inputs = self.weight.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -25,7 +26,9 @@ class TimeDistributed(nn.Sequential):
         if x.ndim < 3:
             raise ValueError(f"x: expected (T, B, features...), got shape {tuple(x.shape)}")
         T = x.shape[0]
-        if T > 1 and x.stride(0) == 0 and x.numel() > 0:
+        # An exported program may be given other frames than its example shows.
+        shown = not torch.compiler.is_exporting()
+        if shown and T > 1 and x.stride(0) == 0 and x.numel() > 0:
             return repeat(super().forward(x[0]), T)
         out: Tensor = super().forward(x.flatten(0, 1))
         unfolded: Tensor = out.unflatten(0, (T, x.shape[1]))

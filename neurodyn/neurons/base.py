@@ -201,7 +201,8 @@ class Neuron(SpikingLayer, Declared):
     def cell(self) -> Neuron:
         """The neuron as a loop over time runs it: itself or, where its window is derived, a twin
         for this run, whose window has the width that follows from the parameters now."""
-        if not self.spike.derived:
+        # An exported program has no derivative, and so no window.
+        if not self.spike.derived or torch.compiler.is_exporting():
             return self
         twin = _shallow(self)
         twin.spike = self.spike.of_width(self.width())
@@ -295,4 +296,5 @@ def _shallow(module: Module) -> Module:
     twin: Module = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)
     twin.__dict__["_modules"] = dict(module._modules)
+    twin.__dict__["_compiled_call_impl"] = None  # Bound to the module, in a trace.
     return twin
