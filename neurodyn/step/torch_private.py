@@ -86,13 +86,10 @@ def loop_operator() -> Callable[..., Any]:
 
     if torch.compiler.is_dynamo_compiling():
         return scan
-    # Otherwise sizes of other exports count: a 1 that broadcasts may become a symbol, and a time
-    # that was exported as it is may be forbidden to one that is dynamic.
-    patch: Callable[..., Any] = config.patch(
-        assume_static_by_default=True,
-        automatic_dynamic_shapes=False,
-        automatic_dynamic_exclusion_guard=False,
-    )
+    # What is compiled already has guards, and asking them would bind sizes that are to be dynamic.
+    torch.compiler.reset()
+    # Otherwise a size of 1 that broadcasts may become a symbol.
+    patch: Callable[..., Any] = config.patch(assume_static_by_default=True)
     return patch(scan)
 
 
