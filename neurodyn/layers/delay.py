@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurodyn.errors import unknown
+from neurodyn.errors import not_over_time, unknown
 from neurodyn.neurons import LIF, NeuronFactory, SpikingLayer, Stateful
 
 State = tuple[Tensor, ...]
@@ -124,8 +124,7 @@ class DelayLine(Stateful):
 
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
-            expected = f"(T, B, {', '.join(map(str, self.features))})"
-            raise ValueError(f"x: expected {expected}, got {tuple(x.shape)}")
+            raise not_over_time(self.features, x.shape)
         line = _line(x, state, self.order)
         taps = self.kernel.flatten(1).t().unsqueeze(1)
         delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
@@ -263,7 +262,7 @@ class LearnedDelays(Stateful):
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         inputs = self.weight.shape[1]
         if x.ndim != 3 or x.shape[2] != inputs:
-            raise ValueError(f"x: expected (T, B, {inputs}), got {tuple(x.shape)}")
+            raise not_over_time((inputs,), x.shape)
         if self.training:
             with torch.no_grad():
                 # Past its end a delay would have no gradient that brings it back.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from neurodyn.errors import not_over_time
+
 
 def repeat(x: Tensor, T: int) -> Tensor:
     """Direct coding: the same frame `(B, ...)` at each of `T` steps, `(T, B, ...)`, as a view."""
@@ -24,7 +26,7 @@ class TimeDistributed(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 3:
-            raise ValueError(f"x: expected (T, B, features...), got shape {tuple(x.shape)}")
+            raise not_over_time(("features...",), x.shape)
         T = x.shape[0]
         # An exported program may be given other frames than its example shows.
         shown = not torch.compiler.is_exporting()

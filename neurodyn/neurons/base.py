@@ -190,7 +190,7 @@ class Neuron(SpikingLayer, Declared):
 
     def start_state(self, x: Tensor, state: State | None = None) -> State:
         """What a run over `x` starts from: the state, checked, or the initial one."""
-        check_input(x, self.features if self.per != "layer" else None, self.per)
+        check_input(x, self.features, self.per)
         start = self.initial_state()
         own = start[0].dtype if start else self.threshold.dtype
         wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), own)
