@@ -285,8 +285,8 @@ def _constant_choice(
     device: str,
     dtypes: tuple[torch.dtype, ...],
 ) -> tuple[str, str, tuple[str, ...], int, Numbers] | str:
-    """Backend, key, names of tensors, number of outputs, and the numbers that the step holds; or why
-    there is none."""
+    """Backend, key, names of tensors, number of outputs, and numbers of the cell; or why there is
+    none."""
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         return str(program)

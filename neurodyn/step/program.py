@@ -17,7 +17,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from neurodyn.files import MAKING
 from neurodyn.step.functions import Functions, split
 from neurodyn.step.graph import KernelError, UnsupportedStepError, reachable
-from neurodyn.step.trace import Trace, source_name, trace
+from neurodyn.step.trace import Trace, has_hooks, source_name, trace
 
 # What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
@@ -154,9 +154,7 @@ def _make(
     return _by_key.setdefault(program.key, program)
 
 
-def _count_changes(
-    cell: nn.Module, structure: tuple[Any, ...], tensors: Sequence[Tensor]
-) -> None:
+def _count_changes(cell: nn.Module, structure: tuple[Any, ...], tensors: Sequence[Tensor]) -> None:
     """Warn, once, of a number that is another in every call, as each is a trace of its own.
 
     A cell may be made for each call, so it is known by its first tensor.
@@ -238,12 +236,7 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
     while todo:
         prefix, module = todo.pop()
         found.append(type(module))
-        if prefix and (
-            module._forward_hooks
-            or module._forward_pre_hooks
-            or module._backward_hooks
-            or module._backward_pre_hooks
-        ):
+        if prefix and has_hooks(module):
             found.append("hooks")
         for name, value in module.__dict__.items():
             if name not in _INTERNAL:

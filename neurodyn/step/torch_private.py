@@ -89,8 +89,8 @@ def loop_operator() -> Callable[..., Any]:
     # What is compiled already has guards, and asking them would bind sizes that are to be dynamic.
     torch.compiler.reset()
     # Otherwise a size of 1 that broadcasts may become a symbol.
-    patch: Callable[..., Any] = config.patch(assume_static_by_default=True)
-    return patch(scan)
+    static: Callable[..., Any] = config.patch(assume_static_by_default=True)(scan)
+    return static
 
 
 def surely(condition: Any) -> bool:

@@ -22,8 +22,8 @@ from neurodyn.models import (
     ResNet9,
     ResNet19,
     SEWResNet,
-    SpikingNetwork,
     Spikformer,
+    SpikingNetwork,
     resnet19,
 )
 from neurodyn.models.blocks import scaled
