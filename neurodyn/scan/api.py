@@ -59,7 +59,8 @@ def scan(
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
             error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
-            loop; it says why in a warning, once per reason.
+            loop; it says why in a warning, once per reason. An exported program holds the plain
+            loop, whatever the backend.
         final: return the final states; otherwise they are not written.
         record: return every state over time as well, which only the plain loop can.
 

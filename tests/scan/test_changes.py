@@ -55,6 +55,15 @@ def test_a_first_call_that_is_watched(name):
     assert error(watched[1], gradients(neuron, X, "reference")[1]) < 1e-6
 
 
+@pytest.fixture
+def compiler():
+    """Forgets what is compiled before and after, as there is a limit to it."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.filterwarnings("ignore:scan")
 @pytest.mark.parametrize(
     "change",
@@ -67,7 +76,6 @@ def test_a_first_call_that_is_watched(name):
     ids=["attribute", "object", "container", "spike"],
 )
 def test_a_compiled_program_sees_every_value_of_a_number(change):
-    torch._dynamo.reset()
     neuron = fresh()
     compiled = torch.compile(neuron, backend="eager")
     for i in range(6):
