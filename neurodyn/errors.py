@@ -23,6 +23,16 @@ def check(name: str, value: float, low: float, high: float | None = None) -> Non
         raise ValueError(f"{name}: expected {expected}, got {value}")
 
 
+def not_over_time(step: Iterable[object], got: Iterable[int], why: str = "") -> ValueError:
+    """The error for something that is not a sequence `(T, B, *step)`."""
+    sizes = ", ".join(map(str, ("T", "B", *step)))
+    return ValueError(
+        f"x: expected ({sizes}){why}, got {tuple(got)}. Time comes first: "
+        "neurodyn.layers.repeat(x, T) shows a batch (B, ...) at every step, x.transpose(0, 1) "
+        "turns (B, T, ...)"
+    )
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional dependency, or say which extra installs it."""
     try:

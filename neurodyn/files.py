@@ -3,6 +3,9 @@
 A file of the cache is named by the hash of what it depends on. So it never changes, and needs no
 lock: it is written aside and renamed into place. A process that cannot write there (a read-only
 home, a full disk) makes the content for itself, in memory or in a temporary folder.
+
+Code in the cache is run. So it is read from a folder only if no other user could have put it there
+(see `code_dir`).
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -40,11 +45,51 @@ def cache_dir() -> Path:
         return own_folder()
 
 
+def code_dir() -> Path:
+    """The cache folder for files that are run: `cache_dir()`, unless other users can write there.
+    Then it is a temporary folder of this process, and a warning says so, once."""
+    folder = cache_dir()
+    reason = _unsafe(folder)
+    if reason is None:
+        return folder
+    if folder not in _refused:
+        _refused.add(folder)
+        warnings.warn(
+            f"the kernel cache {folder} is not used, as its code would be run and {reason}. A "
+            "temporary folder is used instead; NEURODYN_CACHE can name another one",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return own_folder()
+
+
+_refused: set[Path] = set()
+
+
+def _unsafe(folder: Path) -> str | None:
+    """Why other users could have put a file into a folder; None if only root and this user could.
+
+    The folders above need no check: those who may rename there can only put a folder of their own
+    in its place. Windows has no such modes.
+    """
+    if not hasattr(os, "getuid"):
+        return None
+    try:
+        found = folder.stat()
+    except OSError:
+        return None  # It is not there: this user makes it, or nothing is read.
+    if found.st_uid not in (0, os.getuid()):
+        return f"it belongs to user {found.st_uid}"
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others can write there ({stat.filemode(found.st_mode)}; chmod go-w mends it)"
+    return None
+
+
 @contextlib.contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
     """A path to write a file to, which takes its place at `path` when the context ends without an
     error: at any time, `path` is a whole file or is not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(0o755, parents=True, exist_ok=True)  # Whatever the umask: see `code_dir`.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     aside = Path(name)
@@ -70,26 +115,33 @@ def write(path: Path, content: bytes | str) -> Path:
 
 
 def kept(name: str) -> bytes | None:
-    """The content of a file of the cache, if it is there and its digest is right."""
+    """The code in a file of the cache; None if it is not there, damaged, or another file's."""
     try:
-        data = (cache_dir() / name).read_bytes()
+        data = (code_dir() / name).read_bytes()
     except OSError:
         return None
     digest, content = data[:DIGEST], data[DIGEST:]
-    return content if hashlib.sha256(content).digest() == digest else None
+    return content if _digest(name, content) == digest else None
 
 
 def keep(name: str, content: bytes) -> None:
-    """Put a file into the cache, with its digest, for `kept`; does nothing where it cannot be
-    written."""
+    """Put code into the cache, for `kept`; does nothing where it cannot be written.
+
+    Its digest covers the name, which is a hash of all that the code was made from: a file that is
+    swapped for another is not run.
+    """
     with contextlib.suppress(OSError):
-        write(cache_dir() / name, hashlib.sha256(content).digest() + content)
+        write(code_dir() / name, _digest(name, content) + content)
+
+
+def _digest(name: str, content: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(name.encode()).digest() + content).digest()
 
 
 def keep_text(name: str, text: str) -> Path:
-    """Put a file that people and interpreters read into the cache, or, if it cannot be written
-    there, into a temporary folder of this process; returns its path."""
-    path = cache_dir() / name
+    """Put source into the cache, or, if it cannot be written there, into a temporary folder of this
+    process; returns its path. A file of that name with another content is replaced."""
+    path = code_dir() / name
     with contextlib.suppress(OSError):
         if path.read_text() == text:
             return path

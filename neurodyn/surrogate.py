@@ -29,6 +29,12 @@ Width = float | tuple[float, float] | Tensor | Literal["derived", "derived-reset
 Spike = TypeVar("Spike", bound="Surrogate")
 
 
+def heaviside(v: Tensor) -> Tensor:
+    """`H(v)`. NaN in, NaN out: a comparison alone would turn a broken membrane into a silent
+    neuron."""
+    return torch.where(v == v, (v >= 0).to(v.dtype), v)
+
+
 class _Spike(torch.autograd.Function):
     generate_vmap_rule = True
 
@@ -36,8 +42,7 @@ class _Spike(torch.autograd.Function):
     def forward(
         v: Tensor, width: Tensor, height: Tensor, density: Callable[[Tensor], Tensor]
     ) -> Tensor:
-        # NaN in, NaN out: a comparison alone would turn a broken membrane into a silent neuron.
-        return torch.where(v == v, (v >= 0).to(v.dtype), v)
+        return heaviside(v)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -51,7 +56,9 @@ class _Spike(torch.autograd.Function):
         grad_v = grads[0] * ctx.density(z) * height
         grad_width = None
         if ctx.needs_input_grad[1]:
-            grad_width = (-(grad_v * z)).sum_to_size(width.shape)
+            # Beyond the window `z` may be infinite, and 0 times infinity is not a number.
+            slope = torch.where(grad_v == 0, grad_v, -(grad_v * z))
+            grad_width = slope.sum_to_size(width.shape)
         return grad_v, grad_width, None, None
 
 
@@ -99,6 +106,8 @@ class Surrogate(Declared):
     def forward(self, v: Tensor) -> Tensor:
         if self.silent:
             return torch.zeros_like(v)
+        if torch.compiler.is_exporting():  # Exported programs have no derivative.
+            return heaviside(v)
         width: Tensor = self.width.to(v.dtype)
         # The height as a tensor: a number that changes would be symbolic to `torch.compile`.
         height = self.scale / width
@@ -119,6 +128,7 @@ class Surrogate(Declared):
     def _shallow(self: Spike) -> Spike:
         twin: Spike = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
+        twin.__dict__["_compiled_call_impl"] = None  # Bound to this one, in a trace.
         return twin
 
     def extra_repr(self) -> str:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurodyn.errors import unknown
+from neurodyn.errors import not_over_time, unknown
 from neurodyn.neurons import LIF, NeuronFactory, SpikingLayer, Stateful
 
 State = tuple[Tensor, ...]
@@ -37,7 +37,7 @@ def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
 
 def _line(x: Tensor, state: State | None, order: int) -> Tensor:
     """The sequence, with the `order - 1` inputs before it in front."""
-    if len(x) == 0:
+    if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
     shape = (order - 1, *x.shape[1:])
     past = x.new_zeros(shape) if state is None else state[0]
@@ -123,12 +123,11 @@ class DelayLine(Stateful):
 
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
-            expected = f"(T, B, {', '.join(map(str, self.features))})"
-            raise ValueError(f"x: expected {expected}, got {tuple(x.shape)}")
+            raise not_over_time(self.features, x.shape)
         line = _line(x, state, self.order)
         taps = self.kernel.flatten(1).t().unsqueeze(1)
         delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
-        return (delayed, (line[len(x) :],)) if return_state else delayed
+        return (delayed, (line[x.shape[0] :],)) if return_state else delayed
 
     def extra_repr(self) -> str:
         learned = [name for name in self.dynamics if isinstance(getattr(self, name), nn.Parameter)]
@@ -262,7 +261,7 @@ class LearnedDelays(Stateful):
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         inputs = self.weight.shape[1]
         if x.ndim != 3 or x.shape[2] != inputs:
-            raise ValueError(f"x: expected (T, B, {inputs}), got {tuple(x.shape)}")
+            raise not_over_time((inputs,), x.shape)
         if self.training:
             with torch.no_grad():
                 # Beyond the ends no gradient would bring a delay back.
@@ -271,7 +270,7 @@ class LearnedDelays(Stateful):
         delayed = causal_filter(line, self.kernel())
         if self.training:
             self.calls += 1
-        return (delayed, (line[len(x) :],)) if return_state else delayed
+        return (delayed, (line[x.shape[0] :],)) if return_state else delayed
 
     def extra_repr(self) -> str:
         outputs, inputs = self.weight.shape

@@ -156,7 +156,7 @@ class GatedCell(Stateful, Declared):
 
     def _check_input(self, x: Tensor) -> None:
         dense = self.kernel is None
-        if x.ndim != (3 if dense else 5) or x.shape[2] != self.channels or len(x) == 0:
+        if x.ndim != (3 if dense else 5) or x.shape[2] != self.channels or x.shape[0] == 0:
             expected = f"(T, B, {self.channels}{'' if dense else ', H, W'})"
             raise ValueError(f"x: expected {expected}, T >= 1, got {tuple(x.shape)}")
 

@@ -66,7 +66,9 @@ class Normed(nn.Module):
 
     def _folds(self, norm: nn.BatchNorm2d, x: Tensor) -> bool:
         return (
-            type(norm) in FOLDED
+            # First, as what is read of a captured shape becomes a condition on it.
+            not torch.compiler.is_compiling()
+            and type(norm) in FOLDED
             and isinstance(self.neuron, Neuron)
             and self.neuron.backend in ("auto", "cpu")
             and x.device.type == "cpu"
@@ -76,7 +78,6 @@ class Normed(nn.Module):
             and x[0].is_contiguous()
             # With one value per channel there is no variance: PyTorch's norm raises its error.
             and x.shape[1:].numel() > x.shape[2]
-            and not torch.compiler.is_compiling()
             and not functorch_active()
         )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from neurodyn.errors import not_over_time
 from neurodyn.layers.pointwise import warn_of_strided_pointwise
 
 
@@ -31,9 +33,11 @@ class TimeDistributed(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 3:
-            raise ValueError(f"x: expected (T, B, features...), got shape {tuple(x.shape)}")
+            raise not_over_time(("features...",), x.shape)
         T = x.shape[0]
-        if T > 1 and x.stride(0) == 0 and x.numel() > 0:
+        # An exported program may be given other frames than its example shows.
+        shown = not torch.compiler.is_exporting()
+        if shown and T > 1 and x.stride(0) == 0 and x.numel() > 0:
             return repeat(super().forward(x[0]), T)
         out: Tensor = super().forward(x.flatten(0, 1))
         unfolded: Tensor = out.unflatten(0, (T, x.shape[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from neurodyn.errors import not_over_time
 from neurodyn.layers import (
     Normed,
     PointwiseConv2d,
@@ -82,11 +83,14 @@ class SpikingNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[2:] != torch.Size(self.shape):
-            raise ValueError(
-                f"x: expected (T, B, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}; "
-                "neurodyn.layers.repeat(images, T) shows one image at every step"
-            )
+            raise not_over_time(self.shape, x.shape)
         out: Tensor = self.head(self.body(x))
+        if out.ndim != 3 or out.shape[:2] != x.shape[:2]:
+            raise ValueError(
+                f"{type(self).__name__}: expected outputs (T, B, classes) for x of shape "
+                f"{tuple(x.shape)}, got {tuple(out.shape)}; a layer without time of its own goes "
+                "into neurodyn.layers.TimeDistributed"
+            )
         return out
 
     def stream(self) -> Stream:

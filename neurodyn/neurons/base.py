@@ -190,7 +190,7 @@ class Neuron(SpikingLayer, Declared):
 
     def start_state(self, x: Tensor, state: State | None = None) -> State:
         """What a run over `x` starts from: the state, checked, or the initial one."""
-        check_input(x, self.features if self.per != "layer" else None, self.per)
+        check_input(x, self.features, self.per)
         start = self.initial_state()
         own = start[0].dtype if start else self.threshold.dtype
         wide = torch.promote_types(torch.promote_types(x.dtype, torch.float32), own)
@@ -201,7 +201,8 @@ class Neuron(SpikingLayer, Declared):
     def cell(self) -> Neuron:
         """The neuron as a loop over time runs it: itself or, where its window is derived, a twin
         for this run, whose window has the width that follows from the parameters now."""
-        if not self.spike.derived:
+        # An exported program has no derivative, and so no window.
+        if not self.spike.derived or torch.compiler.is_exporting():
             return self
         twin = _shallow(self)
         twin.spike = self.spike.of_width(self.width())
@@ -302,4 +303,5 @@ def _shallow(module: Module) -> Module:
     twin: Module = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)
     twin.__dict__["_modules"] = dict(module._modules)
+    twin.__dict__["_compiled_call_impl"] = None  # Bound to the module, in a trace.
     return twin

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from neurodyn.errors import not_over_time
+
 
 class Stateful(nn.Module):
     """A module that runs over time, and can stop and go on:
@@ -60,26 +62,24 @@ class Dynamics(Protocol):
 
 
 def check_input(x: Any, features: tuple[int, ...] | None, per: str) -> None:
-    """An error unless `x` is a sequence `(T, B, ...)`, of these features where they are given."""
+    """An error unless `x` is a sequence `(T, B, ...)`: of as many dimensions as the features say
+    where they are given, and of their sizes where parameters differ within the layer."""
     if not isinstance(x, Tensor) or not x.is_floating_point():
         got = x.dtype if isinstance(x, Tensor) else type(x).__name__
         shape = isinstance(x, tuple) and all(isinstance(size, int) for size in x)
         advice = "; a network takes what makes neurons: LNM or partial(LNM, ...), not LNM()"
         raise TypeError(f"x: expected a floating-point tensor, got {got}{advice if shape else ''}")
     if x.ndim < 2:
-        raise ValueError(f"x: expected (T, B, ...), got shape {tuple(x.shape)}")
+        raise not_over_time(features or ("...",), x.shape)
     if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
     if features is None:
         return
-    sizes = x.shape[2:]
-    if len(sizes) != len(features) or any(
-        want not in (-1, got) for want, got in zip(features, sizes, strict=True)
-    ):
-        raise ValueError(
-            f"x: expected (T, B, {', '.join(map(str, features))}) for per={per!r} parameters, got "
-            f"{tuple(x.shape)}"
-        )
+    if x.ndim != 2 + len(features):
+        raise not_over_time(features, x.shape)
+    sizes = zip(features, x.shape[2:], strict=True)
+    if per != "layer" and any(want not in (-1, got) for want, got in sizes):
+        raise not_over_time(features, x.shape, f" for per={per!r} parameters")
 
 
 def check_state(

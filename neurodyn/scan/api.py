@@ -14,16 +14,22 @@ from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
 from neurodyn.scan.launch import backend_of, specs
 from neurodyn.scan.op import PLAIN, scan_op
-from neurodyn.scan.reference import Sequences, scan_reference
+from neurodyn.scan.reference import Sequences, scan_captured, scan_reference
 from neurodyn.step.graph import KernelError, UnsupportedStepError
-from neurodyn.step.program import Program, program_of
-from neurodyn.step.torch_private import assume_constant_result, carries_tangents, functorch_active
+from neurodyn.step.program import Numbers, Program, number_at, numbers, program_of
+from neurodyn.step.torch_private import (
+    assume_constant_result,
+    carries_tangents,
+    functorch_active,
+    surely,
+)
 
 BACKENDS = ("auto", "reference", "cpu", "gpu")
 KERNELS = {"cpu": "cpu", "cuda": "gpu"}
 """The backend that `"auto"` takes, by device."""
 INLINE_STEPS = 8
-"""Up to this many steps, `torch.compile` sees the loop itself and fuses it with its neighbours."""
+"""Up to this many steps, `torch.compile` and `torch.export` see the loop unrolled, and fuse it with
+its neighbours."""
 
 _warned: set[str] = set()
 
@@ -54,7 +60,8 @@ def scan(
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
             error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
-            loop; it says why in a warning, once per reason.
+            loop; it says why in a warning, once per reason. An exported program holds the plain
+            loop, whatever the backend.
         final: return the final states; otherwise they are not written.
         record: return every state over time as well, which only the plain loop can.
 
@@ -72,7 +79,9 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
-    if backend != "reference" and not record and inputs[0].numel() > 0:
+    looped = backend == "reference" or record or inputs[0].numel() == 0
+    # An exported program runs where there is neither this package nor a kernel.
+    if not looped and not torch.compiler.is_exporting():
         if torch.compiler.is_compiling():
             result = _captured(cell, inputs, state, backend, final)
         else:
@@ -120,10 +129,19 @@ def _reference(
         results = cell.step(*arguments)
         if not isinstance(results, tuple):
             return results
-        return tuple(_expanded(value, shape) for value in results)
+        return tuple(_expanded(value, arguments[0].shape) for value in results)
 
-    outputs, final, history = scan_reference(step, wide, full, record)
+    run = scan_captured if _as_loop(wide[0], record) else scan_reference
+    outputs, final, history = run(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
+
+
+def _as_loop(x: Tensor, record: bool) -> bool:
+    """Whether an exported program holds the loop over time as such. A short one is unrolled, so
+    that the program's runtime can fuse it with its neighbours."""
+    if not torch.compiler.is_exporting() or record:
+        return False
+    return not surely(x.shape[0] <= INLINE_STEPS)
 
 
 def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
@@ -246,7 +264,10 @@ def _captured(
     # One step is traced for its guards alone: a change of what it reads has to lead here again. Its
     # result is unused and drops out of the graph.
     cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
-    name, key, names, n_outputs = found
+    name, key, names, n_outputs, constants = found
+    # A number that changes becomes a symbol for `torch.compile`; comparing it is a guard on it.
+    if any(number_at(cell, path) != value for path, value in constants):
+        return None
     leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
     return _run(name, key, leaves, n_outputs, len(state) if final else 0)
 
@@ -268,8 +289,9 @@ def _constant_choice(
     backend: str,
     device: str,
     dtypes: tuple[torch.dtype, ...],
-) -> tuple[str, str, tuple[str, ...], int] | str:
-    """Backend, key, names of tensors and number of outputs; or why there is none.
+) -> tuple[str, str, tuple[str, ...], int, Numbers] | str:
+    """Backend, key, names of tensors, number of outputs, and numbers of the cell; or why there is
+    none.
 
     Before PyTorch 2.12 a constant function takes no module. It takes the `id` of one, which is
     guarded in the same way. The caller holds the module, so it is alive.
@@ -282,4 +304,4 @@ def _constant_choice(
     if name is None:
         return f"there are no kernels for {device!r} devices"
     reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
-    return reason or (name, program.key, program.names, program.trace.n_outputs)
+    return reason or (name, program.key, program.names, program.trace.n_outputs, numbers(cell))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from neurodyn.step.torch_private import loop_operator
+
 Sequences = tuple[Tensor, ...]
 
 
@@ -38,3 +40,31 @@ def scan_reference(
     # Dynamo before PyTorch 2.11 gets a `zip` of nothing wrong.
     recorded = tuple(torch.stack(column) for column in zip(*history, strict=True)) if record else ()
     return stacked, current, recorded
+
+
+def scan_captured(
+    step: Callable[..., tuple[Tensor, ...]],
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    record: bool = False,
+) -> tuple[Sequences, Sequences, Sequences]:
+    """The reference as `torch.export` sees it: one operator of PyTorch that holds the step, so that
+    a program does not grow with time and runs without this package. (In ONNX it is a `Scan`.)
+
+    A step that PyTorch cannot capture so is unrolled over time.
+    """
+    n_states = len(state)
+
+    def body(carried: Sequences, now: Sequences) -> tuple[Sequences, Sequences]:
+        # Copies, as the operator takes no result that is one of its arguments or another result.
+        results = [value.clone() for value in step(*now, *carried)]
+        cut = len(results) - n_states
+        return tuple(results[cut:]), tuple(results[:cut])
+
+    try:
+        final, outputs = loop_operator()(
+            body, tuple(value.clone() for value in state), tuple(inputs)
+        )
+    except Exception:
+        return scan_reference(step, inputs, state, record)
+    return tuple(outputs), tuple(final), ()

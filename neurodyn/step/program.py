@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from neurodyn.files import MAKING
 from neurodyn.step.functions import Functions, split
 from neurodyn.step.graph import KernelError, UnsupportedStepError, reachable
-from neurodyn.step.trace import Trace, source_name, trace
+from neurodyn.step.trace import Trace, has_hooks, source_name, trace
 
 # What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.
 _INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
 _programs: dict[Any, Program | UnsupportedStepError] = {}
 _by_key: dict[str, Program] = {}
+
+MANY = 4
+"""Changes of one number after which a warning says that each means another trace."""
+_last: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_warned: set[tuple[type, str]] = set()
 
 
 class Program:
@@ -128,6 +137,7 @@ def program_of(
         with MAKING:
             program = _programs.get(key)
             if program is None:
+                _count_changes(cell, structure, tensors)
                 named = dict(zip(names, tensors, strict=True))
                 program = _programs[key] = _make(cell, named, n_inputs, n_states, dtype)
     return program.bound(tensors) if isinstance(program, Program) else (program, [])
@@ -146,6 +156,75 @@ def _make(
     return _by_key.setdefault(program.key, program)
 
 
+def _count_changes(cell: nn.Module, structure: tuple[Any, ...], tensors: Sequence[Tensor]) -> None:
+    """Warn, once, of a number that is another in every call, as each is a trace of its own.
+
+    A cell may be made for each call, so it is known by its first tensor.
+    """
+    if not tensors:
+        return
+    before, changes = _last.get(tensors[0], ((), collections.Counter[str]()))
+    if len(before) == len(structure):
+        differing = [(a, b) for a, b in zip(before, structure, strict=True) if a != b]
+        if all(_is_number(a) and _is_number(b) for a, b in differing):
+            changes.update({b[0] for _, b in differing})
+    _last[tensors[0]] = structure, changes
+    name, count = max(changes.items(), key=itemgetter(1), default=("", 0))
+    kind = type(cell)
+    if count >= MANY and (kind, name) not in _warned:
+        _warned.add((kind, name))
+        warnings.warn(
+            f"scan: the step of {kind.__name__} has been traced {count + 1} times, as its number "
+            f"{name!r} changes. Make it a buffer, which kernels read at every call: "
+            f"self.{name} = nn.Buffer(torch.tensor(...)), then self.{name}.fill_(...)",
+            RuntimeWarning,
+            stacklevel=6,  # The call of `scan`.
+        )
+
+
+def _is_number(entry: Any) -> bool:
+    return isinstance(entry, tuple) and len(entry) == 3 and entry[1] in (int, float)
+
+
+Path = tuple[str | int, ...]
+Numbers = tuple[tuple[Path, float], ...]
+
+
+def numbers(cell: nn.Module) -> Numbers:
+    """The Python numbers that a trace depends on, each with its path of attributes, of modules and
+    of objects, and of places in lists and dictionaries."""
+    return tuple(_numbers(cell, (), ()))
+
+
+def _numbers(value: Any, path: Path, around: tuple[int, ...]) -> Iterator[tuple[Path, float]]:
+    if type(value) in (int, float):
+        yield path, value
+    if id(value) in around:
+        return
+    around = (*around, id(value))
+    held: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, nn.Module):
+        own = ((k, v) for k, v in vars(value).items() if k not in _INTERNAL)
+        held = (*own, *value._modules.items())
+    elif isinstance(value, (tuple, list)):
+        held = enumerate(value)
+    elif isinstance(value, dict):
+        held = value.items()
+    elif hasattr(value, "__dict__") and not callable(value) and not isinstance(value, Tensor):
+        held = vars(value).items()
+    for key, inner in held:
+        yield from _numbers(inner, (*path, key), around)
+
+
+def number_at(cell: nn.Module, path: Path) -> Any:
+    """The number at a path of `numbers`."""
+    value: Any = cell
+    for key in path:
+        inside = isinstance(value, (tuple, list, dict))
+        value = value[key] if inside else getattr(value, str(key))
+    return value
+
+
 def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor]]:
     """What a trace depends on, hashable; and the tensors, each once, with their names.
 
@@ -159,6 +238,8 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
     while todo:
         prefix, module = todo.pop()
         found.append(type(module))
+        if prefix and has_hooks(module):
+            found.append("hooks")
         for name, value in module.__dict__.items():
             if name not in _INTERNAL:
                 kind = type(value)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 from torch.autograd import forward_ad
+from torch.nn import Module
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
@@ -65,6 +66,40 @@ def carries_tangents() -> bool:
     Without it: `torch.autograd.forward_ad.unpack_dual` of every tensor, which is slower.
     """
     return forward_ad._current_level >= 0
+
+
+def call_without_hooks(module: Module, called: Callable[..., Any]) -> None:
+    """Have a module's call run `called` and nothing else: neither its hooks nor those that watch
+    all modules, as counters of operations do. Without it: empty `torch.nn.modules.module`'s
+    dictionaries of hooks meanwhile, which other threads would notice.
+    """
+    module._compiled_call_impl = called
+
+
+def loop_operator() -> Callable[..., Any]:
+    """PyTorch's operator that runs a function over time, `(body, state, inputs) -> (state,
+    outputs)`, as exported programs hold it. Without it: unroll the loop.
+    """
+    # Parts of the compiler stack, which an export has loaded.
+    from torch._dynamo import config
+    from torch._higher_order_ops.scan import scan
+
+    if torch.compiler.is_dynamo_compiling():
+        return scan
+    # What is compiled already has guards, and asking them would bind sizes that are to be dynamic.
+    torch.compiler.reset()
+    # Otherwise a size of 1 that broadcasts may become a symbol.
+    static: Callable[..., Any] = config.patch(assume_static_by_default=True)(scan)
+    return static
+
+
+def surely(condition: Any) -> bool:
+    """Whether a condition on a captured size holds for all that it can be, without making the
+    condition part of the program. Without it: the condition itself.
+    """
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    return statically_known_true(condition)
 
 
 def assume_constant_result(function: Function) -> Function:

@@ -17,7 +17,7 @@ import copy
 import inspect
 import re
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from neurodyn.step.lines import OWN
 from neurodyn.step.lowered import definitions
 from neurodyn.step.peeking import NoPeeking
 from neurodyn.step.record import Recorder
-from neurodyn.step.torch_private import without_modes
+from neurodyn.step.torch_private import call_without_hooks, without_modes
 
 Source = tuple[int, int | None]
 
@@ -102,6 +102,7 @@ def _traced(
         for leaf in leaves:
             leaf.requires_grad_(leaf.is_floating_point())
         twin = _twin(cell, dict(zip(map(id, tensors), stand_ins, strict=True)))
+        _leave_out_hooks(cell, twin)
         rest = iter(names)
         nodes = [recorder.name(leaf, [next(rest) for _ in range(leaf.numel())]) for leaf in leaves]
         for place, made in enumerate(nodes[n_inputs + n_states :]):
@@ -230,6 +231,35 @@ def _twin(cell: nn.Module, stand_ins: dict[int, Tensor]) -> nn.Module:
         raise UnsupportedStepError(
             f"step: {type(cell).__name__} cannot be copied: {error}"
         ) from error
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether anyone watches this module's calls."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+
+
+def _leave_out_hooks(cell: nn.Module, twin: nn.Module) -> None:
+    """Run no hooks in a trace: they would see a number where a sequence is expected, once.
+
+    A step that calls a module with hooks of its own is refused, as kernels call no modules. Hooks
+    that watch all modules see the cell alone.
+    """
+    for (name, module), copied in zip(cell.named_modules(), twin.modules(), strict=True):
+        call_without_hooks(copied, _refusal_of(name) if has_hooks(module) else copied.forward)
+
+
+def _refusal_of(name: str) -> Callable[..., Any]:
+    def refuse(*arguments: Any, **named: Any) -> Any:
+        raise UnsupportedStepError(
+            f"step: calls {name!r}, which has hooks, and a kernel would not call them"
+        )
+
+    return refuse
 
 
 def _leaf_names(cell: nn.Module, tensors: Iterable[str], n_inputs: int, n_states: int) -> list[str]:

@@ -6,7 +6,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurodyn.analysis import ActivityMeter
-from neurodyn.layers import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d, repeat
+from neurodyn.layers import (
+    RESIDUAL,
+    DelayLine,
+    LearnedDelays,
+    TDBatchNorm1d,
+    TDBatchNorm2d,
+    TimeDistributed,
+    repeat,
+)
 from neurodyn.models import (
     VGGSNN,
     ConvNet,
@@ -16,6 +24,7 @@ from neurodyn.models import (
     ResNet19,
     SEWResNet,
     Spikformer,
+    SpikingNetwork,
     resnet19,
 )
 from neurodyn.models.blocks import scaled
@@ -144,3 +153,27 @@ def test_bad_shapes():
         ConvNet()(torch.zeros(3, 1, 8, 8))
     with pytest.raises(ValueError, match="too small to pool"):
         VGGSNN(shape=(2, 8, 8))
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (5, 1, 8, 8), (8, 8), (4, 5, 1, 8, 8, 1)])
+def test_a_neuron_that_knows_its_features_knows_time_from_batch(shape):
+    features = (6,) if len(shape) == 2 else (1, 8, 8)
+    with pytest.raises(ValueError, match=r"x: expected \(T, B, .*Time comes first: .*repeat"):
+        LIF(features)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("layer", [DelayLine(6, 3), LearnedDelays(6, 5, 3), TimeDistributed()])
+def test_layers_name_time_and_batch(layer):
+    with pytest.raises(ValueError, match=r"x: expected \(T, B, .*got \(5, 6\).*repeat"):
+        layer(torch.zeros(5, 6))
+
+
+@pytest.mark.parametrize("head", [nn.Flatten(0, 1), nn.Flatten(1), nn.Linear(64, 3)])
+def test_outputs_of_another_batch_are_an_error(head):
+    class Own(SpikingNetwork):
+        def __init__(self):
+            super().__init__((1, 8, 8))
+            self.body, self.head = nn.Flatten(3), head
+
+    with pytest.raises(ValueError, match=r"Own: expected outputs \(T, B, classes\) for x of shape"):
+        Own()(torch.zeros(4, 2, 1, 8, 8))

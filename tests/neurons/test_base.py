@@ -177,7 +177,7 @@ def test_nan_reaches_the_output():
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (torch.zeros(32), ValueError, r"x: expected \(T, B, ...\), got shape \(32,\)"),
+        (torch.zeros(32), ValueError, r"x: expected \(T, B, ...\), got \(32,\). Time comes first"),
         (torch.zeros(0, 3, 4), ValueError, "x: expected at least one timestep, got T=0"),
         (
             torch.zeros(2, 3).long(),
