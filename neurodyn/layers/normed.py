@@ -27,10 +27,10 @@ class Normed(nn.Module):
     it reads, so that the normalised sequence is neither written nor kept for the backward pass,
     where it makes up half of what a layer keeps.
 
-    It is done so on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and more.
-    Elsewhere, for channels-last maps, which PyTorch normalises in less time, under `torch.compile`,
-    and for a layer around a neuron, such as one with delays, norm and neuron run one after the
-    other; so they do behind linear layers, where nothing is gained.
+    One kernel runs on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and
+    more. Otherwise, norm and neuron run one after the other: for channels-last maps, which PyTorch
+    normalises faster, under `torch.compile`, and for a layer around a neuron, such as one with
+    delays. Behind linear layers nothing would be gained.
 
     Args:
         norm: a batch normalisation, whose statistics are over time, batch and space.
@@ -76,7 +76,7 @@ class Normed(nn.Module):
             and x.ndim == 5
             and x.numel() >= SMALLEST
             and x[0].is_contiguous()
-            # Of a single value a channel, PyTorch's norm says that it has no variance.
+            # PyTorch's norm raises an error for a single value per channel.
             and x.shape[1:].numel() > x.shape[2]
             and not functorch_active()
         )

@@ -256,7 +256,7 @@ class Neuron(SpikingLayer, Declared):
             raise ValueError(f"{option}: {error} (per={self.per!r})") from None
 
     def _check_options(self, given: dict[str, Any]) -> None:
-        """An error for features and parameters that are none."""
+        """An error for features that are not a shape, and for unknown parameters."""
         name, known = type(self).__name__, [n for n, q in self.declared.items() if not q.vector]
         if self.features is not None and not (
             isinstance(self.features, tuple | list)
@@ -291,7 +291,7 @@ class Neuron(SpikingLayer, Declared):
 
 
 def _shallow(module: Module) -> Module:
-    """The module again, to be changed for one call: other threads go on with the one they have.
+    """A copy of the module to change for one call, while other threads use the module itself.
     (`copy.copy` would do, but `torch.compile` does not see through it.)"""
     twin: Module = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)
