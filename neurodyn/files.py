@@ -49,6 +49,8 @@ def code_dir() -> Path:
     """The cache folder for files that are run: `cache_dir()`, unless other users can write there.
     Then it is a temporary folder of this process, and a warning says so, once."""
     folder = cache_dir()
+    with contextlib.suppress(OSError):  # Some umasks would let a group write there.
+        folder.mkdir(0o755, parents=True)
     reason = _unsafe(folder)
     if reason is None:
         return folder
@@ -77,7 +79,7 @@ def _unsafe(folder: Path) -> str | None:
     try:
         found = folder.stat()
     except OSError:
-        return None  # It is not there: this user makes it, or nothing is read.
+        return None  # It cannot be made, so nothing is read.
     if found.st_uid not in (0, os.getuid()):
         return f"it belongs to user {found.st_uid}"
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -89,7 +91,7 @@ def _unsafe(folder: Path) -> str | None:
 def written_aside(path: Path) -> Iterator[Path]:
     """A path to write a file to, which takes its place at `path` when the context ends without an
     error: at any time, `path` is a whole file or is not there."""
-    path.parent.mkdir(0o755, parents=True, exist_ok=True)  # Whatever the umask: see `code_dir`.
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     aside = Path(name)

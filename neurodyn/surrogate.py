@@ -1,4 +1,4 @@
-"""The spike: a Heaviside step forward, a window instead of its derivative backward.
+"""The spike: a Heaviside step forward; backward, a window instead of its derivative.
 
 Forward, `s = H(v)` with `v = h - threshold` and `H(0) = 1`. Its true derivative is zero almost
 everywhere, so backward uses a window of width `w` around the threshold (Neftci et al. 2019):
@@ -91,7 +91,7 @@ class Surrogate(Declared):
             self.alone("width", width)
             if not learn and not bool((self.width > 0).all() if not self.width.is_meta else True):
                 raise ValueError(f"width: expected a positive number, got {width}")
-        else:  # Follows from the neuron's parameters, and is no part of the checkpoint.
+        else:  # It follows from the neuron's parameters, so checkpoints leave it out.
             self.register_buffer("width", torch.ones(1), persistent=False)
 
     @staticmethod

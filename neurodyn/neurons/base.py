@@ -298,7 +298,7 @@ class Neuron(SpikingLayer, Declared):
 
 
 def _shallow(module: Module) -> Module:
-    """The module again, to be changed for one call: other threads go on with the one they have.
+    """A copy of the module to change for one call, while other threads use the module itself.
     (`copy.copy` would do, but `torch.compile` does not see through it.)"""
     twin: Module = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)

@@ -43,6 +43,10 @@ instead of operators, and `torch.fx` could trace the step."""
 BatchNorm = _BatchNorm
 """The base of all batch norms. Without it: `nn.BatchNorm1d`, `2d`, `3d` and `nn.SyncBatchNorm`."""
 
+BUILT_IN = torch._C._nn.__name__
+"""The module where PyTorch keeps those functions of `torch.nn.functional` that are built in.
+Without it: recipes name other functions."""
+
 modes_at_work: Callable[[], int] = torch._C._len_torch_dispatch_stack
 """How many modes listen to every operator (fake tensors, tracing, counters of operations).
 Without it: always go through the dispatcher, which is slower."""

@@ -33,13 +33,14 @@ from typing import Any
 
 from jsonargparse import _common, _typehints, set_parsing_settings
 
+from neurodyn.step.torch_private import BUILT_IN
+
 PLACES = ("neurodyn", "torch.nn", "torch.optim", "torchmetrics", "lightning")
 """Packages whose classes a recipe may name. The rest of torch is not here: `torch.hub`,
 `torch.package` and `torch.utils.cpp_extension` run code that they are given."""
 
-FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", "torch._C._nn")
-"""Packages whose functions a recipe may name; `torch._C._nn` is where PyTorch keeps some of those
-of `torch.nn.functional`."""
+FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
+"""Packages whose functions a recipe may name. Some of `torch.nn.functional` are built in."""
 
 OURS = ("neurodyn.cli", "neurodyn.training.allowed", "neurodyn.training.recipe", "neurodyn.files")
 """Modules of ours that run commands, change this rule or write files: not for recipes."""

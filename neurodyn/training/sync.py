@@ -9,7 +9,8 @@ import torch.distributed as dist
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
-from torch.nn.modules.batchnorm import _BatchNorm
+
+from neurodyn.step.torch_private import BatchNorm
 
 
 class SyncedNorms(TorchSyncBatchNorm):
@@ -22,7 +23,7 @@ class SyncedNorms(TorchSyncBatchNorm):
         if next(model.parameters()).device.type != "cpu":
             return super().apply(model)
         for module in model.modules():
-            if isinstance(module, _BatchNorm):
+            if isinstance(module, BatchNorm):
                 module.__class__ = type("Synced", (_Synced, type(module)), {})
         return model
 
