@@ -109,8 +109,7 @@ class Classifier(L.LightningModule):
         The network's `shape` tells them apart. Without one, `(B, C, H, W)` is a batch of images.
         """
         steps = self.steps_now() if self.training else self.timesteps
-        out: Tensor = self.network(self._over_time(x, steps))
-        return out
+        return self._outputs(x, steps)
 
     def objective(self, x: Tensor, labels: Tensor) -> Tensor:
         """The loss of a training batch without regularisers, compiled if `compile` is given."""
@@ -118,12 +117,19 @@ class Classifier(L.LightningModule):
         return run(x, labels, self.steps_now())
 
     def _loss_over(self, x: Tensor, labels: Tensor, steps: int) -> Tensor:
-        loss: Tensor = self.loss(self.network(self._over_time(x, steps)), labels)
+        loss: Tensor = self.loss(self._outputs(x, steps), labels)
         return loss
 
-    def _over_time(self, x: Tensor, steps: int) -> Tensor:
+    def _outputs(self, x: Tensor, steps: int) -> Tensor:
         frame = getattr(self.network, "shape", (0, 0, 0))
-        return repeat(x, steps) if x.ndim == len(frame) + 1 else x
+        x = repeat(x, steps) if x.ndim == len(frame) + 1 else x
+        outputs: Tensor = self.network(x)
+        if outputs.shape[:2] != x.shape[:2]:
+            raise ValueError(
+                f"network: expected outputs (T, B, classes) for a batch {tuple(x.shape)}, time "
+                f"first, got {tuple(outputs.shape)}"
+            )
+        return outputs
 
     def steps_now(self) -> int:
         """The number of steps for which an image is shown in this epoch of training."""

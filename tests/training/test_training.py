@@ -263,3 +263,12 @@ def test_keeping_freed_memory():
     code = "from neurodyn.training.memory import keep_freed_memory as k; print(k())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_a_network_that_puts_the_batch_first():
+    class BatchFirst(torch.nn.Module):
+        def forward(self, x):
+            return x.flatten(2).transpose(0, 1)
+
+    with pytest.raises(ValueError, match=r"network: expected outputs \(T, B, classes\)"):
+        Classifier(BatchFirst(), classes=64, timesteps=3)(torch.zeros(5, 1, 8, 8))
