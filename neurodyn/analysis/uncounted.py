@@ -52,8 +52,14 @@ class Watch(TorchFunctionMode):
         self._in_spiking = {
             part for m in model.modules() if isinstance(m, SPIKING) for part in m.modules()
         }
+        # The parts of a neuron are its step's: with hooks on them, no kernel would run.
+        inside = {
+            part for m in model.modules() if isinstance(m, Neuron) for part in m.modules()
+        } - {m for m in model.modules() if isinstance(m, Neuron)}
         made: list[Any] = [model.register_forward_pre_hook(self._start, prepend=True)]
         for name, module in model.named_modules():
+            if module in inside:
+                continue
             made.append(module.register_forward_pre_hook(self._enter(name or "(model)")))
             made.append(module.register_forward_hook(self._leave, always_call=True))
         made.append(model.register_forward_hook(self._stop, always_call=True))

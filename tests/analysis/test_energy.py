@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -248,3 +249,10 @@ def test_energy_of_cubic_over_lif(gigaops, meganeurons, steps, rate, percent):
     assert 100 * (energy((3, 3)) / energy((1, 1)) - 1) == pytest.approx(percent, abs=0.15)
     # Memory costs both the same, and more than arithmetic does.
     assert 100 * (energy((3, 3), True) / energy((1, 1), True) - 1) < 0.4
+
+
+def test_a_watched_network_runs_its_kernels():
+    net = ConvNet(partial(LIF, backend="cpu"), shape=(1, 8, 8), classes=3)
+    with ActivityMeter(net) as meter:
+        net(repeat(torch.rand(2, 1, 8, 8), 3))  # an error if a neuron had hooks in its step
+    assert meter.activity.spikes > 0
