@@ -12,7 +12,7 @@ from neurodyn.declared import Declared, Learn
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.driven import Affine, Driven, check_affine, check_drive
-from neurodyn.neurons.layer import SpikingLayer, check_input, check_state
+from neurodyn.neurons.layer import SpikingLayer, check_input, check_state, granularity
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import kernel_source, scan
@@ -106,7 +106,7 @@ class Neuron(SpikingLayer, Declared):
             self._learn = (learn,) if isinstance(learn, str) else learn
         self._check_options(given)
         if per != "layer":
-            self._granularity = self._shape_of_parameters()
+            self._granularity = granularity(per, self.features)
         if learn_threshold is not None and not isinstance(given.get("threshold"), Learned):
             self._own = {"threshold": self.declared["threshold"].changed(learn=learn_threshold)}
         for name, quantity in self.declared.items():
@@ -281,20 +281,6 @@ class Neuron(SpikingLayer, Declared):
             for chosen in self._learn:
                 if chosen not in (*self.declared, *states):
                     raise unknown("learn", chosen, (*self.declared, *states))
-
-    def _shape_of_parameters(self) -> tuple[int, ...]:
-        if self.per not in ("channel", "neuron"):
-            raise unknown("per", self.per, ("layer", "channel", "neuron"))
-        needed = self.features if self.per == "neuron" else (self.features or ())[:1]
-        if not needed or min(needed) < 1:
-            raise ValueError(
-                f"features: per={self.per!r} needs the shape of one step without its batch, "
-                f"such as features=(64, 8, 8) for feature maps, got {self.features}"
-            )
-        if self.per == "neuron":
-            return tuple(needed)
-        assert self.features is not None
-        return (self.features[0], *(1 for _ in self.features[1:]))
 
 
 def _shallow(module: Module) -> Module:

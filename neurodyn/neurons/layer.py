@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from neurodyn.errors import not_over_time
+from neurodyn.errors import not_over_time, unknown
 
 
 class Stateful(nn.Module):
@@ -80,6 +80,19 @@ def check_input(x: Any, features: tuple[int, ...] | None, per: str) -> None:
     sizes = zip(features, x.shape[2:], strict=True)
     if per != "layer" and any(want not in (-1, got) for want, got in sizes):
         raise not_over_time(features, x.shape, f" for per={per!r} parameters")
+
+
+def granularity(per: str, features: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of the parameters of a layer with one value per channel or per neuron."""
+    if per not in ("channel", "neuron"):
+        raise unknown("per", per, ("layer", "channel", "neuron"))
+    needed = features if per == "neuron" else (features or ())[:1]
+    if not needed or min(needed) < 1:
+        raise ValueError(
+            f"features: per={per!r} needs the shape of one step without its batch, such as "
+            f"features=(64, 8, 8) for feature maps, got {features}"
+        )
+    return tuple(needed) if per == "neuron" else (needed[0], *(1 for _ in (features or ())[1:]))
 
 
 def check_state(
