@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -14,6 +16,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from neurodyn.files import remove_leftovers, written_aside
 
+DAMAGED = (BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, RuntimeError, EOFError)
+"""What Python's reader of zip archives raises for damaged ones."""
+
 
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint was written to its end and has not changed since.
@@ -24,7 +29,7 @@ def is_whole(path: Path) -> bool:
         with ZipFile(path) as archive:
             names = archive.namelist()
             return archive.testzip() is None and any(n.endswith("/data.pkl") for n in names)
-    except BadZipFile:
+    except DAMAGED:
         return False
 
 
@@ -37,7 +42,7 @@ def refuse_broken(path: Path) -> None:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint whole or not at all.
+    """Writes a checkpoint whole or not at all, and names one that cannot be read.
 
     Lightning also writes to a temporary file first. But if that lies on another file system, it is
     copied into place, and a kill leaves a part of it.
@@ -51,6 +56,15 @@ class WholeCheckpoints(TorchCheckpointIO):
             return
         with written_aside(Path(path)) as aside:
             super().save_checkpoint(checkpoint, aside, storage_options)
+
+    def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        try:
+            loaded: dict[str, Any] = super().load_checkpoint(path, *args, **options)
+        except (pickle.UnpicklingError, OSError):
+            raise
+        except Exception as error:  # PyTorch's reader ends in many ways.
+            raise ValueError(f"ckpt_path: {path} is no checkpoint, or damaged: {error}") from error
+        return loaded
 
 
 class BestCheckpoint(ModelCheckpoint):

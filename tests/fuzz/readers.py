@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from neurodyn.comparison.folder import read_json
+from neurodyn.comparison.settings import saved_settings
 from neurodyn.data.archive import Archive, Source
 from neurodyn.data.cache import cached
 from neurodyn.data.formats.cifar import read_batch
@@ -21,8 +24,16 @@ from neurodyn.data.formats.events import read_events
 from neurodyn.data.formats.idx import read_idx
 from neurodyn.data.formats.photographs import read_photograph
 from neurodyn.data.formats.spikes import Bins, read_counts, read_speakers
+from neurodyn.files import keep, kept
+from neurodyn.training.checkpoint import WholeCheckpoints, refuse_broken
 from tests.data import recordings
 from tests.data.files import tar_of, write_batch, write_idx, write_spikes, zip_of
+
+YAML = b"""model:
+  network: {class_path: neurodyn.models.ConvNet, init_args: {widths: [8, 8]}}
+  optim: {lr: 0.01}
+trainer: {max_epochs: 2}
+"""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,10 @@ def readers() -> dict[str, Reader]:
         "tar": Reader("all.tar.gz", _unpack, [tar_of(all__one=b"1" * 99), tar_of(all__two=b"")]),
         "zip": Reader("all.zip", _unpack, [zip_of(one=b"1" * 99), zip_of(two=b"")]),
         "sample cache": Reader("a.npy", _cache, files["cache"]),
+        "checkpoint": Reader("best.ckpt", _checkpoint, files["checkpoint"]),
+        "results": Reader("result.json", read_json, [b'{"accuracy": 98.5, "seconds": [1, 2]}\n']),
+        "settings": Reader("config.yaml", saved_settings, [YAML]),
+        "machine code": Reader("kernel.o", _code, files["code"]),
     }
     events = {
         "a.bin": recordings.nmnist(),
@@ -96,6 +111,10 @@ def _files(folder: Path) -> dict[str, list[bytes]]:
     savemat(folder / "packed.mat", {"spiketrain": trains}, do_compression=True)
     np.save(folder / "a.npy", np.arange(40.0).reshape(10, 4) % 2)
     np.save(folder / "cache.npy", np.zeros((3, 2), np.uint8))
+    torch.save({"state_dict": {"weight": torch.zeros(3)}, "epoch": 2}, folder / "best.ckpt")
+    torch.save({"state_dict": Calls(os.system, "touch hacked")}, folder / "hostile.ckpt")
+    os.environ["NEURODYN_CACHE"] = str(folder)
+    keep("kernel.o", b"machine code" * 9)
     calls = [Calls(os.system, "touch hacked"), Calls(eval, "open('hacked', 'w')")]
     bombs = [b"\x80\x02]r\x00\x00\x00\x18.", b"\x80\x02]q\x00]q\x01(h\x00h\x00e](h\x01h\x01e."]
 
@@ -111,6 +130,8 @@ def _files(folder: Path) -> dict[str, list[bytes]]:
         "mat": read("plain.mat", "packed.mat"),
         "npy": read("a.npy"),
         "cache": read("cache.npy"),
+        "checkpoint": read("best.ckpt", "hostile.ckpt"),
+        "code": read("kernel.o"),
     }
 
 
@@ -123,6 +144,21 @@ def _unpack(path: Path) -> None:
     archive = Archive(path.name, "", ("one",))
     source = Source("All", "all", (), (archive,))
     source.unpack(archive, path, path.parent / "unpacked")
+
+
+def _checkpoint(path: Path) -> None:
+    """As a run that goes on reads it."""
+    refuse_broken(path)
+    try:
+        WholeCheckpoints().load_checkpoint(path, weights_only=True)
+    except pickle.UnpicklingError as error:  # The command says which option named the file.
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _code(path: Path) -> None:
+    """Machine code that is damaged is not run, and is no error."""
+    os.environ["NEURODYN_CACHE"] = str(path.parent)
+    assert kept(path.name) in (None, b"machine code" * 9)
 
 
 def _cache(path: Path) -> None:
