@@ -16,6 +16,7 @@ from neurodyn.learned import Learned, Shape
 
 Learn = bool | Sequence[str]
 Part = TypeVar("Part", bound="Declared")
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class Vector(nn.Module):
@@ -23,7 +24,7 @@ class Vector(nn.Module):
 
     def __init__(self, numbers: Sequence[Tensor], *, learn: bool) -> None:
         super().__init__()
-        self.count = len(numbers)
+        self.count, self.learn = len(numbers), learn
         for i, number in enumerate(numbers):
             if learn:
                 self.register_parameter(str(i), nn.Parameter(number.contiguous()))
@@ -115,22 +116,28 @@ class Declared(nn.Module):
         if isinstance(given, list) and not declaration.vector:
             given = tuple(given)
         learn = self.learns(name, declaration.learn)
-        keys = name, f"raw_{name}"
-        key = keys[bool(learn and declaration.link)]
-        for held in (self._parameters, self._buffers, self._modules):
-            for other in keys:
-                if other != key or (held is self._buffers and learn):
-                    held.pop(other, None)  # type: ignore[attr-defined]
+        key = f"raw_{name}" if learn and declaration.link else name
         if declaration.vector:
             numbers = [self._stored(declaration, name, one, learn) for one in given]
+            self._keep_only(name, key, self._modules)
             known = self._modules.get(key)
-            if isinstance(known, Vector) and len(known) == len(numbers):
+            if isinstance(known, Vector) and known.learn == learn and len(known) == len(numbers):
                 for i, number in enumerate(numbers):
                     _store(known, str(i), number, learn)
             else:
                 self.register_module(key, Vector(numbers, learn=learn))
         else:
-            _store(self, key, self._stored(declaration, name, given, learn), learn)
+            number = self._stored(declaration, name, given, learn)
+            self._keep_only(name, key, self._parameters if learn else self._buffers)
+            _store(self, key, number, learn)
+
+    def _keep_only(self, name: str, key: str, holder: Any) -> None:
+        """Forget where a quantity was stored, except under this key of this holder."""
+        held: Any
+        for held in (self._parameters, self._buffers, self._modules):
+            for other in (name, f"raw_{name}"):
+                if held is not holder or other != key:
+                    held.pop(other, None)
 
     def _stored(self, declaration: Learned, name: str, given: Any, learn: bool) -> Tensor:
         value = declaration.tensor(name, given, self._granularity, learn=learn)
@@ -158,9 +165,8 @@ class Declared(nn.Module):
             if pair is not None and self._is_at(name, pair):
                 twin.start(name, pair)
             else:
-                for key in (name, f"raw_{name}"):
-                    for holder, at in _places(twin, key, quantity):
-                        _widen(holder, at, name, granularity)
+                for holder, key in _places(twin, name, quantity):
+                    _widen(holder, key, name, granularity)
         return twin
 
     def _is_at(self, name: str, pair: Any) -> bool:
@@ -172,15 +178,13 @@ class Declared(nn.Module):
     def shown(self) -> str:
         """The declared values, for `repr`."""
         return ", ".join(
-            f"{name}={_shown(getattr(self, name))}{'' if self._fixed(name) else ' (learned)'}"
+            f"{name}={_shown(getattr(self, name))}{' (learned)' if self._trains(name) else ''}"
             for name in type(self).declared
         )
 
-    def _fixed(self, name: str) -> bool:
-        keys = name, f"raw_{name}"
-        held = [*map(self._parameters.get, keys)]
-        held += [n for key in keys for n in getattr(self._modules.get(key), "parameters", tuple)()]
-        return not any(number is not None and number.requires_grad for number in held)
+    def _trains(self, name: str) -> bool:
+        places = _places(self, name, self.declarations[name])
+        return any(holder[key].requires_grad for holder, key in places)
 
 
 def _store(module: nn.Module, key: str, value: Tensor, learn: bool) -> None:
@@ -195,12 +199,23 @@ def _store(module: nn.Module, key: str, value: Tensor, learn: bool) -> None:
         module.register_buffer(key, value.contiguous())
 
 
-def _places(module: nn.Module, key: str, quantity: Learned) -> Iterator[tuple[Any, str]]:
-    """Where a module holds the numbers of a quantity under a key."""
-    part = module._modules.get(key) if quantity.vector else None
-    keys = [str(i) for i in range(len(part))] if isinstance(part, Vector) else [key]
-    for holder in ((part or module)._parameters, (part or module)._buffers):
-        yield from ((holder, at) for at in keys if holder.get(at) is not None)
+def _places(module: nn.Module, name: str, quantity: Learned) -> Iterator[tuple[Any, str]]:
+    """Where a module holds the numbers of a quantity: dictionaries, and keys of them."""
+    for key in (name, f"raw_{name}"):
+        part = module._modules.get(key) if quantity.vector else None
+        keys = [str(i) for i in range(len(part))] if isinstance(part, Vector) else [key]
+        for holder in ((part or module)._parameters, (part or module)._buffers):
+            yield from ((holder, at) for at in keys if holder.get(at) is not None)
+
+
+def shallow(module: Module) -> Module:
+    """The module again, to be changed for one call, while other threads use the module itself.
+    (`copy.copy` would do, but `torch.compile` does not see through it.)"""
+    twin: Module = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    twin.__dict__["_modules"] = dict(module._modules)
+    twin.__dict__["_compiled_call_impl"] = None  # Bound to the module, in a trace.
+    return twin
 
 
 def _widen(holder: dict[str, Any], key: str, name: str, granularity: Shape) -> None:

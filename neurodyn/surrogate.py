@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from neurodyn.declared import Declared
+from neurodyn.declared import Declared, shallow
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 
@@ -75,7 +75,7 @@ class Surrogate(Declared):
         scale: factor on the window; the peak is `scale / w`.
     """
 
-    width = Learned(1.0, "width of the window", low=0.0)
+    width = Learned(1.0, "width of the window", low=0.0, inverse=True)
 
     def __init__(self, width: Width = 1.0, *, learn: bool = False, scale: float = 1.0) -> None:
         super().__init__()
@@ -89,8 +89,6 @@ class Surrogate(Declared):
         self._learn, self.scale, self.silent = learn, float(scale), False
         if not self.derived:
             self.alone("width", width)
-            if not learn and not bool((self.width > 0).all() if not self.width.is_meta else True):
-                raise ValueError(f"width: expected a positive number, got {width}")
         else:  # It follows from the neuron's parameters, so checkpoints leave it out.
             self.register_buffer("width", torch.ones(1), persistent=False)
 
@@ -115,20 +113,14 @@ class Surrogate(Declared):
 
     def silenced(self: Spike) -> Spike:
         """This spike function, for one call in which it never fires."""
-        twin = self._shallow()
+        twin = shallow(self)
         twin.silent = True
         return twin
 
     def of_width(self: Spike, width: Tensor) -> Spike:
         """This spike function, for one call with a derived width."""
-        twin = self._shallow()
+        twin = shallow(self)
         twin.__dict__["_buffers"] = {**self._buffers, "width": width}
-        return twin
-
-    def _shallow(self: Spike) -> Spike:
-        twin: Spike = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        twin.__dict__["_compiled_call_impl"] = None  # Bound to this one, in a trace.
         return twin
 
     def extra_repr(self) -> str:

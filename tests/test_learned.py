@@ -12,6 +12,7 @@ import neurodyn
 from neurodyn.learned import Learned
 from neurodyn.models import ConvNet
 from neurodyn.neurons import (
+    ALIF,
     BRF,
     LIF,
     LNM,
@@ -386,6 +387,11 @@ def test_assigning_another_declaration_or_a_vector():
     neuron.tau = Learned(3.0, low=1.0, learn=False)
     assert list(neuron.parameters()) == []
     assert neuron.tau == 3
+    adaptive = ALIF()
+    adaptive.jump = Learned(0.5, learn=False)
+    assert "jump" in dict(adaptive.named_buffers())
+    adaptive.jump = Learned(0.25)
+    assert "jump" in dict(adaptive.named_parameters())
     polynomial = LNM().double()
     numbers = list(polynomial.parameters())
     polynomial.c = [0.0, -0.5, 0.25, 0.0]

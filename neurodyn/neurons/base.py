@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from neurodyn.declared import Declared, Learn
+from neurodyn.declared import Declared, Learn, shallow
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.driven import Affine, Driven, check_affine, check_drive
@@ -21,7 +21,6 @@ from neurodyn.surrogate import Surrogate, Triangle, make_surrogate
 Per = Literal["layer", "channel", "neuron"]
 Features = int | tuple[int, ...] | None
 State = tuple[Tensor, ...]
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class Neuron(SpikingLayer, Declared):
@@ -145,7 +144,7 @@ class Neuron(SpikingLayer, Declared):
 
     def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """The new states if no spike were fired: the step's dynamics alone."""
-        twin = _shallow(self)
+        twin = shallow(self)
         twin.spike = self.spike.silenced()
         return twin.step(x, *state)[1:]
 
@@ -204,13 +203,13 @@ class Neuron(SpikingLayer, Declared):
         # An exported program has no derivative, and so no window.
         if not self.spike.derived or torch.compiler.is_exporting():
             return self
-        twin = _shallow(self)
+        twin = shallow(self)
         twin.spike = self.spike.of_width(self.width())
         return twin
 
     def driven_step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """`step` with a second input, which is added to the charged membrane."""
-        twin = _shallow(self)
+        twin = shallow(self)
         twin._drive = [drive]
         result = twin.step(x, *state)
         if twin._drive:
@@ -281,13 +280,3 @@ class Neuron(SpikingLayer, Declared):
             for chosen in self._learn:
                 if chosen not in (*self.declared, *states):
                     raise unknown("learn", chosen, (*self.declared, *states))
-
-
-def _shallow(module: Module) -> Module:
-    """A copy of the module to change for one call, while other threads use the module itself.
-    (`copy.copy` would do, but `torch.compile` does not see through it.)"""
-    twin: Module = object.__new__(type(module))
-    twin.__dict__.update(module.__dict__)
-    twin.__dict__["_modules"] = dict(module._modules)
-    twin.__dict__["_compiled_call_impl"] = None  # Bound to the module, in a trace.
-    return twin

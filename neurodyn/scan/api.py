@@ -197,10 +197,11 @@ def _choose(
     program, tensors = program_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
     if isinstance(program, UnsupportedStepError):
         return str(program)
-    strange = {type(t) for t in (*inputs, *state, *tensors)} - PLAIN
-    if strange and type(inputs[0]) not in strange:
-        return f"kernels read plain tensors, got {', '.join(t.__name__ for t in strange)}"
-    return program.failures.get(name) or (name, program, [*inputs, *state, *tensors])
+    leaves = [*inputs, *state, *tensors]
+    if type(inputs[0]) in PLAIN and not PLAIN.issuperset(map(type, leaves)):
+        strange = {type(leaf).__name__ for leaf in leaves if type(leaf) not in PLAIN}
+        return f"kernels read plain tensors, got {', '.join(sorted(strange))}"
+    return program.failures.get(name) or (name, program, leaves)
 
 
 def _compiled(

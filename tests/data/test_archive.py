@@ -175,7 +175,7 @@ def test_archive_cannot_write_elsewhere(server: Server, tmp_path: Path) -> None:
         ("all.zip", zip_of(two=b"2"), "no item named 'one'"),
         ("all.zip", zip_of(one=CONTENT).replace(b"PK\x01\x02", b"PK??"), "Bad magic number"),
     ],
-    # Archives hold the time at which they were made, so their bytes are no names.
+    # Archives hold the time at which they were made, so their bytes differ between workers.
     ids=["junk.tar.gz", "cut.tar.gz", "other.tar.gz", "junk.zip", "other.zip", "marked.zip"],
 )
 def test_a_broken_archive_is_named(

@@ -86,7 +86,7 @@ def prophesee(path: str, encoding: str) -> Arrays:
     """The events of a recording in DAT, EVT2 or EVT3."""
     from expelliarmus import Wizard
 
-    # Nothing comes where there are no events.
+    # A decoder gives nothing for a recording without events.
     events = Wizard(encoding).read(path)
     if events is not None:
         yield events
