@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from neurodyn.data import SpokenDigits
 from neurodyn.data.formats.cochlea import Cochlea, read_wav
 from neurodyn.layers import Stream
-from neurodyn.training.module import Classifier
+from neurodyn.training.learner import Learner
 from neurodyn.training.recipe import Recipe
 
 
@@ -51,10 +51,10 @@ def load(run: Path) -> tuple[nn.Module, SpokenDigits]:
     recipe = Recipe(["--config", str(run / "config.yaml")], run=False)
     if not isinstance(recipe.datamodule, SpokenDigits):
         raise SystemExit(f"run: expected one on SpokenDigits, got {recipe.datamodule}")
-    classifier: Classifier = recipe.model
+    learner: Learner = recipe.model
     checkpoint = torch.load(run / "best.ckpt", map_location="cpu", weights_only=True)
-    classifier.load_state_dict(checkpoint["state_dict"])
-    return nn.Sequential(classifier.network, classifier.readout).eval(), recipe.datamodule
+    learner.load_state_dict(checkpoint["state_dict"])
+    return nn.Sequential(learner.network, learner.readout).eval(), recipe.datamodule
 
 
 def main() -> None:

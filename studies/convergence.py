@@ -1,4 +1,4 @@
-"""How fast does each neuron learn: validation accuracy over epochs and over seconds."""
+"""How fast does each neuron learn: validation scores over epochs and over seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from neurodyn.analysis.pictures import curve_legend, draw_curves
 from neurodyn.comparison.clock import epochs_to
 from neurodyn.comparison.folder import Runs, by_neuron, curves, finished_runs
-from neurodyn.comparison.tables import aligned, number
+from neurodyn.comparison.tables import aligned, curve_label, number
 from neurodyn.comparison.verdict import mean_and_spread
 
 
@@ -22,7 +22,7 @@ def conclude(folder: Path) -> tuple[str, Figure]:
 def convergence_table(runs: Runs) -> str:
     """A row per neuron: epochs until it is as good as the first one's best, and the time of one.
 
-    The target is the first neuron's best validation accuracy, averaged over seeds. Seeds that never
+    The target is the first neuron's best validation score, averaged over seeds. Seeds that never
     reach it are left out of the mean, and counted in a column. The time of an epoch is relative to
     the first neuron's mean, and includes the compilation of kernels.
     """
@@ -53,6 +53,6 @@ def plot_convergence(runs: Runs) -> Figure:
     draw_curves(right, curves(runs), per_epoch=seconds)
     right.set_xlabel("seconds of training")
     left.set_xlabel("epoch")
-    left.set_ylabel("validation accuracy [%]")
+    left.set_ylabel(curve_label(runs))
     curve_legend(figure)
     return figure

@@ -72,7 +72,7 @@ def findings(home: Path) -> Findings | None:
 
     def accuracy() -> float:
         (score,) = cli.trainer.validate(cli.model, cli.datamodule, verbose=False)
-        return 100 * score["val_accuracy"]
+        return 100 * score["val_score"]
 
     with MembraneLog(network) as log:
         whole = accuracy()

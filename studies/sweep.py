@@ -1,4 +1,4 @@
-"""A sweep: accuracy over one option of the contenders, with a curve per value of another."""
+"""A sweep: the test score over one option of the contenders, with a curve per value of another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neurodyn.comparison.tables import aligned, number
 from neurodyn.comparison.verdict import Spread, mean_and_spread
 
 Grid = dict[str, dict[str, Spread]]
-"""For each value of `by` and each of `over`, mean and spread of the test accuracy."""
+"""For each value of `by` and each of `over`, mean and spread of the test score."""
 
 
 def conclude(folder: Path, over: str, by: str) -> tuple[str, Figure]:
@@ -31,22 +31,22 @@ def conclude(folder: Path, over: str, by: str) -> tuple[str, Figure]:
 
 
 def sweep_grid(runs: Runs, over: str, by: str) -> Grid:
-    """The accuracies of the runs that have both options."""
-    accuracies: dict[str, dict[str, list[float]]] = {}
+    """The scores of the runs that have both options."""
+    scores: dict[str, dict[str, list[float]]] = {}
     for run in runs:
         # A contender with a name of its own shows no options, and has no place on a curve.
         options = dict(part.split("=", 1) for part in run["neuron"].split(":") if "=" in part)
         if over in options and by in options:
-            row = accuracies.setdefault(options[by], {})
-            row.setdefault(options[over], []).append(run["accuracy"])
+            row = scores.setdefault(options[by], {})
+            row.setdefault(options[over], []).append(run["score"])
     return {
         value: {x: mean_and_spread(row[x]) for x in sorted(row, key=float)}
-        for value, row in accuracies.items()
+        for value, row in scores.items()
     }
 
 
 def sweep_table(grid: Grid, over: str, by: str) -> str:
-    """A row per curve and a column per point: `mean ± std` of the test accuracy in percent."""
+    """A row per curve and a column per point: `mean ± std` of the test score in percent."""
     columns = sorted({x for row in grid.values() for x in row}, key=float)
     rows = [[by, *(f"{over} {x}" for x in columns)]]
     for value, row in grid.items():

@@ -199,7 +199,7 @@ def test_fit_stops_at_the_target(capsys, tmp_path):
     assert torch.load(last, weights_only=True)["epoch"] == 0
     status, error = run(capsys, "fit", "--config", "digits", "--target", "0")
     assert status == 2
-    assert "target: expected an accuracy in percent, got 0.0" in error
+    assert "target: expected a score in percent, got 0.0" in error
 
 
 def test_help_shows_no_default_that_is_nothing(capsys):

@@ -33,7 +33,7 @@ from neurodyn.analysis.activity import Activity, LayerActivity
 from neurodyn.analysis.fanout import SYNAPSES, products
 from neurodyn.analysis.uncounted import SPIKING, Watch
 from neurodyn.analysis.updates import operations, words
-from neurodyn.layers import MatMul, Recurrent, TimeDistributed
+from neurodyn.layers import MatMul, Recurrent, TimeDistributed, valid_steps
 from neurodyn.neurons import Stateful
 
 TIMED = (Stateful, TimeDistributed, MatMul)
@@ -190,5 +190,7 @@ def _first(inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
 
 
 def _spikes(output: Any) -> Tensor:
+    """The spikes of the steps that are not padding."""
     spikes: Tensor = output[0] if isinstance(output, tuple) else output
-    return spikes.detach().float()
+    valid = valid_steps()
+    return (spikes if valid is None else spikes[valid]).detach().float()

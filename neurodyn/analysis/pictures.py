@@ -159,7 +159,8 @@ def draw_curves(
         bands.append(high)
     highest = max(high.max().item() for high in bands)
     room = max(highest - min(ends), 1.0)
-    bottom = max(min(ends) - 0.3 * room, 0.0)
+    lowest = min(ends)
+    bottom = min(max(lowest - 0.3 * room, 0.0), lowest)
     axis.set_ylim(bottom, highest + 0.05 * room)
     if not per_epoch:
         # Epochs before any curve reaches the axis would be blank.

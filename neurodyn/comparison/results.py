@@ -24,7 +24,7 @@ from neurodyn.comparison.folder import (
     write_json,
 )
 from neurodyn.comparison.provenance import origin
-from neurodyn.comparison.tables import aligned, number, results_table
+from neurodyn.comparison.tables import aligned, curve_label, number, results_table
 from neurodyn.files import write
 
 TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
@@ -61,7 +61,7 @@ def collect(run_folder: Path, notes: Path) -> Path:
     if (picture := study.with_suffix(".png")).is_file():
         write(notes / f"{name}.png", picture.read_bytes())
     else:
-        save(plot_curves(curves(runs)), notes / f"{name}.png")
+        save(plot_curves(curves(runs), ylabel=curve_label(runs)), notes / f"{name}.png")
     if families:
         shown = dict(list(families.items())[-WIDEST:])
         save(plot_shares(shown), notes / f"{name}-families.png")

@@ -44,19 +44,25 @@ WRITTEN = (
 
 @dataclass
 class Result:
-    """One run: accuracies in percent, activity per test sample, energy in nanojoules.
+    """One run: scores in percent, activity per test sample, energy in nanojoules.
+
+    `metric` is the task's main metric; `score` and `val_score` are its values on the test set and,
+    in the best epoch, on validation data. `beside` has other values on the test set, by their
+    heading in a table.
 
     `seconds` is the wall time of training and validation over all starts, with the compilation of
     kernels; without reading the data, the test, and work that was lost to a kill. `epoch_seconds`
-    has `[training, validation]` for each epoch, beside the `curve` of validation accuracies.
-    `target` is the accuracy whose time the table shows. `starts` has the `provenance` of every
+    has `[training, validation]` for each epoch, beside the `curve` of validation scores.
+    `target` is the score whose time the table shows. `starts` has the `provenance` of every
     start from the first that reached a checkpoint.
     """
 
     neuron: str
     seed: int
-    accuracy: float
-    val_accuracy: float
+    metric: str
+    score: float
+    val_score: float
+    beside: dict[str, float]
     firing_rate: float
     spikes: float
     sops: float
@@ -147,7 +153,7 @@ class Run:
     def check(self) -> None:
         """Refuse settings that cannot work, or that differ from those of the run in the folder."""
         if self.cli.datamodule.validation == 0:
-            raise ValueError("data.validation: a comparison selects the epoch on validation images")
+            raise ValueError("data.validation: a comparison selects the epoch on validation data")
         if self.epochs < 1:
             raise ValueError(f"trainer.max_epochs: expected at least 1, got {self.epochs}")
         if not self._begun:
@@ -190,7 +196,7 @@ class Run:
             neuron=self.contender.label,
             seed=self.seed,
             **self._test(),
-            val_accuracy=max(curve),
+            val_score=max(curve),
             parameters=sum(p.numel() for p in self.cli.model.parameters()),
             epochs=self.epochs,
             seconds=seconds,
@@ -235,7 +241,7 @@ class Run:
         trainer, last = self.cli.trainer, self.home / "last.ckpt"
         clock, families = Clock(), Families()
         best = BestCheckpoint(
-            self.home, "best", monitor="val_accuracy", mode="max", enable_version_counter=False
+            self.home, "best", monitor="val_score", mode="max", enable_version_counter=False
         )
         trainer.logger = CSVLogger(self.home, name="log")
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
@@ -252,7 +258,7 @@ class Run:
         )
         return clock, families
 
-    def _test(self) -> dict[str, float]:
+    def _test(self) -> dict[str, Any]:
         """The scores of the best epoch on the test set."""
         (score,) = self.cli.trainer.test(
             self.cli.model,
@@ -263,7 +269,17 @@ class Run:
             weights_only=True,
         )
         activity = {key: score[key] for key in ("firing_rate", "spikes", "sops", "energy_nJ")}
-        return {"accuracy": 100 * score["test_accuracy"], **activity}
+        task = self.cli.model.task
+        beside = {
+            heading: factor * score[f"test_{name}"]
+            for name, (heading, factor) in task.beside().items()
+        }
+        return {
+            "metric": task.heading,
+            "score": 100 * score["test_score"],
+            "beside": beside,
+            **activity,
+        }
 
 
 class _Bar(L.Callback):
@@ -277,8 +293,8 @@ class _Bar(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
-            accuracy = trainer.callback_metrics["val_accuracy"].item()
-            self.bar.set_description(f"{self.label}, validation {100 * accuracy:.1f} %")
+            score = trainer.callback_metrics["val_score"].item()
+            self.bar.set_description(f"{self.label}, validation {100 * score:.1f} %")
             self.bar.update(1)
 
 

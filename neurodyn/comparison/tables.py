@@ -23,8 +23,8 @@ from neurodyn.comparison.verdict import Spread, listed, mean_and_spread, verdict
 from neurodyn.files import write
 
 COLUMNS = (
-    ("test accuracy [%]", "accuracy", 1.0, 2),
-    ("validation [%]", "val_accuracy", 1.0, 2),
+    ("test {metric} [%]", "score", 1.0, 2),
+    ("validation [%]", "val_score", 1.0, 2),
     ("firing rate", "firing_rate", 1.0, 3),
     ("spikes", "spikes", 1.0, 0),
     ("SOPs [k]", "sops", 1e-3, 1),
@@ -33,6 +33,9 @@ COLUMNS = (
     ("training [s]", "seconds", 1.0, 1),
 )
 """Heading, key of a result, factor, digits."""
+
+SCORES = 2
+"""Columns of scores, behind which those stand that a task has beside them."""
 
 
 def write_report(folder: Path) -> str:
@@ -44,7 +47,7 @@ def write_report(folder: Path) -> str:
     table = results_table(runs, lost)
     write(folder / "table.md", f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
-    save(plot_curves(curves(runs)), folder / "curves.png")
+    save(plot_curves(curves(runs), ylabel=curve_label(runs)), folder / "curves.png")
     return table
 
 
@@ -82,23 +85,39 @@ def markdown_table(runs: Runs) -> str:
     groups = by_neuron(runs)
     targets = distinct(run["target"] for run in runs if run.get("target"))
     times = [f"time to {target:g} % [s]" for target in targets]
-    rows = [["neuron", "seeds", *(heading for heading, *_ in COLUMNS), *times]]
+    headings = [heading.format(metric=runs[0]["metric"]) for heading, *_ in COLUMNS]
+    beside = distinct(heading for run in runs for heading in run["beside"])
+    headings[SCORES:SCORES] = beside
+    rows = [["neuron", "seeds", *headings, *times]]
     for neuron, columns in summary(runs).items():
-        cells = [neuron, str(len(groups[neuron]))]
+        cells = []
         for _, key, factor, digits in COLUMNS:
             mean, spread = (factor * value for value in columns[key])
             cells.append(number(mean, spread, digits))
-        rows.append([*cells, *(_time_to(groups[neuron], target) for target in targets)])
+        group = groups[neuron]
+        cells[SCORES:SCORES] = [_beside(group, heading) for heading in beside]
+        cells += [_time_to(group, target) for target in targets]
+        rows.append([neuron, str(len(group)), *cells])
     return aligned(rows)
 
 
-def _time_to(runs: Runs, accuracy: float) -> str:
+def _beside(runs: Runs, heading: str) -> str:
+    values = [run["beside"][heading] for run in runs if heading in run["beside"]]
+    return number(*mean_and_spread(values), 2) if values else ""
+
+
+def _time_to(runs: Runs, score: float) -> str:
     """Mean and spread over the runs that reached it, and how many did not."""
-    asked = [seconds_to(run, accuracy) for run in runs if run.get("target") == accuracy]
+    asked = [seconds_to(run, score) for run in runs if run.get("target") == score]
     reached = [seconds for seconds in asked if seconds is not None]
     time = [number(*mean_and_spread(reached), 1)] if reached else []
     missed = len(asked) - len(reached)
     return ", ".join([*time, *([f"{missed} of {len(asked)} not"] if missed else [])])
+
+
+def curve_label(runs: Runs) -> str:
+    """What the axis of the runs' validation curves shows."""
+    return f"validation {runs[0]['metric']} [%]"
 
 
 def number(mean: float, spread: float, digits: int) -> str:

@@ -29,13 +29,13 @@ def ahead(one: Spread, other: Spread) -> bool:
 
 
 def verdict(runs: Runs) -> list[str]:
-    """A sentence on the contender with the best test accuracy: which others it is ahead of.
+    """A sentence on the contender with the best test score: which others it is ahead of.
 
     A single seed has no spread, so contenders with one seed are left out. Fewer than two contenders
     get no sentence.
     """
-    accuracies = by_neuron(runs, lambda run: run["accuracy"])
-    scores = {name: mean_and_spread(a) for name, a in accuracies.items() if len(a) > 1}
+    values = by_neuron(runs, lambda run: run["score"])
+    scores = {name: mean_and_spread(a) for name, a in values.items() if len(a) > 1}
     if len(scores) < 2:
         return []
     best = max(scores, key=lambda name: scores[name][0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
-from neurodyn.data.samples import Batch, Samples, class_labels, stratified, whole
+from neurodyn.data.samples import Batch, Samples, stratified, whole
+from neurodyn.data.targets import UNLABELLED, Targets
 from neurodyn.errors import check
 
 
@@ -47,7 +49,7 @@ class SampleData(lightning.LightningDataModule):
     """A network's input at one timestep, without the batch: `(C, H, W)` or `(features,)`."""
 
     classes: int
-    """How many classes there are."""
+    """How many classes there are, if the targets are classes."""
 
     dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.uint8,)
     """The types that samples may be kept in."""
@@ -71,7 +73,7 @@ class SampleData(lightning.LightningDataModule):
         super().__init__()
         check("batch_size", batch_size, 1)
         if limit is not None:
-            check("limit", limit, self.classes)
+            check("limit", limit, getattr(self, "classes", 1))
         if not (0 <= validation < 1 or (isinstance(validation, int) and validation > 0)):
             raise ValueError(
                 f"validation: expected a share from 0 to below 1 or a whole number of samples, "
@@ -91,6 +93,16 @@ class SampleData(lightning.LightningDataModule):
         self._test: Samples | None = None
 
     @property
+    def targets(self) -> Targets:
+        """What a network is asked for: the class of a sample, unless a subclass says otherwise."""
+        return Targets("classes", self.classes)
+
+    @property
+    def outputs(self) -> int:
+        """The outputs of a network per step."""
+        return self.targets.outputs
+
+    @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample as `read` gives it."""
         return self.shape
@@ -101,8 +113,12 @@ class SampleData(lightning.LightningDataModule):
         return self.source.find(self.root, name)
 
     def read(self, train: bool) -> Batch:
-        """All samples `(N, *sample_shape)` and labels `(N,)` of the published split. Labels are
-        whole numbers from 0 to classes - 1, as a tensor, an array or a list."""
+        """All samples `(N, *sample_shape)` and targets of the published split.
+
+        Labels `(N,)` are whole numbers from 0 to classes - 1, as a tensor, an array or a list;
+        `Targets` says what others look like. Samples of different lengths are padded at the end,
+        and their numbers of steps `(N,)` follow as a third.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define its read")
 
     def open(self, train: bool) -> Samples:
@@ -113,8 +129,8 @@ class SampleData(lightning.LightningDataModule):
         """A batch on its device as the network gets it.
 
         Args:
-            samples: `(B, *sample_shape)`, as kept.
-            labels: `(B,)`, int64.
+            samples: `(B, *sample_shape)`, as kept; padding beyond the longest of them is cut off.
+            labels: `(B,)`, int64, or the batch's targets.
             seed: of the batch's augmentation; None outside training, for no augmentation.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define its prepare")
@@ -129,8 +145,13 @@ class SampleData(lightning.LightningDataModule):
                 f"validation: {self.validation} sets {held} of {len(samples)} samples aside, "
                 "expected at least one there and one left to train on"
             )
-        order = stratified(samples.labels, self.split_seed)
+        order = stratified(self.targets.strata(samples.labels), self.split_seed)
         return samples.subset(order[held:]), samples.subset(order[:held])
+
+    def label_counts(self) -> Tensor:
+        """How many labels each class has in the training set, `(classes,)`."""
+        labels = _ready(self._training).labels
+        return labels[labels != UNLABELLED].bincount(minlength=self.outputs)
 
     def prepare_data(self) -> None:
         if self.download and self.source is not None:
@@ -167,14 +188,37 @@ class SampleData(lightning.LightningDataModule):
         if self.trainer and self.trainer.training:
             batches = self.trainer.fit_loop.total_batch_idx + 1
             seed = mix(global_seed(), self.trainer.global_rank, batches)
-        samples, labels = self.prepare(*batch, seed)
+        prepared = self.prepared(batch, seed)
         if self.trainer:
             # Lightning did this earlier, when there were no floating-point numbers to convert.
-            samples = self.trainer.precision_plugin.convert_input(samples)
-        return samples, labels
+            samples = self.trainer.precision_plugin.convert_input(prepared[0])
+            prepared = (samples, *prepared[1:])
+        return prepared
 
-    def checked(self, samples: Tensor, labels: Any, part: str) -> Samples:
-        """Samples and labels, checked against what the class says; `part` is for the error."""
+    def prepared(self, batch: Batch, seed: int | None = None) -> Batch:
+        """A batch of the loader as a network gets it; `seed` as for `prepare`.
+
+        Targets per step have the time first, as the samples have.
+        """
+        samples, labels, *lengths = batch
+        per_step = self.targets.per_step
+        if lengths:
+            longest = int(lengths[0].max())
+            samples = samples[:, :longest]
+            labels = labels[:, :longest] if per_step else labels
+        samples, labels = self.prepare(samples, labels, seed)
+        if per_step:
+            labels = labels.transpose(0, 1)
+        return samples, labels, *lengths
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint has to know to be used without the data."""
+        return {"shape": list(self.shape), "targets": asdict(self.targets)}
+
+    def checked(
+        self, samples: Tensor, labels: Any, lengths: Any | None = None, *, part: str
+    ) -> Samples:
+        """Samples and targets, checked against what the class says; `part` is for the error."""
         name = f"{type(self).__name__} ({part} set)"
         kinds = " or ".join(map(str, self.dtypes))
         if isinstance(samples, np.ndarray):
@@ -188,18 +232,27 @@ class SampleData(lightning.LightningDataModule):
                 f"{name}: found samples of shape {tuple(samples.shape[1:])}, {samples.dtype}; "
                 f"expected {self.sample_shape}, {kinds}"
             )
-        labels = class_labels(labels, self.classes, name)
+        steps: int | None = getattr(self, "steps", None)
+        labels = self.targets.checked(labels, name, steps)
         if len(samples) != len(labels):
             raise ValueError(f"{name}: found {len(samples)} samples and {len(labels)} labels")
+        if lengths is not None:
+            lengths = _lengths(lengths, len(samples), steps, name)
+            if self.targets.per_step:
+                padding = torch.arange(labels.shape[1]) >= lengths[:, None]
+                nothing = UNLABELLED if self.targets.kind == "classes" else float("nan")
+                labels = labels.clone()
+                labels[padding] = nothing
         if self.on_device and self.trainer:
             samples = samples.to(self.trainer.strategy.root_device)
-        return Samples(samples, labels)
+        return Samples(samples, labels, lengths=lengths)
 
     def _limited(self, samples: Samples) -> Samples:
         if self.limit is None:
             return samples
-        check("limit", self.limit, self.classes, len(samples))
-        order = stratified(samples.labels, self.split_seed, balanced=True)
+        strata = self.targets.strata(samples.labels)
+        check("limit", self.limit, len(strata.unique()), len(samples))
+        order = stratified(strata, self.split_seed, balanced=True)
         return samples.subset(order[: self.limit])
 
     def _loader(self, samples: Samples, sampler: Order[Batch] | None = None) -> DataLoader[Batch]:
@@ -223,3 +276,18 @@ def _ready(samples: Samples | None) -> Samples:
     if samples is None:
         raise RuntimeError("the data are not read yet: call setup() before asking for a loader")
     return samples
+
+
+def _lengths(lengths: Any, samples: int, steps: int | None, name: str) -> Tensor:
+    """Numbers of steps `(N,)`, int64, checked."""
+    if steps is None:
+        raise ValueError(f"{name}: found lengths of samples that have no time, expected none")
+    found = torch.as_tensor(lengths)
+    wanted = f"expected whole numbers from 1 to {steps}, one for each of {samples} samples"
+    if found.shape != (samples,) or found.is_floating_point():
+        raise ValueError(
+            f"{name}: found lengths of shape {tuple(found.shape)}, {found.dtype}; {wanted}"
+        )
+    if not 1 <= found.min() <= found.max() <= steps:
+        raise ValueError(f"{name}: found lengths from {found.min()} to {found.max()}, {wanted}")
+    return found.long()

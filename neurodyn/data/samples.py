@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+"""Samples, targets and, if samples differ in length, the number of steps that each has."""
 
 
 class Values(Protocol):
@@ -20,7 +20,7 @@ class Values(Protocol):
 
 
 class Samples(Dataset[Batch]):
-    """Samples and their labels as two tensors, or some rows of them.
+    """Samples and their targets as two tensors, or some rows of them.
 
     With `collate_fn=whole`, a `DataLoader` takes a batch in one gather instead of sample by sample.
     No worker processes are then needed to keep a device busy.
@@ -28,25 +28,39 @@ class Samples(Dataset[Batch]):
     Args:
         values: `(N, *shape)`; may lie in a memory-mapped file or in many files. Only the rows asked
             for are read.
-        labels: `(N,)`, int64.
+        labels: the targets, `(N,)` or `(N, ...)`.
         rows: the rows that these samples are, in their order; all unless given.
+        lengths: the number of steps of each sample, `(N,)`, int64; behind them is padding. None if
+            all samples are as long as `values`.
     """
 
-    def __init__(self, values: Values, labels: Tensor, rows: Tensor | None = None) -> None:
-        self.values = values
+    def __init__(
+        self,
+        values: Values,
+        labels: Tensor,
+        rows: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> None:
+        self.values, self.all_labels, self.lengths = values, labels, lengths
         self.rows = torch.arange(len(labels)) if rows is None else rows
-        self.labels = labels if rows is None else labels[rows]
-        self.all_labels = labels
+
+    @property
+    def labels(self) -> Tensor:
+        """The targets of these samples."""
+        return self.all_labels[self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Batch:
-        return self.values[self.rows[index]], self.labels[index]
+        return self._taken(self.rows[index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(indices)
-        return self.values[self.rows[chosen]], self.labels[chosen]
+        return self._taken(self.rows[torch.as_tensor(indices)])
+
+    def _taken(self, rows: Tensor) -> Batch:
+        taken = self.values[rows], self.all_labels[rows]
+        return taken if self.lengths is None else (*taken, self.lengths[rows])
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the epoch to values that differ from epoch to epoch."""
@@ -55,47 +69,12 @@ class Samples(Dataset[Batch]):
 
     def subset(self, indices: Tensor) -> Samples:
         """The samples at the indices, in their order; nothing is copied."""
-        return Samples(self.values, self.all_labels, self.rows[indices])
+        return Samples(self.values, self.all_labels, self.rows[indices], self.lengths)
 
 
 def whole(batch: Any) -> Any:
     """The collate function for `Samples`: its batches come whole."""
     return batch
-
-
-def class_labels(labels: Any, classes: int, name: str) -> Tensor:
-    """Labels as `(N,)`, int64.
-
-    Args:
-        labels: whole numbers of any type, in a tensor, an array or a sequence.
-        classes: how many classes there are.
-        name: of the samples, for the error.
-
-    Raises:
-        ValueError: the labels have another shape, or one is not a class.
-    """
-    wanted = f"expected one whole number from 0 to {classes - 1} per sample, (N,)"
-    try:
-        found = labels if isinstance(labels, Tensor) else torch.as_tensor(np.asarray(labels))
-    except (TypeError, ValueError) as error:
-        kind = type(labels).__name__
-        raise ValueError(f"{name}: found labels in a {kind} ({error}), {wanted}") from error
-    if found.ndim != 1:
-        advice = "labels[:, 0]" if found.shape[-1:] == (1,) else "labels.argmax(1) of one-hot ones"
-        hint = f"; take {advice}" if found.ndim == 2 else ""
-        raise ValueError(f"{name}: found labels of shape {tuple(found.shape)}, {wanted}{hint}")
-    if found.is_complex():
-        raise ValueError(f"{name}: found labels of {found.dtype}, {wanted}")
-    if found.is_floating_point() and not (whole := found == found.trunc()).all():
-        raise ValueError(f"{name}: found the label {found[~whole][0].item():g}, {wanted}")
-    if not len(found):
-        raise ValueError(f"{name}: found labels none, expected 0 to {classes - 1}")
-    # PyTorch has no minimum of some unsigned types; as int64, their largest numbers are negative.
-    low, high = (found if found.is_floating_point() else found.long()).aminmax()
-    if low < 0 or high >= classes:
-        span = f"from {low.item():g} to {high.item():g}"
-        raise ValueError(f"{name}: found labels {span}, expected 0 to {classes - 1}")
-    return found.long()
 
 
 def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:

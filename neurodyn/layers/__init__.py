@@ -9,18 +9,20 @@ from neurodyn.layers.gated import (
     SpikGRU,
     SpikGRU2,
 )
-from neurodyn.layers.loss import ReadoutLoss, TETLoss
+from neurodyn.layers.loss import TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.normed import Normed
 from neurodyn.layers.pointwise import PointwiseConv2d
 from neurodyn.layers.product import MatMul
 from neurodyn.layers.readout import (
     READOUTS,
+    Each,
     Last,
     Leaky,
     LeakyMax,
     Max,
     Mean,
+    Membrane,
     Readout,
     SoftmaxSum,
     make_readout,
@@ -28,7 +30,7 @@ from neurodyn.layers.readout import (
 from neurodyn.layers.recurrent import Recurrent
 from neurodyn.layers.regularise import Bounds, FiringRate, Regulariser
 from neurodyn.layers.stream import Stream
-from neurodyn.layers.time import TimeDistributed, repeat
+from neurodyn.layers.time import TimeDistributed, padded, repeat, valid_steps
 
 __all__ = [
     "CSGRU",
@@ -38,6 +40,7 @@ __all__ = [
     "CellFactory",
     "DelayLine",
     "Delayed",
+    "Each",
     "FiringRate",
     "GatedCell",
     "Last",
@@ -47,10 +50,10 @@ __all__ = [
     "MatMul",
     "Max",
     "Mean",
+    "Membrane",
     "Normed",
     "PointwiseConv2d",
     "Readout",
-    "ReadoutLoss",
     "Recurrent",
     "RecurrentCubaLIF",
     "Regulariser",
@@ -63,5 +66,7 @@ __all__ = [
     "TETLoss",
     "TimeDistributed",
     "make_readout",
+    "padded",
     "repeat",
+    "valid_steps",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.layers.norm import TDBatchNorm2d
-from neurodyn.layers.time import TimeDistributed
+from neurodyn.layers.time import TimeDistributed, valid_steps
 from neurodyn.neurons import Neuron, SpikingLayer
 from neurodyn.scan import scan
 from neurodyn.step.torch_private import functorch_active
@@ -29,8 +29,9 @@ class Normed(nn.Module):
 
     One kernel runs on the CPU, in float32 and float64, for sequences of `SMALLEST` elements and
     more. Otherwise norm and neuron run one after the other: on other devices, under
-    `torch.compile`, for channels-last maps, which PyTorch normalises in less time, for a layer
-    around a neuron, such as `Delayed`, and behind linear layers, where nothing is gained.
+    `torch.compile`, for padded sequences, for channels-last maps, which PyTorch normalises in less
+    time, for a layer around a neuron, such as `Delayed`, and behind linear layers, where nothing is
+    gained.
 
     Args:
         norm: a batch normalisation, whose statistics are over time, batch and space.
@@ -68,6 +69,7 @@ class Normed(nn.Module):
         return (
             # First, as what is read of a captured shape becomes a condition on it.
             not torch.compiler.is_compiling()
+            and valid_steps() is None
             and type(norm) in FOLDED
             and isinstance(self.neuron, Neuron)
             and self.neuron.backend in ("auto", "cpu")

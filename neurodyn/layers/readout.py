@@ -1,13 +1,15 @@
-"""Read-outs: the scores `(B, K)` of a sequence of outputs `(T, B, K)`."""
+"""Read-outs: the scores of a sequence of outputs `(T, B, K)`, at its end or at every step."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
+from neurodyn.layers.time import valid_steps
 from neurodyn.neurons import Stateful
 from neurodyn.scan import scan
 
@@ -15,14 +17,27 @@ State = tuple[Tensor, ...]
 
 
 class Readout(Stateful):
-    """Base of the read-outs: `scores = readout(outputs)`. The state is handed on as in `Stateful`:
-    the scores of a sequence in chunks are those of the whole.
+    """Base of the read-outs: `scores = readout(outputs)`, `(B, K)`, or `(T, B, K)` for those that
+    are `per_step`. The state is handed on as in `Stateful`: the scores of a sequence in chunks are
+    those of the whole.
 
+    Under `neurodyn.layers.padded`, the scores of a sequence are those at its own end.
     Half-precision outputs are summed in float32.
     """
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The scores `(B, K)` after these outputs, and the state."""
+    per_step: ClassVar[bool] = False
+    """Whether there are scores at every step."""
+
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        """The scores after these outputs, and the state.
+
+        Args:
+            outputs: `(T, B, K)`.
+            state: after the outputs before; None at the start.
+            valid: the steps that are not padding, `(T, B, 1)`; None if all are.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define its read")
 
     def forward(
@@ -31,15 +46,20 @@ class Readout(Stateful):
         if outputs.ndim != 3 or len(outputs) == 0:
             raise ValueError(f"outputs: expected (T, B, classes), got {tuple(outputs.shape)}")
         wide = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-        scores, state = self.read(wide, state)
+        valid = valid_steps()
+        scores, state = self.read(wide, state, None if valid is None else valid.unsqueeze(-1))
         return (scores, state) if return_state else scores
 
 
 class Mean(Readout):
     """The mean over time."""
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        total, count = outputs.sum(0), outputs.new_full((), len(outputs))
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        total, count = _filled(outputs, valid, 0.0).sum(0), outputs.new_full((), len(outputs))
+        if valid is not None:
+            count = valid.sum(0).to(outputs.dtype)
         if state is not None:
             total, count = total + state[0], count + state[1]
         return total / count, (total, count)
@@ -48,15 +68,19 @@ class Mean(Readout):
 class Last(Readout):
     """The last step."""
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        return outputs[-1], ()
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        return _at_end(outputs, valid), ()
 
 
 class Max(Readout):
     """The largest value over time."""
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        largest = outputs.amax(0)
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        largest = _filled(outputs, valid, -math.inf).amax(0)
         if state is not None:
             largest = torch.maximum(largest, state[0])
         return largest, (largest,)
@@ -103,8 +127,11 @@ class Leaky(Readout):
         (course,), (y,), _ = scan(self, (outputs,), (start,))
         return course, y
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
-        _, y = self.integrate(outputs, state)
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        course, _ = self.integrate(outputs, state)
+        y = _at_end(course, valid)
         return y, (y,)
 
 
@@ -119,9 +146,11 @@ class LeakyMax(Leaky):
         y = self.a * y + o
         return y, y
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
         course, y = self.integrate(outputs, state)
-        largest = course.amax(0)
+        largest = _filled(course, valid, -math.inf).amax(0)
         if state is not None:
             largest = torch.maximum(largest, state[1])
         return largest, (y, largest)
@@ -145,12 +174,42 @@ class SoftmaxSum(Leaky):
     ) -> None:
         super().__init__(classes, decay=decay, bounds=bounds)
 
-    def read(self, outputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
         course, y = self.integrate(outputs, state)
-        total = course.softmax(-1).sum(0)
+        total = _filled(course.softmax(-1), valid, 0.0).sum(0)
         if state is not None:
             total = total + state[1]
         return total, (y, total)
+
+
+class Each(Readout):
+    """The outputs as they are, at every step."""
+
+    per_step = True
+
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        return outputs, ()
+
+
+class Membrane(Leaky):
+    """The membranes of leaky integrators that never spike, at every step:
+
+        y[t] = a y[t-1] + (1 - a) o[t]
+
+    Takes the options of `Leaky`.
+    """
+
+    per_step = True
+
+    def read(
+        self, outputs: Tensor, state: State | None, valid: Tensor | None
+    ) -> tuple[Tensor, State]:
+        course, y = self.integrate(outputs, state)
+        return course, (y,)
 
 
 READOUTS: dict[str, type[Readout]] = {
@@ -160,6 +219,8 @@ READOUTS: dict[str, type[Readout]] = {
     "leaky": Leaky,
     "leaky-max": LeakyMax,
     "softmax-sum": SoftmaxSum,
+    "each": Each,
+    "membrane": Membrane,
 }
 
 
@@ -169,3 +230,16 @@ def make_readout(name: str, classes: int) -> Readout:
         raise unknown("readout", name, READOUTS)
     cls = READOUTS[name]
     return cls(classes) if issubclass(cls, Leaky) else cls()
+
+
+def _filled(outputs: Tensor, valid: Tensor | None, value: float) -> Tensor:
+    """The outputs, with a value at padding."""
+    return outputs if valid is None else outputs.where(valid, value)
+
+
+def _at_end(outputs: Tensor, valid: Tensor | None) -> Tensor:
+    """The outputs at the last step that is not padding, `(B, K)`."""
+    if valid is None:
+        return outputs[-1]
+    last = valid.sum(0) - 1
+    return outputs.gather(0, last.expand(1, *outputs.shape[1:])).squeeze(0)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurodyn.layers.gated import GatedCell
+from neurodyn.layers.time import valid_steps
 from neurodyn.neurons import Neuron, SpikingLayer
 
 
@@ -70,7 +71,9 @@ class FiringRate(Regulariser):
             if getattr(layer, "signed", False):
                 # Signed spikes only: at zero, the magnitude has no gradient.
                 spikes = spikes.abs()
-            self._penalties.append(_outside(spikes.mean((0, 1)), self.low, self.high))
+            valid = valid_steps()
+            rate = spikes.mean((0, 1)) if valid is None else spikes[valid].mean(0)
+            self._penalties.append(_outside(rate, self.low, self.high))
 
 
 class Bounds(Regulariser):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -16,6 +19,43 @@ def repeat(x: Tensor, T: int) -> Tensor:
     if T < 1:
         raise ValueError(f"T: expected at least one timestep, got {T}")
     return x.expand(T, *x.shape)
+
+
+_valid: ContextVar[Tensor | None] = ContextVar("valid", default=None)
+
+
+def valid_steps() -> Tensor | None:
+    """The steps of the current batch that are not padding, `(T, B)`, bool; None if all are.
+
+    They are set by `padded`.
+    """
+    return _valid.get()
+
+
+@contextmanager
+def padded(lengths: Tensor, T: int) -> Iterator[Tensor]:
+    """While this lasts, sequences `(T, B, ...)` are taken to be padded at the end:
+
+        with padded(lengths, len(x)) as valid:
+            outputs = network(x)
+
+    Layers without a state (`TimeDistributed`) then run on the valid steps only, so padding does not
+    enter the statistics of batch normalisation. Neurons and delays run from the first step to the
+    last: what comes later does not change what was before.
+
+    Args:
+        lengths: the number of steps of each sample, `(B,)`.
+        T: the number of steps with padding.
+
+    Yields:
+        the valid steps `(T, B)`, bool.
+    """
+    valid = torch.arange(T, device=lengths.device)[:, None] < lengths
+    token = _valid.set(None if bool(valid.all()) else valid)
+    try:
+        yield valid
+    finally:
+        _valid.reset(token)
 
 
 class TimeDistributed(nn.Sequential):
@@ -39,6 +79,21 @@ class TimeDistributed(nn.Sequential):
         shown = not torch.compiler.is_exporting()
         if shown and T > 1 and x.stride(0) == 0 and x.numel() > 0:
             return repeat(super().forward(x[0]), T)
+        valid = valid_steps()
+        if valid is not None:
+            return self._on(valid, x)
         out: Tensor = super().forward(x.flatten(0, 1))
         unfolded: Tensor = out.unflatten(0, (T, x.shape[1]))
         return unfolded
+
+    def _on(self, valid: Tensor, x: Tensor) -> Tensor:
+        """The layers on the valid steps; zeros elsewhere."""
+        if valid.shape != x.shape[:2]:
+            raise ValueError(
+                f"x: expected {tuple(valid.shape)} steps and samples, of which some are padding, "
+                f"got {tuple(x.shape)}"
+            )
+        out: Tensor = super().forward(x[valid])
+        whole = out.new_zeros(*valid.shape, *out.shape[1:])
+        whole[valid] = out
+        return whole

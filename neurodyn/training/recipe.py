@@ -27,7 +27,7 @@ from neurodyn.training.checkpoint import (
     refuse_broken,
 )
 from neurodyn.training.guard import Guard
-from neurodyn.training.module import Classifier
+from neurodyn.training.learner import Learner
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
 from neurodyn.training.sync import SyncedNorms
 
@@ -102,7 +102,7 @@ class Recipe(LightningCLI):
         try:
             with only_allowed():
                 super().__init__(
-                    Classifier,
+                    Learner,
                     SampleData,
                     parser_class=RecipeParser,
                     subclass_mode_data=True,
@@ -143,14 +143,14 @@ class Recipe(LightningCLI):
     def before_instantiate_classes(self) -> None:
         self.target: float | None = self._get(self.config, "target")
         if self.target is not None and not 0 < self.target <= 100:
-            raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
+            raise ValueError(f"target: expected a score in percent, got {self.target}")
 
     def before_fit(self) -> None:
         if isinstance(self.trainer.logger, CSVLogger) and self.trainer.is_global_zero:
             claim_version(self.trainer.logger)
         if self.target is not None:
             reached = EarlyStopping(
-                "val_accuracy",
+                "val_score",
                 mode="max",
                 patience=sys.maxsize,
                 stopping_threshold=self.target / 100,
@@ -181,13 +181,13 @@ class Recipe(LightningCLI):
             "--target",
             type=float | None,
             default=None,
-            help="validation accuracy in percent: fit stops when it is reached; the table of a "
-            "comparison shows how soon that was, and training goes on",
+            help="validation score in percent, such as the accuracy: fit stops when it is reached; "
+            "the table of a comparison shows how soon that was, and training goes on",
         )
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.set_defaults(
             {
-                "checkpoint.monitor": "val_accuracy",
+                "checkpoint.monitor": "val_score",
                 "checkpoint.mode": "max",
                 "checkpoint.filename": "best",
                 "checkpoint.enable_version_counter": False,
@@ -205,8 +205,10 @@ class Recipe(LightningCLI):
             }
         )
         parser.link_arguments("data.shape", "model.network.init_args.shape", apply_on="instantiate")
-        for target in ("model.network.init_args.classes", "model.classes"):
-            parser.link_arguments("data.classes", target, apply_on="instantiate")
+        parser.link_arguments(
+            "data.outputs", "model.network.init_args.classes", apply_on="instantiate"
+        )
+        parser.link_arguments("data.targets", "model.targets", apply_on="instantiate")
 
 
 def _no_advertising(record: logging.LogRecord) -> bool:

@@ -130,12 +130,12 @@ def test_the_tested_weights_are_those_of_the_best_epoch(tmp_path, monkeypatch):
     assert curve == pytest.approx(logged(home))
     best = torch.load(home / "best.ckpt", weights_only=True)
     assert best["epoch"] == curve.index(max(curve)) != len(curve) - 1, "the last is not the best"
-    assert result["val_accuracy"] == pytest.approx(max(curve))
+    assert result["val_score"] == pytest.approx(max(curve))
     quiet = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
     again = Recipe([*settings, *quiet, "--model.network.neuron=LIF"], run=False)
     again.model.load_state_dict(best["state_dict"])
     (score,) = again.trainer.test(again.model, again.datamodule, verbose=False)
-    assert 100 * score["test_accuracy"] == pytest.approx(result["accuracy"])
+    assert 100 * score["test_accuracy"] == pytest.approx(result["score"])
 
 
 def test_a_moved_folder_can_be_finished(finished, tmp_path):
@@ -146,7 +146,7 @@ def test_a_moved_folder_can_be_finished(finished, tmp_path):
     run_comparison(TINY, ["lif"], 2, tmp_path / "moved")
     one, two = (f / "lif" / "seed-1" / "result.json" for f in (folder, tmp_path / "moved"))
     one, two = json.loads(one.read_text()), json.loads(two.read_text())
-    assert one["accuracy"] == two["accuracy"]
+    assert one["score"] == two["score"]
 
 
 def test_a_run_that_never_finished_an_epoch(tmp_path):
@@ -186,7 +186,7 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     assert len(one["epoch_seconds"]) == 2
     assert one["curve"] == two["curve"] == pytest.approx(logged(home))
     assert sum(map(sum, one["epoch_seconds"])) <= one["seconds"]
-    assert one["accuracy"] == two["accuracy"]
+    assert one["score"] == two["score"]
     one, two = (json.loads((f / "families.json").read_text()) for f in (home, straight))
     assert one == two
 
@@ -230,7 +230,7 @@ def test_a_checkpoint_that_is_cut_short_is_named_and_survived(
         for key, weight in one["state_dict"].items():
             assert torch.equal(weight, two["state_dict"][key]), key
     one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
-    assert (one["curve"], one["accuracy"]) == (two["curve"], two["accuracy"])
+    assert (one["curve"], one["score"]) == (two["curve"], two["score"])
 
 
 def test_the_best_epoch_is_remembered_in_a_folder_that_was_moved(falling, tmp_path):
@@ -241,7 +241,7 @@ def test_the_best_epoch_is_remembered_in_a_folder_that_was_moved(falling, tmp_pa
     shutil.copy(home / "best.ckpt", home / "last.ckpt")
     run_comparison(FALLING, ["lif"], 1, tmp_path / "moved")
     one, two = (json.loads((f / "result.json").read_text()) for f in (home, straight))
-    assert one["accuracy"] == two["accuracy"]
+    assert one["score"] == two["score"]
 
 
 HELD = """
@@ -332,7 +332,7 @@ def test_seconds_of_epochs_are_those_of_the_run(finished):
 
 
 def test_a_target_is_an_accuracy(finished, tmp_path):
-    with pytest.raises(ValueError, match=r"target: expected an accuracy in percent, got 0\.0"):
+    with pytest.raises(ValueError, match=r"target: expected a score in percent, got 0\.0"):
         run_comparison([*TINY, "--target=0"], ["lif"], 1, tmp_path)
     with pytest.raises(ValueError, match=r"target is None there, 50\.0 here"):
         run_comparison([*TINY, "--target=50"], ["lif"], 1, finished[0])

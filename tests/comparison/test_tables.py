@@ -4,21 +4,24 @@ from neurodyn.comparison.folder import finished_runs
 from neurodyn.comparison.tables import markdown_table, write_report, write_study
 from tests.comparison.runs import finished, start
 
+NAMED = {"metric": "accuracy", "beside": {}}
+
 
 def test_table_by_hand():
     base = dict.fromkeys(
-        ("val_accuracy", "firing_rate", "spikes", "sops", "energy_nJ", "parameters", "seconds"), 1.0
+        ("val_score", "firing_rate", "spikes", "sops", "energy_nJ", "parameters", "seconds"), 1.0
     )
-    runs = [{"neuron": "lif", "seed": a, "accuracy": a, **base} for a in (90.0, 92.0, 94.0)]
+    runs = [{"neuron": "lif", "seed": a, "score": a, **base, **NAMED} for a in (90.0, 92.0, 94.0)]
     assert "| 92.00 ± 2.00 " in markdown_table(runs)
 
 
 def test_a_table_has_the_time_to_the_target():
-    keys = ("accuracy", "val_accuracy", "firing_rate", "spikes", "sops", "energy_nJ")
+    keys = ("score", "val_score", "firing_rate", "spikes", "sops", "energy_nJ")
     base = dict.fromkeys((*keys, "parameters", "seconds"), 1.0)
     runs = [
         {
             **base,
+            **NAMED,
             "neuron": "lif",
             "seed": seed,
             "target": 80.0,
@@ -27,7 +30,7 @@ def test_a_table_has_the_time_to_the_target():
         }
         for seed, (best, seconds) in enumerate([(80.0, 9.0), (85.0, 11.0), (79.0, 9.0)])
     ]
-    old = {**base, "neuron": "if", "seed": 0}
+    old = {**base, **NAMED, "neuron": "if", "seed": 0}
     heading, _, *rows = markdown_table([*runs, old]).splitlines()
     assert heading.endswith("| time to 80 % [s]       |")
     assert rows[0].endswith("| 21.0 ± 1.4, 1 of 3 not |")

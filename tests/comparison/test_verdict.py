@@ -5,7 +5,7 @@ from neurodyn.comparison.verdict import ahead, mean_and_spread, verdict
 
 def runs(**accuracies):
     return [
-        {"neuron": neuron, "accuracy": accuracy}
+        {"neuron": neuron, "score": accuracy}
         for neuron, values in accuracies.items()
         for accuracy in values
     ]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from neurodyn.data.samples import Samples, class_labels, stratified, whole
+from neurodyn.data.samples import Samples, stratified, whole
+from neurodyn.data.targets import class_labels
 
 LABELS = torch.arange(10) % 2
 UNEVEN = torch.tensor([0] * 50 + [1] * 30 + [2] * 20)

@@ -12,7 +12,6 @@ from neurodyn.layers import (
     LeakyMax,
     Max,
     Mean,
-    ReadoutLoss,
     SoftmaxSum,
     TDBatchNorm1d,
     TDBatchNorm2d,
@@ -152,7 +151,7 @@ def test_readouts_by_name():
         Mean()(torch.zeros(2, 3))
 
 
-@pytest.mark.parametrize("loss", [ReadoutLoss(Mean(), label_smoothing=0.1), TETLoss()])
+@pytest.mark.parametrize("loss", [TETLoss(), TETLoss(label_smoothing=0.1)])
 def test_losses_of_mixed_labels(loss):
     outputs, labels = torch.randn(4, 8, 5, dtype=torch.float64), torch.randint(5, (8,))
     one_hot = nn.functional.one_hot(labels, 5)
@@ -161,12 +160,6 @@ def test_losses_of_mixed_labels(loss):
     mixed = 0.3 * one_hot + 0.7 * nn.functional.one_hot(other, 5)
     expected = 0.3 * loss(outputs, labels) + 0.7 * loss(outputs, other)
     torch.testing.assert_close(loss(outputs, mixed), expected)
-
-
-def test_readout_loss_is_cross_entropy_of_the_scores():
-    outputs, labels = torch.randn(4, 8, 5), torch.randint(5, (8,))
-    expected = nn.functional.cross_entropy(outputs.mean(0), labels)
-    torch.testing.assert_close(ReadoutLoss(Mean())(outputs, labels), expected)
 
 
 def test_tet_loss_by_hand():

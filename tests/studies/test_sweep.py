@@ -14,7 +14,7 @@ def folder(tmp_path):
         place.mkdir(parents=True)
         neuron = f"delayed:order={order}:model.network.widths=[{width},{width}]"
         start = {"date": f"2026-01-0{number + 1}"}
-        result = {"neuron": neuron, "seed": 0, "accuracy": accuracy, "starts": [start]}
+        result = {"neuron": neuron, "seed": 0, "score": accuracy, "starts": [start]}
         write_json(place / "result.json", result)
     return tmp_path
 
@@ -48,7 +48,7 @@ def test_a_contender_by_a_name_of_its_own_has_no_place_on_a_curve(folder):
     place = folder / "named" / "seed-0"
     place.mkdir(parents=True)
     start = {"date": "2026-01-09"}
-    named = {"neuron": "mine", "seed": 0, "accuracy": 1.0, "starts": [start]}
+    named = {"neuron": "mine", "seed": 0, "score": 1.0, "starts": [start]}
     write_json(place / "result.json", named)
     assert conclude(folder, "order", "model.network.widths")[0] == table
 
@@ -58,6 +58,6 @@ def test_a_sweep_is_over_options_of_all_contenders_of_its_study(name, tmp_path):
     study = find(name)
     for number, text in enumerate(study.contenders_from()):
         start = {"date": f"2026-01-01T{number:02}"}
-        result = {"neuron": text, "seed": 0, "accuracy": 90.0, "starts": [start]}
+        result = {"neuron": text, "seed": 0, "score": 90.0, "starts": [start]}
         write_json(tmp_path / str(number) / "seed-0" / "result.json", result)
     assert study.conclude(tmp_path).count(" 90.0 ") == len(study.contenders)

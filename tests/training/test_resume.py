@@ -33,11 +33,11 @@ WEIGHT = "network.body.0.0.weight"
 
 KILLED = """
 import os, signal, sys
-from neurodyn.training.module import Classifier
+from neurodyn.training.learner import Learner
 from neurodyn.training.recipe import Recipe
 
 where, count, checkpoint, *arguments = sys.argv[1:]
-step, left = getattr(Classifier, where), [int(count)]
+step, left = getattr(Learner, where), [int(count)]
 
 def until_killed(self, batch, index):
     left[0] -= 1
@@ -45,7 +45,7 @@ def until_killed(self, batch, index):
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, index)
 
-setattr(Classifier, where, until_killed)
+setattr(Learner, where, until_killed)
 recipe = Recipe(arguments, run=False)
 recipe.trainer.fit(
     recipe.model, recipe.datamodule, ckpt_path=checkpoint or None, weights_only=True

@@ -14,7 +14,7 @@ from neurodyn.layers.regularise import Bounds, FiringRate
 from neurodyn.models import ConvNet
 from neurodyn.neurons import LNM
 from neurodyn.training.guard import Guard, NonFiniteError
-from neurodyn.training.module import Classifier
+from neurodyn.training.learner import Learner
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule, parameter_groups
 
 
@@ -31,7 +31,7 @@ def trainer(**options):
 
 
 def small(**options):
-    return Classifier(ConvNet(LNM, widths=(4, 6)), **options)
+    return Learner(ConvNet(LNM, widths=(4, 6)), **options)
 
 
 def test_groups():
@@ -212,7 +212,7 @@ def test_activity_of_a_network_that_handles_time_and_batch_itself():
             spikes = self.neuron(torch.cat([x, x], 1))
             return spikes.flatten(2)[:, : x.shape[1], :10]
 
-    module = Classifier(Twice(), timesteps=3)
+    module = Learner(Twice(), timesteps=3)
     trainer(limit_test_batches=1).test(module, Digits(batch_size=20), verbose=False)
     assert module.meter.activity.samples == 20
     assert module.meter.activity.updates == 3 * 2 * 64
@@ -271,4 +271,4 @@ def test_a_network_that_puts_the_batch_first():
             return x.flatten(2).transpose(0, 1)
 
     with pytest.raises(ValueError, match=r"network: expected outputs \(T, B, classes\)"):
-        Classifier(BatchFirst(), classes=64, timesteps=3)(torch.zeros(5, 1, 8, 8))
+        Learner(BatchFirst(), classes=64, timesteps=3)(torch.zeros(5, 1, 8, 8))

@@ -106,7 +106,8 @@ class SpokenDigitSpikes(SpeakerData):
     def recordings(self, train: bool) -> Recordings:
         name = f"fsdd_spikes_{'train' if train else 'test'}.h5"
         path = self.find(name)
-        return Recordings(*self.read_file(name), read_speakers(path))
+        values, labels = self.read_file(name)
+        return Recordings(values, labels, read_speakers(path))
 
 
 class SpokenDigits(SpeakerData):

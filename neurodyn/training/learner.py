@@ -1,60 +1,73 @@
-"""The Lightning module that trains a spiking network as a classifier."""
+"""The Lightning module that trains a spiking network on a task."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric, Metric
 
 from neurodyn.analysis.energy import ActivityMeter
 from neurodyn.data.loader import global_seed, mix
-from neurodyn.layers import GatedCell, Readout, ReadoutLoss, TETLoss, make_readout, repeat
+from neurodyn.data.samples import Batch
+from neurodyn.data.targets import Targets
+from neurodyn.layers import GatedCell, Readout, padded, repeat
 from neurodyn.layers.regularise import Regulariser
 from neurodyn.neurons import SpikingLayer
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
+from neurodyn.training.task import LossName, ReadoutName, make_task
 
-Batch = tuple[Tensor, Tensor]
 DROPOUT = 1
 """Keeps the seeds of dropout apart from those of augmentation in the same step."""
 
-ReadoutName = Literal["mean", "last", "max", "leaky", "leaky-max", "softmax-sum"]
 
+class Learner(L.LightningModule):
+    """A network `(T, B, ...) -> (T, B, outputs)`, its task and its optimiser.
 
-class Classifier(L.LightningModule):
-    """A network `(T, B, ...) -> (T, B, classes)`, its read-out, loss and optimiser.
+    A batch is `(x, targets)`, or `(x, targets, lengths)` for sequences that are padded to the same
+    number of steps. The padding then changes neither loss nor scores. The networks' layers without
+    a state leave it out (`neurodyn.layers.padded`).
 
     Args:
-        network: the network, with `classes` outputs per timestep.
-        classes: number of classes.
+        network: the network, with as many outputs per timestep as the targets have.
+        targets: what the data ask for; a number is that of classes.
         timesteps: an image is shown for this many steps (direct coding). Data with a time axis,
             `(T, B, ...)`, pass as they are. `{0: 1, 10: 2, 20: 4}` trains with one step, with two
             from epoch 10 and with four from epoch 20. Validation and test always use the last.
-        readout: turns outputs over time into scores: a name, or a `Readout`.
-        loss: "readout" is cross-entropy on the scores; "tet" is the TET loss on every step.
+        readout: turns outputs over time into scores: a name, or a `Readout`. By default the mean
+            over time; where every step has a target, the outputs as they are ("each"), or
+            "membrane" for leaky integrators.
+        loss: by default the cross-entropy of the scores, or for values the mean squared error, each
+            value scaled to mean 0 and variance 1. "tet" is the TET loss on every step; "mae" and
+            "huber" are for values. Or a module of your own, called as `loss(scores, targets)` with
+            a row for each sample, or step, that has a target.
         tet_weight: weight of TET's regulariser, by default 0.05.
         label_smoothing: smoothing of the labels in the cross-entropy.
+        class_weights: weights of the classes in the cross-entropy. "balanced" gives each class the
+            same weight in sum: `N / (K n)` for a class with n of N labels, counted in the training
+            set.
         regularisers: terms added to the loss. Each is logged as `penalty_<index>_<class>`.
         channels_last: lay out images channels last, which convolutions on some devices prefer.
         compile: mode of `torch.compile` for training. One function is compiled, from the augmented
             batch to its loss: network, read-out and loss. "reduce-overhead" makes CUDA graphs of it
             and of its backward pass, and is untested on a GPU. Regularisers, augmentation,
-            optimiser and evaluation are not compiled.
+            optimiser and evaluation are not compiled. Sequences of different lengths cannot be.
         optim: optimiser and schedule.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        classes: int = 10,
+        targets: Targets | int = 10,
         timesteps: int | dict[int, int] = 4,
-        readout: ReadoutName | Readout = "mean",
-        loss: Literal["readout", "tet"] = "readout",
+        readout: ReadoutName | Readout | None = None,
+        loss: LossName | nn.Module | None = None,
         tet_weight: float | None = None,
         label_smoothing: float = 0.0,
+        class_weights: list[float] | Literal["balanced"] | None = None,
         regularisers: list[Regulariser] | None = None,
         channels_last: bool = False,
         compile: Literal["default", "reduce-overhead", "max-autotune"] | None = None,
@@ -67,30 +80,32 @@ class Classifier(L.LightningModule):
                 "timesteps: expected at least 1, or such numbers by the epoch they begin in, the "
                 f"first in epoch 0; got {timesteps}"
             )
-        if loss != "tet" and tet_weight is not None:
-            raise ValueError(f"tet_weight: only loss='tet' has one, got loss={loss!r}")
         if channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.schedule, self.timesteps = schedule, [*schedule.values()][-1]
         self.optim = optim
-        self.readout = make_readout(readout, classes) if isinstance(readout, str) else readout
-        if loss == "tet" and list(self.readout.parameters()):
-            raise ValueError(
-                f"readout: the TET loss would leave {type(self.readout).__name__} untrained"
-            )
-        self.loss: nn.Module
-        if loss == "tet":
-            self.loss = TETLoss(
-                weight=0.05 if tet_weight is None else tet_weight, label_smoothing=label_smoothing
-            )
-        else:
-            self.loss = ReadoutLoss(self.readout, label_smoothing=label_smoothing)
+        asked = Targets("classes", targets) if isinstance(targets, int) else targets
+        self.balanced = class_weights == "balanced"
+        if class_weights is not None and asked.kind == "values":
+            raise ValueError("class_weights: the data have values and no classes, expected none")
+        if self.balanced and (asked.kind != "classes"):
+            raise ValueError(f"class_weights: expected numbers for {asked.kind}, got 'balanced'")
+        self.task = make_task(
+            asked,
+            readout=readout,
+            loss=loss,
+            label_smoothing=label_smoothing,
+            class_weights=None if isinstance(class_weights, str) else class_weights,
+            tet_weight=tet_weight,
+        )
         # The method is compiled: a compiled module would store every weight under two names.
         self.compiled = torch.compile(self._loss_over, mode=compile) if compile else None
-        self.accuracy = nn.ModuleDict(
-            {stage: MulticlassAccuracy(classes, average="micro") for stage in ("val", "test")}
-        )
+        self.metrics = nn.ModuleDict({"val": nn.ModuleDict(), "test": nn.ModuleDict()})
+        for name, metric in self.task.metrics().items():
+            cast(nn.ModuleDict, self.metrics["val"])[name] = metric
+            cast(nn.ModuleDict, self.metrics["test"])[name] = metric.clone()
+        self.confusion = self.task.confusion()
         self.regularisers = nn.ModuleList(regularisers or [])
         for regulariser in regularisers or []:
             regulariser.attach(network)
@@ -103,6 +118,18 @@ class Classifier(L.LightningModule):
             cast(MeanMetric, mean).persistent(True)
         self.meter = ActivityMeter(network)
 
+    def setup(self, stage: str) -> None:
+        if not self.balanced or stage != "fit":
+            return
+        counts = self.trainer.datamodule.label_counts()  # type: ignore[attr-defined]
+        if (counts == 0).any():
+            missing = self.task.targets.name(int((counts == 0).nonzero()[0]))
+            raise ValueError(
+                f"class_weights: class {missing} has no label in the training set, so 'balanced' "
+                "gives it no weight; expected numbers"
+            )
+        self.task.weigh(counts.sum() / (len(counts) * counts.float()))
+
     def forward(self, x: Tensor) -> Tensor:
         """Outputs over time, for a batch of images or of sequences.
 
@@ -111,14 +138,19 @@ class Classifier(L.LightningModule):
         steps = self.steps_now() if self.training else self.timesteps
         return self._outputs(x, steps)
 
-    def objective(self, x: Tensor, labels: Tensor) -> Tensor:
+    def objective(self, x: Tensor, targets: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The loss of a training batch without regularisers, compiled if `compile` is given."""
+        if self.compiled and lengths is not None:
+            raise ValueError("compile: expected none for sequences of different lengths")
         run = self.compiled or self._loss_over
-        return run(x, labels, self.steps_now())
+        with self._padding(x, lengths):
+            return run(x, targets, self.steps_now())
 
-    def _loss_over(self, x: Tensor, labels: Tensor, steps: int) -> Tensor:
-        loss: Tensor = self.loss(self._outputs(x, steps), labels)
-        return loss
+    def _loss_over(self, x: Tensor, targets: Tensor, steps: int) -> Tensor:
+        return self.task.loss(self._outputs(x, steps), targets)
+
+    def _padding(self, x: Tensor, lengths: Tensor | None) -> AbstractContextManager[Any]:
+        return nullcontext() if lengths is None else padded(lengths, len(x))
 
     def _outputs(self, x: Tensor, steps: int) -> Tensor:
         frame = getattr(self.network, "shape", (0, 0, 0))
@@ -126,8 +158,8 @@ class Classifier(L.LightningModule):
         outputs: Tensor = self.network(x)
         if outputs.shape[:2] != x.shape[:2]:
             raise ValueError(
-                f"network: expected outputs (T, B, classes) for a batch {tuple(x.shape)}, time "
-                f"first, got {tuple(outputs.shape)}"
+                f"network: expected outputs (T, B, {self.task.targets.outputs}) for a batch "
+                f"{tuple(x.shape)}, time first, got {tuple(outputs.shape)}"
             )
         return outputs
 
@@ -184,8 +216,7 @@ class Classifier(L.LightningModule):
         torch.manual_seed(mix(global_seed(), self.global_rank, step, DROPOUT))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        x, labels = batch
-        loss = self.objective(x, labels)
+        loss = self.objective(*batch)
         penalties: list[Tensor] = [regulariser() for regulariser in self.regularisers]
         total = sum(penalties, loss)
         for (name, mean), value in zip(self.means.items(), (total, *penalties), strict=True):
@@ -201,15 +232,29 @@ class Classifier(L.LightningModule):
         self._evaluate(batch, "test")
 
     def _evaluate(self, batch: Batch, stage: str) -> None:
-        x, labels = batch
-        self._samples = len(labels)
-        outputs = self(x)
-        metric = cast(MulticlassAccuracy, self.accuracy[stage])
-        metric.update(self.readout(outputs), labels)
-        self.log(f"{stage}_loss", self.loss(outputs, labels), batch_size=len(labels))
-        self.log(f"{stage}_accuracy", metric, prog_bar=True, batch_size=len(labels))
+        x, targets = batch[:2]
+        lengths = batch[2] if len(batch) > 2 else None
+        self._samples = (
+            x.shape[1] if lengths is not None or self.task.targets.per_step else len(targets)
+        )
+        with self._padding(x, lengths):
+            outputs = self(x)
+            scores, loss = self.task.readout(outputs), self.task.loss(outputs, targets)
+        metrics = cast(nn.ModuleDict, self.metrics[stage])
+        self.task.update(metrics, scores, targets)
+        if stage == "test" and self.confusion is not None:
+            self.confusion.update(*self.task.rows(scores, targets))
+        self.log(f"{stage}_loss", loss, batch_size=self._samples)
+        for name, module in metrics.items():
+            metric = cast(Metric, module)
+            main = name == self.task.main
+            self.log(f"{stage}_{name}", metric, prog_bar=main, batch_size=self._samples)
+            if main:
+                self.log(f"{stage}_score", metric, batch_size=self._samples)
 
     def on_test_start(self) -> None:
+        if self.confusion is not None:
+            self.confusion.reset()
         self.meter = ActivityMeter(self.network, samples=self._samples_now)
         self.meter.__enter__()
 
