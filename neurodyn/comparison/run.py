@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
 from neurodyn.analysis.pictures import plot_dynamics, save
+from neurodyn.comparison.arguments import QUIET, refuse_own
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.families import Families, plot_families
@@ -31,9 +32,6 @@ from neurodyn.neurons import neurons_of
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
 from neurodyn.training.recipe import Recipe
-
-OURS = ("--seed_everything", "--checkpoint", "--last_checkpoint.folder", "--trainer.logger")
-"""Options that a comparison sets itself."""
 
 WRITTEN = (
     *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
@@ -86,9 +84,7 @@ def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, fo
         seeds: number of seeds, 0, 1, ...
         folder: run folder.
     """
-    for argument in recipe:
-        if argument.startswith(OURS):
-            raise ValueError(f"{argument.split('=')[0]}: a comparison sets this itself")
+    refuse_own(recipe)
     if not neurons:
         raise ValueError("neurons: expected at least one")
     if seeds < 1:
@@ -134,10 +130,9 @@ class Run:
         self.contender, self.seed = contender, seed
         self.home = run_folder(folder, contender, seed)
         arguments = [*recipe, *contender.arguments(), f"--seed_everything={seed}"]
-        # A sanity check would compile kernels before the clock starts.
-        quiet = ["--trainer.num_sanity_val_steps=0", f"--last_checkpoint.folder={self.home}"]
-        quiet += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
-        self.cli = Recipe([*arguments, *quiet], run=False)
+        quiet = [f"{name}={value}" for name, value in QUIET.items()]
+        place = f"--last_checkpoint.folder={self.home}"
+        self.cli = Recipe([*arguments, *quiet, place], run=False)
         self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
         self.settings = lasting_settings(self.config)
         self.fingerprint = hashlib.sha256(repr(self.settings).encode()).hexdigest()[:16]

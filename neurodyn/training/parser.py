@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
 from neurodyn.training import allowed, carry
-from neurodyn.training.names import neuron_names
+from neurodyn.training.names import neuron_names, own_classes
 
 carry.install()
 allowed.install()
@@ -25,9 +25,16 @@ WRONG_NAME = re.compile(
 )
 NOISE = re.compile(
     r"Does not validate against any of the Union|(Subtypes|Errors|Given value( type)?):"
-    r"|Expected a <class 'NoneType'>"
+    r"|Expected a <class 'NoneType'>|Problem with given class_path"
+    r"|([\w.]+: )?Expected a path but \S+ either not accessible or invalid$"
 )
 """Lines that jsonargparse adds around the one that matters, if several types were possible."""
+
+AROUND = re.compile(
+    r"Type collections\.abc\.Callable\S*(, \S+)* expects a function or a callable class: "
+    r"|\.*\s*Got value: Namespace\(.*\)$"
+)
+"""The same within a line."""
 
 
 class RecipeError(ValueError):
@@ -52,8 +59,9 @@ class RecipeParser(LightningArgumentParser):
         raise RecipeError(message) from ex
 
     def _suggestions(self, message: str) -> Iterator[str]:
-        known = [*_destinations(self), *data.__all__, *models.__all__]
+        known = [*_destinations(self), *data.__all__, *models.__all__, "neuron", "network"]
         known += [cls.__name__ for cls in neuron_names().values()]
+        known += [path.rpartition(".")[2] for path in own_classes(object)]
         known += [cls.__name__ for cls in surrogate.Surrogate.__subclasses__()]
         by_lower = {name.lower(): name for name in known}
         for groups in WRONG_NAME.findall(message):
@@ -65,8 +73,11 @@ class RecipeParser(LightningArgumentParser):
 def plain(message: str) -> str:
     """The lines of a message of jsonargparse that say what is wrong, and with which key."""
     # For a union of types, jsonargparse repeats what it says for each of them.
-    lines = dict.fromkeys(line.strip().removeprefix("- ") for line in message.splitlines())
+    stripped = (line.strip().removeprefix("- ") for line in message.splitlines())
+    lines = dict.fromkeys(AROUND.sub("", line) for line in stripped)
     text = "\n".join(line for line in lines if line and not NOISE.match(line))
+    given = re.search(r"^\s*Given value: (\S+)$", message, re.MULTILINE)
+    text = text.replace("Import path does", f"Import path {given[1] if given else ''} does")
     text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)
     return re.sub(r'(?:Parser )?key "([\w.]+)":\n', r"\1: ", text)
 
