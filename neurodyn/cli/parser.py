@@ -43,6 +43,17 @@ class Defaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHe
         return action.help if action.default is None else super()._get_help_string(action)
 
 
+class Once(argparse.Action):
+    """Stores a value. A second one would replace the first unseen, so it is an error."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not self.default:
+            parser.error(f"{option_string}: given twice")
+        setattr(namespace, self.dest, values)
+
+
 def import_option() -> argparse.ArgumentParser:
     """The parser of `--import`, which no recipe can set."""
     parser = argparse.ArgumentParser(prog="neurodyn", add_help=False, allow_abbrev=False)
@@ -96,7 +107,9 @@ def _add_compare(commands: Any) -> None:
         "`neurodyn list` shows the names of neurons and recipes.",
         formatter_class=Defaults,
     )
-    compare.add_argument("--neurons", default="lif,plif,qif,lnm", help="separated by commas")
+    compare.add_argument(
+        "--neurons", action=Once, default="lif,plif,qif,lnm", help="separated by commas"
+    )
     _add_comparison_options(compare)
 
 
@@ -112,15 +125,19 @@ def _add_study(commands: Any, questions: str) -> None:
     )
     study.add_argument("name", help="the study, such as degree")
     study.add_argument(
-        "--source", type=Path, help="for transplant: the folder of the run to learn from"
+        "--source",
+        action=Once,
+        type=Path,
+        help="for transplant: the folder of the run to learn from",
     )
     _add_comparison_options(study)
 
 
 def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", "-c", default="digits", help="recipe, by name or path")
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
-    parser.add_argument("--out", type=Path, help="run folder (default: in runs/)")
+    recipe = "recipe, by name or path"
+    parser.add_argument("--config", "-c", action=Once, default="digits", help=recipe)
+    parser.add_argument("--seeds", action=Once, type=int, default=3, help="number of seeds")
+    parser.add_argument("--out", action=Once, type=Path, help="run folder (default: in runs/)")
 
 
 def _add_list(commands: Any) -> None:

@@ -31,6 +31,8 @@ def spelled_out(arguments: Sequence[str]) -> list[str]:
 def _neuron(text: str) -> list[str]:
     if not text or text.startswith("--"):
         raise ValueError(f"neuron: expected a name, such as lnm, got {text or 'none'}")
+    if "@" in text:
+        raise ValueError(f"neuron: only a comparison has labels, got {text!r}")
     from neurodyn.comparison.contender import Contender
 
     return Contender.parse(text, "neuron").arguments()

@@ -33,5 +33,7 @@ def refuse_own(arguments: Sequence[str]) -> None:
             )
         if name.startswith(OURS):
             raise ValueError(f"{name}: a comparison sets this itself")
+        if name.startswith("--trainer.callbacks") and value.endswith("Checkpoint"):
+            raise ValueError(f"{name}: a comparison writes its own checkpoints, got {value}")
         if name in QUIET and value.lower() != QUIET[name]:
             raise ValueError(f"{name}: a comparison sets this itself, to {QUIET[name]}")

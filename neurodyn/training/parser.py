@@ -36,6 +36,12 @@ AROUND = re.compile(
 )
 """The same within a line."""
 
+TAKES = {
+    "cell": "this network takes neurons, such as lif, and no gated cells",
+    "neuron": "this network takes gated cells, such as spikgru, and no neurons",
+}
+"""Why a network does not accept an option that others have."""
+
 
 class RecipeError(ValueError):
     """A recipe or command line that does not fit what it configures."""
@@ -78,6 +84,8 @@ def plain(message: str) -> str:
     text = "\n".join(line for line in lines if line and not NOISE.match(line))
     given = re.search(r"^\s*Given value: (\S+)$", message, re.MULTILINE)
     text = text.replace("Import path does", f"Import path {given[1] if given else ''} does")
+    for option, why in TAKES.items():
+        text = text.replace(f"Option '{option}' is not accepted", f"Option {option!r}: {why}")
     text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)
     return re.sub(r'(?:Parser )?key "([\w.]+)":\n', r"\1: ", text)
 

@@ -83,7 +83,7 @@ class Recipe(LightningCLI):
                     run=run,
                 )
         except RecipeError as error:
-            advice = "--print_config shows every setting, --help explains them."
+            advice = "--print_config shows every setting, neurodyn fit --help-all explains them."
             raise RecipeError(f"recipe: {plain(str(error))}\n{advice}") from error
 
     @staticmethod

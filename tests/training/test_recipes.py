@@ -9,13 +9,15 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
-from neurodyn.comparison.contender import Contender, neuron_names
+from neurodyn.comparison.contender import Contender
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import SoftReset, neurons_of
 from neurodyn.surrogate import Rectangle, Triangle
 from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
+from neurodyn.training.find import recipe_names
 from neurodyn.training.guard import Guard
-from neurodyn.training.recipe import Recipe, claim_version, recipe_names
+from neurodyn.training.names import neuron_names
+from neurodyn.training.recipe import Recipe, claim_version
 
 
 @pytest.mark.parametrize("name", recipe_names())
