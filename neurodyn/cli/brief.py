@@ -58,8 +58,8 @@ def brief_help(command: str) -> str:
     return "\n".join(
         [
             f"usage: neurodyn {command} --config RECIPE [options]",
-            f"\n{LIGHTNING[command].capitalize()}. A recipe replaces the defaults shown here, and "
-            "an option replaces\nthe recipe's.",
+            f"\n{LIGHTNING[command].capitalize()}.",
+            "A recipe replaces the defaults shown here, and an option replaces the recipe's.",
             "\noptions:",
             *(f"  {name:<{width}}  {text}" for name, text in shown.items()),
             "\nexamples:",

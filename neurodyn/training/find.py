@@ -32,12 +32,19 @@ def find_recipe(name: str) -> Path:
     return recipe_folder() / f"{path.stem}.yaml"
 
 
-def with_recipe_paths(args: list[str]) -> list[str]:
-    """The arguments, with the name of a recipe after `--config` turned into its path."""
-    done = list(args)
-    for i, arg in enumerate(done):
-        if arg in ("--config", "-c") and i + 1 < len(done):
-            done[i + 1] = str(find_recipe(done[i + 1]))
-        elif arg.startswith("--config="):
-            done[i] = f"--config={find_recipe(arg.partition('=')[2])}"
-    return done
+def recipe_first(args: list[str]) -> list[str]:
+    """The arguments with `--config PATH` in front, behind the command if there is one.
+
+    A recipe replaces settings that come before it, and options are there to replace the recipe's.
+    The name of a recipe is turned into its path.
+    """
+    command = [*args[:1]] if args and not args[0].startswith("-") else []
+    configs, others = [], []
+    rest = iter(args[len(command) :])
+    for arg in rest:
+        name, given, value = arg.partition("=")
+        if name in ("--config", "-c"):
+            configs.append(f"--config={find_recipe(value if given else next(rest, ''))}")
+        else:
+            others.append(arg)
+    return [*command, *configs, *others]

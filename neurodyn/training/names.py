@@ -100,8 +100,16 @@ def _at_path(path: str, setting: str) -> Kind:
         room = importlib.import_module(module)
         found = getattr(room, name)
     except (ImportError, AttributeError):
-        own = [key for key in neuron_names() if "." in key]
-        raise unknown(setting, path, own or neuron_names()) from None
+        whole = path.partition(".")[0]
+        if whole == "neurodyn":
+            raise unknown(setting, name.lower(), neuron_names()) from None
+        own = [key for key in neuron_names() if key.startswith(f"{whole}.")]
+        if own:
+            raise unknown(setting, path, own) from None
+        place = getattr(sys.modules[whole], "__file__", "built in")
+        raise ValueError(
+            f"{setting}: expected a neuron, got {path}; the module {whole!r} has none ({place})"
+        ) from None
     if not _is_neuron(found):
         kind = type(found).__name__
         if isinstance(found, type):

@@ -37,8 +37,8 @@ AROUND = re.compile(
 """The same within a line."""
 
 TAKES = {
-    "cell": "this network takes neurons, such as lif, and no gated cells",
-    "neuron": "this network takes gated cells, such as spikgru, and no neurons",
+    "cell": "the network does not take it; a network of neurons takes those, such as lif",
+    "neuron": "the network does not take it; a GatedNet takes gated cells, such as spikgru",
 }
 """Why a network does not accept an option that others have."""
 
@@ -71,9 +71,10 @@ class RecipeParser(LightningArgumentParser):
         known += [cls.__name__ for cls in surrogate.Surrogate.__subclasses__()]
         by_lower = {name.lower(): name for name in known}
         for groups in WRONG_NAME.findall(message):
-            name = next(filter(None, groups)).lower()
-            for near in difflib.get_close_matches(name, by_lower, n=1, cutoff=0.65):
-                yield by_lower[near]
+            name = next(filter(None, groups))
+            for near in difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.65):
+                if by_lower[near] != name:
+                    yield by_lower[near]
 
 
 def plain(message: str) -> str:

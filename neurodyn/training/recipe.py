@@ -25,7 +25,7 @@ from neurodyn.training.checkpoint import (
     WholeCheckpoints,
     refuse_broken,
 )
-from neurodyn.training.find import with_recipe_paths
+from neurodyn.training.find import recipe_first
 from neurodyn.training.guard import Guard
 from neurodyn.training.module import Classifier
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
@@ -79,7 +79,7 @@ class Recipe(LightningCLI):
                     save_config_callback=WholeConfig,
                     save_config_kwargs={"overwrite": True},
                     parser_kwargs={"prog": "neurodyn"},
-                    args=with_recipe_paths(args),
+                    args=recipe_first(args),
                     run=run,
                 )
         except RecipeError as error:
@@ -112,6 +112,14 @@ class Recipe(LightningCLI):
         self.target: float | None = self._get(self.config, "target")
         if self.target is not None and not 0 < self.target <= 100:
             raise ValueError(f"target: expected an accuracy in percent, got {self.target}")
+        network = self._get(self.config, "model.network")
+        for name, value in vars(network.get("init_args", network)).items():
+            if type(value).__name__ == "NestedArg":
+                raise ValueError(
+                    f"model.network.{name}: {network.class_path} has no annotation for it, so it "
+                    f"takes no options such as {value.key}={value.val}; for a neuron, write "
+                    f"{name}: neurodyn.neurons.NeuronFactory = LIF"
+                )
         profiler = self._get(self.config, "trainer.profiler")
         if isinstance(profiler, str) and profiler not in PROFILERS:
             raise unknown("trainer.profiler", profiler, PROFILERS)
