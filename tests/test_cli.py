@@ -121,7 +121,7 @@ def python(code, *arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.mark.parametrize("command", [[], ["compare"], ["study"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["compare"], ["study"], ["bench"], ["list"], ["fit"]])
 def test_help_is_quick_because_it_imports_nothing_heavy(command):
     code = (
         "import atexit, sys; from neurodyn.cli import main;"

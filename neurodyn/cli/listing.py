@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from neurodyn.cli.checkout import studies
-from neurodyn.errors import unknown
+from neurodyn.errors import require, unknown
 from neurodyn.training.find import find_recipe, recipe_names
 
 DATA_BASES = ("Sample", "Image", "Sequence", "Event", "Spike")
@@ -77,7 +77,7 @@ def _recipes() -> Lines:
 def _data() -> Lines:
     from neurodyn.training.names import own_classes
 
-    # Importing it imports Lightning, which takes seconds.
+    require("lightning", "train")
     public = importlib.import_module("neurodyn.data.public")
     base, *others = (getattr(public, f"{kind}Data") for kind in DATA_BASES)
     ours = _subclasses(public, base)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from neurodyn import data, models
-from neurodyn.cli import main
+from neurodyn.cli import checkout, main
 from neurodyn.cli.listing import GROUPS, first_sentence
 from neurodyn.layers import READOUTS
 from neurodyn.training.find import recipe_names
@@ -74,6 +74,18 @@ def test_mistakes(capsys):
     assert "list: unknown name 'neuron'. Did you mean 'neurons'?" in capsys.readouterr().err
     assert main(["list", "neurons", "data"]) == 2
     assert "list: expected one group, got data" in capsys.readouterr().err
+
+
+def test_what_cannot_be_listed_says_why(listed, capsys, monkeypatch):
+    monkeypatch.setattr(checkout, "CHECKOUT", checkout.CHECKOUT / "nowhere")
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    text = "\n".join(listed())
+    assert "studies\n    studies: this folder comes with the source checkout" in text
+    assert "Install it with: pip install 'neurodyn[train]'" in text
+    assert "  lnm  " in text, "the other groups are shown"
+    for group in ("studies", "data"):
+        assert main(["list", group]) == 2
+    assert "comes with the source checkout" in capsys.readouterr().err
 
 
 def test_recipes_and_studies_import_nothing_heavy():
