@@ -207,6 +207,7 @@ def test_help_shows_no_default_that_is_nothing(capsys):
             main([command, "--help"])
         help_text = capsys.readouterr().out
         assert "None" not in help_text
+        assert "[]" not in help_text
         assert "(default: 3)" in help_text
 
 

@@ -37,10 +37,11 @@ Options of the recipe pass through, such as --trainer.max_epochs 5."""
 
 
 class Defaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows a default unless it is None, and keeps the lines of the text below the options."""
+    """Shows a default if there is one, and keeps the lines of the text below the options."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default is None else super()._get_help_string(action)
+        nothing = action.default is None or action.default == []
+        return action.help if nothing else super()._get_help_string(action)
 
 
 class Once(argparse.Action):
@@ -145,7 +146,7 @@ def _add_list(commands: Any) -> None:
         "list",
         parents=[import_option()],
         allow_abbrev=False,
-        help="show what there is by name: neurons, recipes, data sets, networks",
+        help="the names of neurons, recipes, data sets and more",
         description="Show what there is by name, one line each.",
         epilog=f"groups: {', '.join(GROUPS)}",
         formatter_class=Defaults,
