@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from neurodyn.training.recipe import Recipe, recipe_names
+from neurodyn.training.find import recipe_names
+from neurodyn.training.recipe import Recipe
 
 FILE = Path(__file__).with_name("golden.json")
 BACKENDS = ("cpu", "gpu")

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from neurodyn import cli
-from neurodyn.cli import main
-from neurodyn.training.recipe import recipe_folder, recipe_names
+from neurodyn.cli import checkout, main
+from neurodyn.training.find import recipe_folder, recipe_names
 
 FAST = ["--trainer.max_epochs=1", "--data.limit=100", "--trainer.enable_progress_bar=false"]
 
@@ -106,7 +105,7 @@ def test_mistakes_are_explained(capsys, arguments, message):
             ["--data.augment.crop=x"],
             [
                 "neurodyn: recipe: data.augment.crop: Expected a <class 'int'>. Got value: x",
-                "--print_config shows every setting, --help explains them.",
+                "--print_config shows every setting, neurodyn fit --help-all explains them.",
             ],
         ),
     ],
@@ -122,7 +121,7 @@ def python(code, *arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
-@pytest.mark.parametrize("command", [[], ["compare"], ["study"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["compare"], ["study"], ["bench"], ["list"], ["fit"]])
 def test_help_is_quick_because_it_imports_nothing_heavy(command):
     code = (
         "import atexit, sys; from neurodyn.cli import main;"
@@ -156,25 +155,25 @@ def test_a_study_runs_in_the_users_folder(capsys, tmp_path):
 
 
 def test_a_benchmark_runs_in_the_users_folder(monkeypatch, tmp_path):
-    checkout, here = tmp_path / "checkout", tmp_path / "here"
-    for folder, word in ((checkout, "right"), (here, "wrong")):
+    source, here = tmp_path / "checkout", tmp_path / "here"
+    for folder, word in ((source, "right"), (here, "wrong")):
         (folder / "benchmarks").mkdir(parents=True)
         (folder / "benchmarks" / "__init__.py").touch()
         (folder / "benchmarks" / "speed.py").write_text(
             f"import sys, pathlib; pathlib.Path(sys.argv[2]).write_text({word!r})"
         )
-    (checkout / "pyproject.toml").touch()
+    (source / "pyproject.toml").touch()
     monkeypatch.chdir(here)
-    monkeypatch.setattr(cli, "CHECKOUT", checkout)
+    monkeypatch.setattr(checkout, "CHECKOUT", source)
     assert main(["bench", "speed", "--out", "result"]) == 0
     assert (here / "result").read_text() == "right"
     with pytest.raises(ValueError, match=r"bench: unknown name 'sped'\. Did you mean 'speed'"):
-        cli._bench("sped", [])
+        checkout.bench("sped", [])
 
 
 def test_an_installed_package_says_that_studies_and_benchmarks_need_a_checkout(tmp_path):
     site = tmp_path / "site"
-    package = Path(cli.__file__).parent
+    package = Path(checkout.__file__).parents[1]
     shutil.copytree(package, site / "neurodyn", ignore=shutil.ignore_patterns("__pycache__"))
     # Folders that another package installed.
     for other in ("studies", "benchmarks"):
@@ -208,6 +207,7 @@ def test_help_shows_no_default_that_is_nothing(capsys):
             main([command, "--help"])
         help_text = capsys.readouterr().out
         assert "None" not in help_text
+        assert "[]" not in help_text
         assert "(default: 3)" in help_text
 
 

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from neurodyn.comparison.arguments import refuse_own
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.lock import in_turn
 from neurodyn.comparison.run import Run, run_folder
 from neurodyn.comparison.tables import write_report
-
-OURS = ("--seed_everything", "--checkpoint", "--last_checkpoint.folder", "--trainer.logger")
-"""Options that a comparison sets itself."""
 
 
 def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: Path) -> str:
@@ -34,9 +32,7 @@ def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, fo
         seeds: number of seeds, 0, 1, ...
         folder: run folder.
     """
-    for argument in recipe:
-        if argument.startswith(OURS):
-            raise ValueError(f"{argument.split('=')[0]}: a comparison sets this itself")
+    refuse_own(recipe)
     if not neurons:
         raise ValueError("neurons: expected at least one")
     if seeds < 1:

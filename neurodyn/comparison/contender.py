@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from neurodyn.errors import unknown
+from neurodyn.comparison.arguments import CELL, NEURON, refuse_own
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import SpikingLayer
-from neurodyn.training.names import neuron_names
+from neurodyn.training.names import find_neuron
 
-NEURON = "--model.network.init_args.neuron"
-CELL = "--model.network.init_args.cell"
 RECIPE = ("model.", "data.", "trainer.")
 
 
@@ -19,8 +17,9 @@ RECIPE = ("model.", "data.", "trainer.")
 class Contender:
     """A neuron in a comparison, or a gated cell if the network is made of those.
 
-    It is written `lnm` or, with options, `lnm:surrogate=Rectangle:surrogate.width=derived`. Options
-    that all neurons share apply as the recipe sets them, unless the contender overrides them. An
+    It is written `lnm` or, with options, `lnm:surrogate=Rectangle:surrogate.width=derived`. A
+    neuron of the user's module goes by its import path: `mine.TwoState:per=neuron`. Options that
+    all neurons share apply as the recipe sets them, unless the contender overrides them. An
     option that begins with `model.`, `data.` or `trainer.` belongs to the recipe, and applies to
     this contender alone: `lif:model.timesteps=1`. A label in front names the contender in tables
     and pictures: `short@lif:model.timesteps=1`.
@@ -31,20 +30,26 @@ class Contender:
     options: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Contender:
-        """Read a contender. An unknown name or a malformed option is an error."""
+    def parse(cls, text: str, setting: str = "neurons") -> Contender:
+        """Read a contender. An unknown name or a malformed option is an error.
+
+        Args:
+            text: the contender as it is written.
+            setting: what to call it in errors.
+        """
         label, given, rest = text.partition("@")
         if given and not (label and rest):
-            raise ValueError(f"neurons: expected label@name:option=value, got {text!r}")
+            raise ValueError(f"{setting}: expected label@name:option=value, got {text!r}")
         name, *options = (rest if given else text).split(":")
-        known = neuron_names()
-        if name.lower() not in known:
-            raise unknown("neurons", name, known)
         for option in options:
             if "=" not in option:
-                raise ValueError(f"neurons: expected name:option=value, got {option!r} in {text!r}")
-        written = label if given else ":".join([name.lower(), *options])
-        return cls(written, known[name.lower()], tuple(options))
+                raise ValueError(
+                    f"{setting}: expected name:option=value, got {option!r} in {text!r}"
+                )
+        name, neuron = find_neuron(name, setting)
+        contender = cls(label if given else ":".join([name, *options]), neuron, tuple(options))
+        refuse_own(contender.arguments()[1:])
+        return contender
 
     @property
     def folder(self) -> str:

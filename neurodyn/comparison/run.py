@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from neurodyn.analysis.confusion import plot_confusion
 from neurodyn.analysis.pictures import plot_dynamics, save
+from neurodyn.comparison.arguments import QUIET
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.families import Families, plot_families
@@ -86,10 +87,9 @@ class Run:
         self.contender, self.seed = contender, seed
         self.home = run_folder(folder, contender, seed)
         arguments = [*recipe, *contender.arguments(), f"--seed_everything={seed}"]
-        # A sanity check would compile kernels before the clock starts.
-        quiet = ["--trainer.num_sanity_val_steps=0", f"--last_checkpoint.folder={self.home}"]
-        quiet += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
-        self.cli = Recipe([*arguments, *quiet], run=False)
+        quiet = [f"{name}={value}" for name, value in QUIET.items()]
+        place = f"--last_checkpoint.folder={self.home}"
+        self.cli = Recipe([*arguments, *quiet, place], run=False)
         self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
         self.settings = lasting_settings(self.config)
         self.fingerprint = hashlib.sha256(repr(self.settings).encode()).hexdigest()[:16]

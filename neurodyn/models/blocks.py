@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -72,13 +74,23 @@ class SpikingNetwork(nn.Module):
     """Base of the networks: `(T, B, *shape) -> (T, B, classes)`, one output per timestep.
 
     A subclass sets `self.body`, which ends in `(T, B, features)`, and `self.head`.
+
+    Args:
+        shape: of one step without its batch.
+        images: the shape has to be `(C, H, W)`.
     """
 
     body: nn.Module
     head: nn.Module
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], *, images: bool = False) -> None:
         super().__init__()
+        if not isinstance(shape, Sequence) or (images and len(shape) != 3):
+            expected = "(C, H, W), such as (3, 32, 32)" if images else "such as (40,)"
+            raise ValueError(
+                f"shape: {type(self).__name__} expects one step without its batch, {expected}, "
+                f"got {shape!r}"
+            )
         self.shape = tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:

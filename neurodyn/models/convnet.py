@@ -30,7 +30,7 @@ class ConvNet(SpikingNetwork):
         widths: Sequence[int] = (32, 64),
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         body = nn.Sequential()
         current = shape
         for i, width in enumerate(widths):

@@ -34,7 +34,7 @@ class MSResNet(SpikingNetwork):
         width: float = 1.0,
         stem: Stem = "large",
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         kernel, stride = (7, 2) if stem == "large" else (3, 1)
         current = strided(shape, scaled(64, width), stride)
         blocks = stages(MSBlock, neuron, current, plan(depth, width, first_stride=stride))

@@ -62,7 +62,7 @@ class ResNet(SpikingNetwork):
         width: float = 1.0,
         stem: Stem = "large",
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         channels = scaled(64, width)
         body = nn.Sequential()
         if stem == "large":

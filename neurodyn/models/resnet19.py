@@ -39,7 +39,7 @@ class ResNet19(SpikingNetwork):
         classes: int = 10,
         width: float = 1.0,
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         stem = SpikingConv(neuron, shape, scaled(64, width))
         plan = [(scaled(channels, width), blocks, stride) for channels, blocks, stride in STAGES]
         blocks = stages(BasicBlock, neuron, stem.shape, plan)

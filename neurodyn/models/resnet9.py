@@ -53,7 +53,7 @@ class ResNet9(SpikingNetwork):
         classes: int = 10,
         width: float = 1.0,
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         stem = SpikingConv(neuron, shape, scaled(64, width))
         first = PooledConv(neuron, stem.shape, scaled(128, width))
         second = PooledConv(neuron, first.shape, scaled(256, width))

@@ -138,7 +138,7 @@ class Spikformer(SpikingNetwork):
         heads: int = 12,
         patch: Literal[4, 16] = 4,
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         patches = PatchSplitting(neuron, shape, channels, patch)
         self.body = nn.Sequential(
             patches,

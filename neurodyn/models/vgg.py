@@ -37,7 +37,7 @@ class VGGSNN(SpikingNetwork):
         classes: int = 10,
         width: float = 1.0,
     ) -> None:
-        super().__init__(shape)
+        super().__init__(shape, images=True)
         body = nn.Sequential()
         current = shape
         for layer in LAYERS:

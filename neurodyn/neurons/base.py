@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -271,6 +272,14 @@ class Neuron(SpikingLayer, Declared):
         for state in self.states:
             if state in self.declared:
                 raise TypeError(f"states: {name} declares a parameter {state!r} as well")
+        try:
+            takes = inspect.signature(self.step)
+            takes.bind("x", *self.states)
+        except TypeError:
+            raise TypeError(
+                f"step: expected step(self, {', '.join(('x', *self.states))}) of {name}, the input "
+                f"and each of its states, got step(self, {str(takes)[1:].partition(')')[0]})"
+            ) from None
         if self.features is not None and not (
             isinstance(self.features, tuple | list)
             and all(isinstance(size, int) for size in self.features)

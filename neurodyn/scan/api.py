@@ -80,15 +80,18 @@ def scan(
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
     looped = backend == "reference" or record or inputs[0].numel() == 0
+    why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
         if torch.compiler.is_compiling():
             result = _captured(cell, inputs, state, backend, final)
         else:
-            result = _compiled(cell, inputs, state, backend, final)
+            result, why = _compiled(cell, inputs, state, backend, final)
         if result is not None:
             return result
     outputs, last, recorded = _reference(cell, inputs, state, record)
+    if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
+        _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
 
 
@@ -145,6 +148,8 @@ def _as_loop(x: Tensor, record: bool) -> bool:
 
 
 def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"step: expected a tuple of tensors, got a {type(value).__name__} in it")
     if value.shape == shape:
         return value
     try:
@@ -206,22 +211,21 @@ def _choose(
 
 def _compiled(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
-) -> tuple[Sequences, Sequences, Sequences] | None:
-    """The scan by a kernel; None if the plain loop has to run."""
+) -> tuple[tuple[Sequences, Sequences, Sequences] | None, str | None]:
+    """The scan by a kernel; or None, and why the plain loop has to run."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
         try:
             name, program, leaves = choice
             n_finals = len(state) if final else 0
-            return _run(name, program.key, leaves, program.trace.n_outputs, n_finals)
+            return _run(name, program.key, leaves, program.trace.n_outputs, n_finals), None
         except UnfitError as error:
             choice = str(error)
         except KernelError:
             choice = program.failures[name]
     if backend != "auto":
         raise _cannot(backend, choice)
-    _warn_once(f"scan: the plain loop runs instead of a kernel: {choice}")
-    return None
+    return None, choice
 
 
 def _cannot(backend: str, reason: str) -> ValueError:
@@ -239,7 +243,7 @@ def _run(
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
 def _captured(

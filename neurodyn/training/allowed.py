@@ -25,10 +25,12 @@ import importlib
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from jsonargparse import _common, _typehints, set_parsing_settings
@@ -42,16 +44,18 @@ PLACES = ("neurodyn", "torch.nn", "torch.optim", "torchmetrics", "lightning")
 FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
 """Packages whose functions a recipe may name. Some of `torch.nn.functional` are built in."""
 
-OURS = ("neurodyn.cli", "neurodyn.training.allowed", "neurodyn.training.recipe", "neurodyn.files")
+OURS = (
+    *("neurodyn.cli", "neurodyn.__main__", "neurodyn.files"),
+    *("neurodyn.training.allowed", "neurodyn.training.recipe"),
+)
 """Modules of ours that run commands, change this rule or write files: not for recipes."""
 
-ADVICE = (
+RULE = (
     "A recipe may name classes of neurodyn, torch.nn, torch.optim, torchmetrics and Lightning, and "
-    "functions of neurodyn, torch.nn.functional and torch.nn.init. To allow a module of your own, "
-    "name it on the command line: --import MODULE"
+    "functions of neurodyn, torch.nn.functional and torch.nn.init."
 )
 
-DENIED = re.compile(r"(Importing '[^']*' is not allowed), denied by .*? to allow it\.", re.DOTALL)
+DENIED = re.compile(r"(Importing '([^']*)' is not allowed), denied by .*? to allow it\.", re.DOTALL)
 
 _named: list[str] = []
 """Modules that the user named."""
@@ -72,14 +76,52 @@ def allow(module: str) -> None:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
+    if not all(part.isidentifier() for part in module.split(".")) or module.endswith(".py"):
+        stem = re.sub(r"\.py$", "", module).strip("./\\").replace("/", ".").replace("\\", ".")
+        raise ValueError(
+            f"import: expected the name of a module, such as {stem or 'mine'}, got {module!r}"
+        )
     try:
         importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            f"import: expected the name of a module, got {module!r}: {error}"
-        ) from error
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+            raise ValueError(
+                f"import: expected the name of a module, got {module!r}: {error}. The installed "
+                f"packages and the current folder were searched: {here}"
+            ) from error
+        raise ValueError(f"import: {module!r} could not be imported: {_place(error)}") from error
     if module not in _named:
         _named.append(module)
+
+
+def _place(error: Exception) -> str:
+    """An error while a module was imported, with the line of code where it happened."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
+    frames = traceback.extract_tb(error.__traceback__)
+    last = [frame for frame in frames if not frame.filename.startswith("<frozen")][-1]
+    return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
+
+
+def named() -> list[ModuleType]:
+    """The modules that the user named."""
+    return [sys.modules[module] for module in _named]
+
+
+def check_named(setting: str, path: str) -> None:
+    """An error unless an import path leads into this package or a module that the user named."""
+    if not any(path.startswith(f"{place}.") for place in ("neurodyn", *_named)):
+        raise ValueError(f"{setting}: importing {path!r} is not allowed. {how_to_allow(path)}")
+
+
+def how_to_allow(path: str) -> str:
+    """How to allow an import path, if it leads into a module of the user's."""
+    module = path.partition(".")[0]
+    here = any(Path(name).exists() for name in (f"{module}.py", module))
+    return (
+        "To allow a module of your own, name it on the command line: "
+        f"--import {module if module.isidentifier() and here else 'MODULE'}"
+    )
 
 
 @contextmanager
@@ -102,13 +144,17 @@ def only_allowed() -> Iterator[None]:
 
 def explained(message: str) -> str:
     """A message of jsonargparse, with our advice instead of the one for programmers."""
-    return DENIED.sub(rf"\1 in a recipe. {ADVICE}", message)
+    return DENIED.sub(lambda found: _not_allowed(found[2]), message)
+
+
+def _not_allowed(path: str) -> str:
+    return f"Importing '{path}' is not allowed in a recipe. {RULE} {how_to_allow(path)}"
 
 
 def _import_allowed(name: str, check_path: bool = True) -> Any:
     found = _import(name, check_path)
     if _on.get() and check_path and not inspect.isclass(found) and not _is_function(found, name):
-        raise NotAllowedError(f"Importing '{name}' is not allowed in a recipe. {ADVICE}")
+        raise NotAllowedError(_not_allowed(name))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonargparse import Namespace, _typehints
 
-from neurodyn.training.names import neuron_names, shared_options
+from neurodyn.training.names import neuron_at, shared_options
 
 _discard = _typehints.discard_init_args_on_class_path_change
 
@@ -26,8 +26,7 @@ def _keep_shared(parser: Any, before: Any, after: Any) -> None:
     would replace the reset that MultiTimescale learns.
     """
     if before and before["class_path"] != after["class_path"] and "init_args" in before:
-        known = neuron_names()
-        old, new = (known.get(c["class_path"].rpartition(".")[2].lower()) for c in (before, after))
+        old, new = (neuron_at(chosen["class_path"]) for chosen in (before, after))
         if new:
             shared = shared_options(old, new) if old else {}
             given = vars(before["init_args"]).items()

@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from neurodyn import data, models, surrogate
 from neurodyn.training import allowed, carry
-from neurodyn.training.names import neuron_names
+from neurodyn.training.names import neuron_names, own_classes
 
 carry.install()
 allowed.install()
@@ -25,9 +25,22 @@ WRONG_NAME = re.compile(
 )
 NOISE = re.compile(
     r"Does not validate against any of the Union|(Subtypes|Errors|Given value( type)?):"
-    r"|Expected a <class 'NoneType'>"
+    r"|Expected a <class 'NoneType'>|Problem with given class_path"
+    r"|([\w.]+: )?Expected a path but \S+ either not accessible or invalid$"
 )
 """Lines that jsonargparse adds around the one that matters, if several types were possible."""
+
+AROUND = re.compile(
+    r"Type collections\.abc\.Callable\S*(, \S+)* expects a function or a callable class: "
+    r"|\.*\s*Got value: Namespace\(.*\)$"
+)
+"""The same within a line."""
+
+TAKES = {
+    "cell": "the network does not take it; a network of neurons takes those, such as lif",
+    "neuron": "the network does not take it; a GatedNet takes gated cells, such as spikgru",
+}
+"""Why a network does not accept an option that others have."""
 
 
 class RecipeError(ValueError):
@@ -52,21 +65,28 @@ class RecipeParser(LightningArgumentParser):
         raise RecipeError(message) from ex
 
     def _suggestions(self, message: str) -> Iterator[str]:
-        known = [*_destinations(self), *data.__all__, *models.__all__]
+        known = [*_destinations(self), *data.__all__, *models.__all__, "neuron", "network"]
         known += [cls.__name__ for cls in neuron_names().values()]
+        known += [path.rpartition(".")[2] for path in own_classes(object)]
         known += [cls.__name__ for cls in surrogate.Surrogate.__subclasses__()]
         by_lower = {name.lower(): name for name in known}
         for groups in WRONG_NAME.findall(message):
-            name = next(filter(None, groups)).lower()
-            for near in difflib.get_close_matches(name, by_lower, n=1, cutoff=0.65):
-                yield by_lower[near]
+            name = next(filter(None, groups))
+            for near in difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.65):
+                if by_lower[near] != name:
+                    yield by_lower[near]
 
 
 def plain(message: str) -> str:
     """The lines of a message of jsonargparse that say what is wrong, and with which key."""
     # For a union of types, jsonargparse repeats what it says for each of them.
-    lines = dict.fromkeys(line.strip().removeprefix("- ") for line in message.splitlines())
+    stripped = (line.strip().removeprefix("- ") for line in message.splitlines())
+    lines = dict.fromkeys(AROUND.sub("", line) for line in stripped)
     text = "\n".join(line for line in lines if line and not NOISE.match(line))
+    given = re.search(r"^\s*Given value: (\S+)$", message, re.MULTILINE)
+    text = text.replace("Import path does", f"Import path {given[1] if given else ''} does")
+    for option, why in TAKES.items():
+        text = text.replace(f"Option '{option}' is not accepted", f"Option {option!r}: {why}")
     text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)
     return re.sub(r'(?:Parser )?key "([\w.]+)":\n', r"\1: ", text)
 

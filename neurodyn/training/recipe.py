@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,45 +25,14 @@ from neurodyn.training.checkpoint import (
     WholeCheckpoints,
     refuse_broken,
 )
+from neurodyn.training.find import recipe_first
 from neurodyn.training.guard import Guard
 from neurodyn.training.learner import Learner
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
 from neurodyn.training.sync import SyncedNorms
 
-
-def recipe_folder() -> Path:
-    """The folder of the recipes: in the installed package, or beside it in a checkout."""
-    package = Path(str(files("neurodyn")))
-    inside = package / "recipes"
-    return inside if inside.is_dir() else package.parent / "recipes"
-
-
-def recipe_names() -> list[str]:
-    """The recipes that come with the package."""
-    return sorted(path.stem for path in recipe_folder().glob("*.yaml"))
-
-
-def find_recipe(name: str) -> Path:
-    """The path of a recipe, given by its path or by the name of one that comes with neurodyn."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    # `recipes/digits.yaml` also means the packaged recipe, in any working directory.
-    elsewhere = path.parent not in (Path(), Path("recipes"))
-    if elsewhere or path.suffix not in ("", ".yaml") or path.stem not in recipe_names():
-        raise unknown("config", name, recipe_names())
-    return recipe_folder() / f"{path.stem}.yaml"
-
-
-def with_recipe_paths(args: list[str]) -> list[str]:
-    """The arguments, with the name of a recipe after `--config` turned into its path."""
-    done = list(args)
-    for i, arg in enumerate(done):
-        if arg in ("--config", "-c") and i + 1 < len(done):
-            done[i + 1] = str(find_recipe(done[i + 1]))
-        elif arg.startswith("--config="):
-            done[i] = f"--config={find_recipe(arg.partition('=')[2])}"
-    return done
+PROFILERS = ("simple", "advanced", "pytorch", "xla")
+"""Lightning's names for its profilers. Any other one is a class."""
 
 
 class WholeConfig(SaveConfigCallback):
@@ -111,11 +79,11 @@ class Recipe(LightningCLI):
                     save_config_callback=WholeConfig,
                     save_config_kwargs={"overwrite": True},
                     parser_kwargs={"prog": "neurodyn"},
-                    args=with_recipe_paths(args),
+                    args=recipe_first(args),
                     run=run,
                 )
         except RecipeError as error:
-            advice = "--print_config shows every setting, --help explains them."
+            advice = "--print_config shows every setting, neurodyn fit --help-all explains them."
             raise RecipeError(f"recipe: {plain(str(error))}\n{advice}") from error
 
     @staticmethod
@@ -144,6 +112,17 @@ class Recipe(LightningCLI):
         self.target: float | None = self._get(self.config, "target")
         if self.target is not None and not 0 < self.target <= 100:
             raise ValueError(f"target: expected a score in percent, got {self.target}")
+        network = self._get(self.config, "model.network")
+        for name, value in vars(network.get("init_args", network)).items():
+            if type(value).__name__ == "NestedArg":
+                raise ValueError(
+                    f"model.network.{name}: {network.class_path} has no annotation for it, so it "
+                    f"takes no options such as {value.key}={value.val}; for a neuron, write "
+                    f"{name}: neurodyn.neurons.NeuronFactory = LIF"
+                )
+        profiler = self._get(self.config, "trainer.profiler")
+        if isinstance(profiler, str) and profiler not in PROFILERS:
+            raise unknown("trainer.profiler", profiler, PROFILERS)
 
     def before_fit(self) -> None:
         if isinstance(self.trainer.logger, CSVLogger) and self.trainer.is_global_zero:

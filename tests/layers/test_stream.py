@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.comparison.contender import neuron_names
 from neurodyn.layers import (
     READOUTS,
     Delayed,
@@ -26,6 +25,7 @@ from neurodyn.neurons import (
     Stateful,
     neurons_of,
 )
+from neurodyn.training.names import neuron_names
 
 CHUNKS = (1, 3, 5)
 

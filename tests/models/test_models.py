@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import pytest
@@ -153,6 +154,11 @@ def test_bad_shapes():
         ConvNet()(torch.zeros(3, 1, 8, 8))
     with pytest.raises(ValueError, match="too small to pool"):
         VGGSNN(shape=(2, 8, 8))
+    for shape in (8, (8, 8), None):
+        for cls in (ConvNet, VGGSNN, ResNet9, ResNet19, ResNet, SEWResNet, MSResNet, Spikformer):
+            message = rf"shape: {cls.__name__} expects .*\(C, H, W\).*, got {re.escape(str(shape))}"
+            with pytest.raises(ValueError, match=message):
+                cls(shape=shape)
 
 
 @pytest.mark.parametrize("shape", [(5, 6), (5, 1, 8, 8), (8, 8), (4, 5, 1, 8, 8, 1)])

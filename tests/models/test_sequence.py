@@ -65,6 +65,8 @@ def test_bad_shapes():
         SequenceNet()(torch.zeros(9, 2, 700))
     with pytest.raises(ValueError, match="widths: expected at least one layer"):
         SequenceNet(widths=())
+    with pytest.raises(ValueError, match=r"shape: SequenceNet expects .*such as \(40,\), got 40"):
+        SequenceNet(shape=40)
 
 
 @pytest.mark.parametrize(("neuron", "own"), [(DecayLIF, 1), (AdLIF, 4)])

@@ -1,6 +1,7 @@
 """What every neuron does: shapes, states, dtypes, granularity, errors."""
 
 import copy
+import warnings
 
 import pytest
 import torch
@@ -254,6 +255,45 @@ def test_a_step_that_forgets_its_state():
         Forgetful(backend="reference")(torch.zeros(3, 2, 4))
     with pytest.raises(ValueError, match="step: expected a tuple of outputs and 1 new states"):
         Forgetful()(torch.zeros(3, 2, 4))
+
+
+class WithoutState(Neuron):
+    states = ("u", "w")
+
+    def step(self, x, u):
+        return self.fire(u + x)
+
+
+class OneTooMany(Neuron):
+    def step(self, x, u, w):
+        return self.fire(u + x)
+
+
+class AnyNumber(Neuron):
+    def step(self, x, *state):
+        return self.fire(state[0] + x)
+
+
+def test_a_step_takes_the_input_and_each_state():
+    with pytest.raises(TypeError, match=r"step\(self, x, u, w\) .* got step\(self, x, u\)$"):
+        WithoutState()
+    with pytest.raises(TypeError, match=r"expected step\(self, x, u\) of OneTooMany, the input"):
+        OneTooMany()
+    assert AnyNumber()(torch.zeros(3, 2, 4)).shape == (3, 2, 4)
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("wrong", ["spikes", None, [1.0]])
+def test_a_step_returns_tensors(backend, wrong):
+    class Wrong(Neuron):
+        def step(self, x, u):
+            return wrong, u + x
+
+    message = f"step: expected a tuple of tensors, got a {type(wrong).__name__} in it"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # An error says enough.
+        with pytest.raises(TypeError, match=message):
+            Wrong(backend=backend)(torch.zeros(3, 2, 4))
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

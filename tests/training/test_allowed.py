@@ -12,7 +12,8 @@ from torch import nn
 
 from neurodyn.cli import main
 from neurodyn.training import allowed
-from neurodyn.training.recipe import Recipe, recipe_folder
+from neurodyn.training.find import recipe_folder
+from neurodyn.training.recipe import Recipe
 
 MODULE = """
 import pathlib
@@ -67,7 +68,7 @@ ATTACKS = {
     "a callable of Lightning": callback(f"{CALLBACKS}.rank_zero_info"),
     "a callable of torch": callback("torch.hub.load"),
     "a builtin by way of our module": callback("neurodyn.files.os.abort"),
-    "a builtin of torch": callback("neurodyn.training.module.torch.from_file"),
+    "a builtin of torch": callback("neurodyn.training.learner.torch.from_file"),
     "a class that is called": callback("torch.nn.Identity"),
     "a function with arguments": callback(WRITE),
     "an import": network("evil.Net"),
@@ -132,7 +133,8 @@ def test_neither_in_a_comparison_nor_from_a_run_folder(name, capsys, tmp_path):
     config = written(ATTACKS[name])
     error = refused(capsys, tmp_path, "compare", "--config", config, "--seeds=1", "--out=here")
     assert "is not allowed in a recipe" in error
-    assert "--import MODULE" in error
+    module = "evil" if name == "an import" else "MODULE"
+    assert f"name it on the command line: --import {module}" in error
     with pytest.raises(ValueError, match="is not allowed in a recipe"):
         Recipe(["--config", config], run=False)
 
@@ -185,7 +187,7 @@ def test_a_module_that_the_user_names_is_allowed(capsys, tmp_path, monkeypatch):
         "os.getpid",
         "neurodyn.cli.main",
         "neurodyn.training.allowed.allow",
-        "neurodyn.training.module.torch.from_file",
+        "neurodyn.training.learner.torch.from_file",
         "torch.hub.list",
         f"{CALLBACKS}.rank_zero_info",
         "lightning.pytorch.seed_everything",

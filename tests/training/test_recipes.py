@@ -9,13 +9,15 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
-from neurodyn.comparison.contender import Contender, neuron_names
+from neurodyn.comparison.contender import Contender
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import SoftReset, neurons_of
 from neurodyn.surrogate import Rectangle, Triangle
 from neurodyn.training.checkpoint import LastCheckpoint, WholeCheckpoints
+from neurodyn.training.find import recipe_names
 from neurodyn.training.guard import Guard
-from neurodyn.training.recipe import Recipe, claim_version, recipe_names
+from neurodyn.training.names import neuron_names
+from neurodyn.training.recipe import Recipe, claim_version
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -24,7 +26,7 @@ def test_every_recipe_builds(name, tmp_path, monkeypatch):
     recipe = Recipe(["--config", name, "--trainer.accelerator=cpu"], run=False)
     network, data = recipe.model.network, recipe.datamodule
     assert network.shape == tuple(data.shape)
-    assert recipe.model.accuracy["val"].num_classes == data.classes
+    assert recipe.model.task.targets == data.targets
     assert recipe.trainer.max_epochs > 0
     assert not list(tmp_path.iterdir())
 

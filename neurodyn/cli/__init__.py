@@ -1,0 +1,118 @@
+"""The command `neurodyn`."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodyn.cli.brief import brief_help
+from neurodyn.cli.checkout import bench, studies
+from neurodyn.cli.listing import show
+from neurodyn.cli.parser import LIGHTNING, import_option, make_parser
+from neurodyn.cli.words import spelled_out
+from neurodyn.errors import require
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    given, args = import_option().parse_known_args(arguments)
+    if args[:1] and args[0] in LIGHTNING and {"-h", "--help"} & {*args[1:]}:
+        print(brief_help(args[0]))
+        sys.exit(0)
+    known, rest = make_parser(*args[:1]).parse_known_args(args)
+    try:
+        return _run(known, rest, args, vars(given)["import"])
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0]
+        print(f"neurodyn: ckpt_path: refused a file that could run code. {reason}", file=sys.stderr)
+    except _mistakes() as error:
+        print(f"neurodyn: {error}", file=sys.stderr)
+    return 2
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """The errors that say what is wrong with what the user gave. All others are faults of ours."""
+    ours = (ValueError, TypeError, OSError, ImportError, ArithmeticError)
+    if "lightning" not in sys.modules:
+        return ours
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    return (*ours, MisconfigurationException)
+
+
+def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: list[str]) -> int:
+    if known.command == "bench":
+        return bench(known.name, rest)
+    if known.command in ("results", "list") and rest:
+        takes = {"results": "folders, --notes and --out", "list": "one group"}[known.command]
+        raise ValueError(f"{known.command}: expected {takes}, got {' '.join(rest)}")
+    study = studies().find(known.name) if known.command == "study" else None
+    if known.command != "list":
+        require("lightning", "train")
+        from neurodyn.training.memory import keep_freed_memory
+
+        keep_freed_memory()
+    if modules:
+        from neurodyn.training.allowed import allow
+
+        for module in modules:
+            allow(module)
+    if known.command == "list":
+        show(known.group)
+    elif known.command == "results":
+        _results(known)
+    elif known.command in ("compare", "study"):
+        _compare(known, rest, study)
+    else:
+        from neurodyn.training.recipe import Recipe
+
+        whole = ["--help" if argument == "--help-all" else argument for argument in args]
+        Recipe(spelled_out(whole), run=True)
+    return 0
+
+
+def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
+    """Compare the neurons that were given, or those of a study."""
+    from neurodyn.comparison.arguments import refuse_own
+    from neurodyn.comparison.compare import run_comparison
+    from neurodyn.training.find import find_recipe
+
+    if rest and not rest[0].startswith("-"):
+        raise ValueError(f"{known.command}: {rest[0]!r} follows no option; did you mean --neurons?")
+    refuse_own(rest)
+    for given in (argument.partition("=")[0] for argument in rest):
+        if study and given == "--neurons":
+            raise ValueError(f"--neurons: the study {study.name!r} has its own contenders")
+        for whole in (f"--{name}" for name in vars(known)):
+            if len(given) > 2 and whole.startswith(given):
+                raise ValueError(f"{given}: options are written out. Did you mean {whole!r}?")
+    recipe = find_recipe(known.config)
+    if study:
+        names = study.contenders_from(known.source)
+        folder = known.out or Path("runs") / f"{recipe.stem}-{known.name}"
+    else:
+        # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
+        parts = re.split(r",(?![^\[]*\])", known.neurons)
+        names = [name.strip() for name in parts if name.strip()]
+        folder = known.out or Path("runs") / recipe.stem
+    arguments = ["--config", str(recipe), *spelled_out(rest)]
+    tables = [run_comparison(arguments, names, known.seeds, folder)]
+    if study and (conclusion := study.conclude(folder)):
+        tables.append(conclusion)
+    table = "\n\n".join(tables)
+    print(f"\n{table}\n\nmean ± std over seeds; ahead: by more than both standard deviations")
+    print(f"runs and pictures: {folder}")
+
+
+def _results(known: argparse.Namespace) -> None:
+    from neurodyn.comparison.results import collect, write_page
+
+    for folder in known.folders:
+        print(collect(folder, known.notes))
+    write_page(known.notes, known.out)
+    print(known.out)

@@ -1,0 +1,189 @@
+"""What the command understands, and its help. Nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from neurodyn import __version__
+from neurodyn.cli.checkout import studies
+from neurodyn.cli.listing import GROUPS
+
+EXAMPLES = """\
+examples:
+  neurodyn compare                                   LIF, PLIF, QIF and LNM on real digits, 3 seeds
+  neurodyn compare --config fashion-mnist --neurons lif,lnm:degree=5 --seeds 5
+  neurodyn compare --import mine --neurons lif,mine.TwoState        yours, from mine.py here
+  neurodyn list recipes                              what there is, one line each
+  neurodyn study clip --config fashion-mnist         a question, answered by a comparison
+  neurodyn results runs/digits                       the page of results, from run folders
+  neurodyn fit --config cifar10-resnet19 --data.root ~/data --data.download true
+  neurodyn fit --config digits --neuron qif --trainer.max_epochs 5
+  neurodyn fit --config digits --print_config        every setting, as YAML
+  neurodyn test --config digits --ckpt_path runs/fit/version_0/checkpoints/best.ckpt
+  neurodyn bench neurons                             speed, next to other libraries
+"""
+
+LIGHTNING = {
+    "fit": "train a recipe",
+    "validate": "scores on the validation split",
+    "test": "scores, firing rate and energy on the test set",
+}
+
+PASSED_ON = """\
+Finished runs are kept: start the command again to continue.
+Options of the recipe pass through, such as --trainer.max_epochs 5."""
+
+
+class Defaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows a default if there is one, and keeps the lines of the text below the options."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or action.default == []
+        return action.help if nothing else super()._get_help_string(action)
+
+
+class Once(argparse.Action):
+    """Stores a value. A second one would replace the first unseen, so it is an error."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not self.default:
+            parser.error(f"{option_string}: given twice")
+        setattr(namespace, self.dest, values)
+
+
+def import_option() -> argparse.ArgumentParser:
+    """The parser of `--import`, which no recipe can set."""
+    parser = argparse.ArgumentParser(prog="neurodyn", add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--import",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a module of yours, whose classes can then be named; the current folder is searched "
+        "too. Can be repeated",
+    )
+    return parser
+
+
+def make_parser(command: str = "") -> argparse.ArgumentParser:
+    """The parser of the top level and of the commands that are not Lightning's.
+
+    Args:
+        command: the one that will be run; the help of "study" lists the studies of the checkout.
+    """
+    parser = argparse.ArgumentParser(
+        prog="neurodyn",
+        allow_abbrev=False,
+        description="Deep spiking neural networks whose neuron dynamics are learned.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"neurodyn {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, purpose in LIGHTNING.items():
+        commands.add_parser(name, help=purpose, add_help=False)
+    _add_compare(commands)
+    _add_study(commands, _questions() if command == "study" else "")
+    _add_list(commands)
+    _add_results(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _add_compare(commands: Any) -> None:
+    compare = commands.add_parser(
+        "compare",
+        parents=[import_option()],
+        allow_abbrev=False,
+        help="train several neurons on the same network with the same recipe",
+        description=f"Train several neurons on the same network with the same recipe.\n{PASSED_ON}",
+        epilog="Options of a neuron follow it after colons: lnm:degree=5:per=channel.\n"
+        "So do options of the recipe that apply to it alone: lif:model.timesteps=1.\n"
+        "A label in front names it in tables and pictures: short@lif:model.timesteps=1.\n"
+        "A neuron of yours goes by its import path: --import mine --neurons lif,mine.TwoState.\n"
+        "`neurodyn list` shows the names of neurons and recipes.",
+        formatter_class=Defaults,
+    )
+    compare.add_argument(
+        "--neurons", action=Once, default="lif,plif,qif,lnm", help="separated by commas"
+    )
+    _add_comparison_options(compare)
+
+
+def _add_study(commands: Any, questions: str) -> None:
+    study = commands.add_parser(
+        "study",
+        parents=[import_option()],
+        allow_abbrev=False,
+        help="answer a question by a comparison (from a source checkout)",
+        description=f"Answer a question by a comparison of neurons.\n{PASSED_ON}",
+        epilog=questions,
+        formatter_class=Defaults,
+    )
+    study.add_argument("name", help="the study, such as degree")
+    study.add_argument(
+        "--source",
+        action=Once,
+        type=Path,
+        help="for transplant: the folder of the run to learn from",
+    )
+    _add_comparison_options(study)
+
+
+def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
+    recipe = "recipe, by name or path"
+    parser.add_argument("--config", "-c", action=Once, default="digits", help=recipe)
+    parser.add_argument("--seeds", action=Once, type=int, default=3, help="number of seeds")
+    parser.add_argument("--out", action=Once, type=Path, help="run folder (default: in runs/)")
+
+
+def _add_list(commands: Any) -> None:
+    listed = commands.add_parser(
+        "list",
+        parents=[import_option()],
+        allow_abbrev=False,
+        help="the names of neurons, recipes, data sets and more",
+        description="Show what there is by name, one line each.",
+        epilog=f"groups: {', '.join(GROUPS)}",
+        formatter_class=Defaults,
+    )
+    listed.add_argument("group", nargs="?", default=None, help="one group only")
+
+
+def _add_results(commands: Any) -> None:
+    results = commands.add_parser(
+        "results",
+        allow_abbrev=False,
+        help="write the page of results from run folders",
+        description="Copy the finished runs of run folders into the notes of the page of results, "
+        "and write the page.",
+        formatter_class=Defaults,
+    )
+    results.add_argument("folders", nargs="*", type=Path, help="run folders to add")
+    results.add_argument(
+        "--notes", type=Path, default=Path("docs/results"), help="folder of the notes"
+    )
+    results.add_argument("--out", type=Path, default=Path("docs/results.md"), help="the page")
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        allow_abbrev=False,
+        help="measure speed, next to other libraries (from a source checkout)",
+        description="Run a benchmark of the source checkout. Options pass through to it.",
+    )
+    bench.add_argument("name", help="a file in benchmarks/, such as neurons")
+
+
+def _questions() -> str:
+    """The studies of the checkout, or how to come by them."""
+    try:
+        found = studies().STUDIES.values()
+    except FileNotFoundError as error:
+        return str(error)
+    return "\n".join(["studies:", *(f"  {study.name:<13} {study.question}" for study in found)])
