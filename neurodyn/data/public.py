@@ -7,6 +7,8 @@ from neurodyn.data.augment.spikes import SpikeAugment
 from neurodyn.data.base import SampleData
 from neurodyn.data.images import ImageData
 from neurodyn.data.sequences import SequenceData
+from neurodyn.data.sets.array_files import ArrayFile
+from neurodyn.data.sets.arrays import TensorData
 from neurodyn.data.sets.cameras import CIFAR10DVS, NMNIST, DVSGesture, EventData
 from neurodyn.data.sets.heidelberg import SHD, SSC, SpikeData
 from neurodyn.data.sets.imagenet import ImageNet
