@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from neurodyn.data.base import SampleData
-from neurodyn.data.samples import stratified
+from neurodyn.data.samples import Samples, stratified
 from neurodyn.data.targets import Targets
 
 Layout = Literal["images", "sequences", "rows"]
@@ -56,6 +57,9 @@ class OwnData(SampleData):
     samples (`look`) when it is first asked for. The constructor reads nothing.
     """
 
+    test: int | float = 0.2
+    """Share or number of the samples that are the test set if the data have none."""
+
     _facts: Facts | None = None
 
     @property
@@ -68,6 +72,43 @@ class OwnData(SampleData):
     def look(self) -> Facts:
         """Find out what the samples are."""
         raise NotImplementedError(f"{type(self).__name__} does not define its look")
+
+    def parts(self) -> Collection[str]:
+        """The parts that the data have: "train" and perhaps "validation" and "test"."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its parts")
+
+    def part(self, name: str) -> Samples:
+        """All samples of a part that the data have."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its part")
+
+    def open(self, train: bool) -> Samples:
+        if not train and "test" in self.parts():
+            return self.part("test")
+        whole = self.part("train")
+        training, test = self.split_off(self.targets.strata(whole.labels))
+        if not train and not len(test):
+            raise ValueError(f"{type(self).__name__}: there is no test set, as test is {self.test}")
+        return whole.subset(training if train else test)
+
+    def split(self, samples: Samples) -> tuple[Samples, Samples]:
+        if "validation" in self.parts():
+            return samples, self.part("validation")
+        return super().split(samples)
+
+    def split_off(self, strata: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of "train" that are trained on and, if there is no test set, those that are one.
+
+        Args:
+            strata: the class of each sample, `(N,)`.
+        """
+        if "test" in self.parts() or not self.test:
+            return torch.arange(len(strata)), torch.arange(0)
+        training, test = split_rows(strata, self.test, self.split_seed)
+        tell(
+            f"{type(self).__name__}: no test set was given, so {len(test):,} of {len(strata):,} "
+            "samples are set aside as one (test)"
+        )
+        return training, test
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]

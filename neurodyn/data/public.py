@@ -10,11 +10,13 @@ from neurodyn.data.sequences import SequenceData
 from neurodyn.data.sets.array_files import ArrayFile
 from neurodyn.data.sets.arrays import TensorData
 from neurodyn.data.sets.cameras import CIFAR10DVS, NMNIST, DVSGesture, EventData
+from neurodyn.data.sets.folders import ImageFolder
 from neurodyn.data.sets.heidelberg import SHD, SSC, SpikeData
 from neurodyn.data.sets.imagenet import ImageNet
 from neurodyn.data.sets.images import CIFAR10, CIFAR100, MNIST, Digits, FashionMNIST
 from neurodyn.data.sets.lag import LagTask
 from neurodyn.data.sets.rate import RateDigits, RateMNIST
+from neurodyn.data.sets.recordings import EventFolder
 from neurodyn.data.sets.sequential import SequentialCIFAR10, SequentialDigits, SequentialMNIST
 from neurodyn.data.sets.spoken_digits import SpokenDigits, SpokenDigitSpikes
 from neurodyn.data.sets.tidigits import NTIDIGITS

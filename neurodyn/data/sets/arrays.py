@@ -24,7 +24,7 @@ from neurodyn.data.arrays import (
 )
 from neurodyn.data.augment.images import ImageAugment
 from neurodyn.data.augment.spikes import SpikeAugment
-from neurodyn.data.facts import Facts, OwnData, check_test, split_rows, standardised, tell
+from neurodyn.data.facts import Facts, OwnData, check_test, standardised, tell
 from neurodyn.data.fingerprint import of_arrays
 from neurodyn.data.guess import Coding, TaskName, coding_of
 from neurodyn.data.samples import Batch, Samples
@@ -77,7 +77,6 @@ class ArrayData(OwnData):
         self.standardise, self.augment = standardise, augment
         self._parts: dict[str, Part] | None = None
         self._coding: Coding | None = None
-        self._rows: tuple[Tensor, Tensor] | None = None
 
     def load(self) -> Parts:
         """The samples: a part "train" and, if there are, "validation" and "test"."""
@@ -93,59 +92,44 @@ class ArrayData(OwnData):
         name = type(self).__name__
         found = self.load()
         train = found["train"]
-        if train.y is None:
-            raise ValueError(f"{name}: found no targets y, expected one for each sample")
         timed = self.time_first or train.lengths is not None or _per_step(train)
         layout = layout_of(train.x, self.layout, timed=timed, name=f"{name}: x")
-        parts = {part: self._canonical(given, layout, part) for part, given in found.items()}
-        train = parts["train"]
-        assert train.y is not None
-        steps = train.x.shape[1] if layout == "sequences" else None
-        self._coding = coding_of(train.y, steps, self.task, self.names, f"{name}: y")
-        self._parts = parts
-        rows = np.arange(len(train.x))
+        self._parts = {part: self._canonical(p, layout, part) for part, p in found.items()}
+        x, y, lengths = self._parts["train"]
+        assert y is not None
+        steps = x.shape[1] if layout == "sequences" else None
+        self._coding = coding_of(y, steps, self.task, self.names, f"{name}: y")
         targets = self._coding.targets
-        if "test" not in parts and self.test:
-            whole = targets.checked(self._coded("train"), f"{name} (training set)", steps)
-            self._rows = split_rows(targets.strata(whole), self.test, self.split_seed)
-            rows = self._rows[0].numpy()
-            tell(
-                f"{name}: no test set was given, so {len(self._rows[1]):,} of {len(train.x):,} "
-                "samples are set aside as one (test)"
-            )
-        facts = Facts(layout, train.x.shape[1:], targets)
-        facts = replace(facts, targets=self._scaled(targets, rows))
-        if layout == "images":
-            facts = replace(
-                facts, peak=255.0 if train.x.dtype == np.uint8 and train.x.max() > 1 else 1.0
-            )
+        wanted = torch.from_numpy(self._coded("train"))
+        rows, _ = self.split_off(targets.strata(wanted))
+        facts = Facts(layout, x.shape[1:], targets.scaled(wanted[rows]))
         if layout == "images" or self.standardise:
-            mean, std = moments(train.x, rows, 2 if layout == "sequences" else 1, train.lengths)
-            peak = facts.peak
-            facts = replace(
-                facts, mean=tuple(m / peak for m in mean), std=tuple(s / peak for s in std)
-            )
-        self._check_augment(facts, train.lengths is not None)
-        shape = ", ".join(map(str, facts.sample))
-        asked = f"{targets.outputs} {targets.kind}{' per step' if targets.per_step else ''}"
+            peak = 255 if layout == "images" and x.dtype == np.uint8 and x.max() > 1 else 1
+            mean, std = moments(x, rows.numpy(), 2 if layout == "sequences" else 1, lengths)
+            mean, std = tuple(m / peak for m in mean), tuple(s / peak for s in std)
+            facts = replace(facts, mean=mean, std=std, peak=peak)
+        self._check_augment(facts, padded=lengths is not None)
         if "auto" in (self.layout, self.task):
-            tell(f"{name}: taken for {layout} ({shape}) and {asked} (layout and task overrule)")
+            asked = f"{targets.outputs} {targets.kind}{' per step' if targets.per_step else ''}"
+            tell(
+                f"{name}: taken for {layout} ({_sizes(facts.sample)}) and {asked}; layout and task "
+                "say otherwise"
+            )
         return facts
 
-    def open(self, train: bool) -> Samples:
-        facts, parts = self.facts, self._read_parts()
-        if train or "test" in parts:
-            samples = self._samples("train" if train else "test")
-            return samples.subset(self._rows[0]) if train and self._rows else samples
-        if self._rows is None:
-            raise ValueError(f"{type(self).__name__}: there is no test set, as test is {self.test}")
-        del facts
-        return self._samples("train").subset(self._rows[1])
+    def parts(self) -> Parts:
+        if self._parts is None:
+            facts = self._facts
+            self._facts = self.look()
+            # Those of a checkpoint stay.
+            self._facts = facts or self._facts
+        assert self._parts is not None
+        return self._parts
 
-    def split(self, samples: Samples) -> tuple[Samples, Samples]:
-        if "validation" in self._read_parts():
-            return samples, self._samples("validation")
-        return super().split(samples)
+    def part(self, name: str) -> Samples:
+        x, _, lengths = self.parts()[name]
+        what = "training" if name == "train" else name
+        return self.checked(torch.from_numpy(x), self._coded(name), lengths, part=what)
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         facts, augment = self.facts, self.augment
@@ -197,14 +181,6 @@ class ArrayData(OwnData):
             raise ValueError(f"{name}: found {len(x)} samples and {len(lengths)} lengths")
         return Part(kept(x, lengths, name), y, lengths)
 
-    def _read_parts(self) -> dict[str, Part]:
-        if self._parts is None:  # The facts came from a checkpoint.
-            facts = self._facts
-            self._facts = self.look()
-            self._facts = facts or self._facts
-        assert self._parts is not None
-        return self._parts
-
     def _coded(self, part: str) -> Array:
         assert self._parts is not None
         assert self._coding is not None
@@ -212,21 +188,10 @@ class ArrayData(OwnData):
         assert y is not None
         return self._coding(y, f"{type(self).__name__} ({part} set)")
 
-    def _samples(self, part: str) -> Samples:
-        x, _, lengths = self._read_parts()[part]
-        name = "training" if part == "train" else part
-        return self.checked(torch.from_numpy(x), self._coded(part), lengths, part=name)
-
-    def _scaled(self, targets: Any, rows: Array) -> Any:
-        if targets.kind != "values":
-            return targets
-        values = torch.from_numpy(self._coded("train")[rows])
-        return targets.scaled(values)
-
-    def _check_augment(self, facts: Facts, padded: bool) -> None:
-        wanted = {"images": ImageAugment, "sequences": SpikeAugment}.get(facts.layout)
+    def _check_augment(self, facts: Facts, *, padded: bool) -> None:
         if self.augment is None:
             return
+        wanted = {"images": ImageAugment, "sequences": SpikeAugment}.get(facts.layout)
         if wanted is None or not isinstance(self.augment, wanted):
             expected = "none" if wanted is None else wanted.__name__
             raise ValueError(
