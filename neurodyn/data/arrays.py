@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -95,6 +95,14 @@ def layout_of(x: Array, layout: LayoutName, *, timed: bool, name: str) -> Layout
     return "images" if x.ndim == 4 or x.shape[1] == x.shape[2] else "sequences"
 
 
+def has_steps(x: Sequence[int], y: Sequence[int]) -> bool:
+    """Whether the shapes of samples and targets say that there is a target for each step."""
+    if len(x) < 3 or len(y) < 2 or tuple(x[:2]) != tuple(y[:2]):
+        return False
+    # Three labels of each colour image are no labels of its channels.
+    return len(x) != 4 or len(y) == 3 or x[1] not in CHANNELS
+
+
 def sample_first(x: Array, layout: Layout, *, time_first: bool) -> Array:
     """Samples `(N, C, H, W)`, `(N, T, *features)` or `(N, F)`, as a view."""
     if layout == "sequences":
@@ -141,7 +149,7 @@ def kept(x: Array, lengths: Array | None, name: str) -> Array:
         x = x if keep else x.astype(fits[0], copy=False)
     elif x.dtype.itemsize > 4 and not mapped:
         x = x.astype(np.float32)
-    return np.require(x, requirements="W" if min(x.strides) >= 0 else "WC")
+    return np.require(x, requirements=["W"] if min(x.strides) >= 0 else ["W", "C"])
 
 
 def _span(x: Array, lengths: Array | None, name: str) -> tuple[float, float, bool]:

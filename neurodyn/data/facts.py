@@ -48,7 +48,9 @@ class Facts:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Facts:
         """The facts of which `asdict` made the state."""
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in state.items()
+        }
         return cls(**{**plain, "targets": Targets(**state["targets"])})
 
 

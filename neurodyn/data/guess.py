@@ -41,6 +41,7 @@ class Coding:
             return y.astype(np.float32)
         if self.one_hot:
             _check_one_hot(y, self.targets.per_step, name)
+            y = np.nan_to_num(y) if y.dtype.kind == "f" else y
             return np.where(y.any(-1), y.argmax(-1), UNLABELLED)
         if y.ndim > 1 + self.targets.per_step and y.shape[-1] == 1:
             y = y[..., 0]
@@ -109,6 +110,18 @@ def coding_of(
     return _classes(y, per_step, names, name, guessed=task == "auto")
 
 
+def without_padding(y: Array, lengths: Array, steps: int) -> Array:
+    """Targets whose padded steps have none, whatever stood there."""
+    if y.ndim < 2 or y.shape[1] != steps:
+        return y
+    padding = np.arange(steps) >= lengths[:, None]
+    kind = y.dtype.kind
+    nothing: Any = {"f": np.nan, "U": "", "S": b""}.get(kind, 0 if y.ndim == 3 else UNLABELLED)
+    y = y.astype(np.int64) if nothing == UNLABELLED else y.copy()
+    y[padding] = nothing
+    return y
+
+
 def _kind(
     y: Array, width: int, per_step: bool, name: str
 ) -> Literal["classes", "labels", "values"]:
@@ -174,6 +187,7 @@ def _binary(y: Array) -> bool:
 
 
 def _check_one_hot(y: Array, per_step: bool, name: str) -> None:
+    y = np.nan_to_num(y) if per_step and y.dtype.kind == "f" else y
     ones = y.sum(-1)
     wanted = "at most a single one" if per_step else "a single one"
     if not _binary(y) or not (ones <= 1 if per_step else ones == 1).all():

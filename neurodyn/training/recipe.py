@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 
-from neurodyn.data import SampleData
+from neurodyn.data.adapted import adapted
 from neurodyn.errors import unknown
 from neurodyn.files import write
 from neurodyn.training.allowed import only_allowed
@@ -29,7 +29,15 @@ from neurodyn.training.checkpoint import (
 from neurodyn.training.guard import Guard
 from neurodyn.training.learner import Learner
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
+from neurodyn.training.paths import recipe_for, with_data_paths
 from neurodyn.training.sync import SyncedNorms
+
+LINKS = {
+    "shape": "network.init_args.shape",
+    "outputs": "network.init_args.classes",
+    "targets": "targets",
+}
+"""What a model gets from the data."""
 
 
 def recipe_folder() -> Path:
@@ -57,8 +65,13 @@ def find_recipe(name: str) -> Path:
 
 
 def with_recipe_paths(args: list[str]) -> list[str]:
-    """The arguments, with the name of a recipe after `--config` turned into its path."""
-    done = list(args)
+    """The arguments, with the name of a recipe after `--config` turned into its path, and a path
+    after `--data` into the class that reads it."""
+    if not any(arg.partition("=")[0] in ("--config", "-c") for arg in args):
+        named = recipe_for(args)
+        after = 1 if args and not args[0].startswith("-") else 0
+        args = [*args[:after], f"--config={named}", *args[after:]] if named else args
+    done = list(with_data_paths(args))
     for i, arg in enumerate(done):
         if arg in ("--config", "-c") and i + 1 < len(done):
             done[i + 1] = str(find_recipe(done[i + 1]))
@@ -103,7 +116,7 @@ class Recipe(LightningCLI):
             with only_allowed():
                 super().__init__(
                     Learner,
-                    SampleData,
+                    L.LightningDataModule,
                     parser_class=RecipeParser,
                     subclass_mode_data=True,
                     seed_everything_default=0,
@@ -168,7 +181,18 @@ class Recipe(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise ValueError(plain(str(error))) from error
+            # What the data say of themselves; jsonargparse wraps it in a page about the link.
+            if isinstance(error.__cause__, Exception) and "compute_fn of link" in str(error):
+                raise error.__cause__ from None
+            message = plain(str(error))
+            if "Expected a tuple with 3 elements" in message:
+                message = (
+                    f"network: {message.replace('tuple with 3 elements', 'shape (C, H, W)')}. It "
+                    "takes images, and the data are none: --model.network SequenceNet takes samples "
+                    "of any shape"
+                )
+            raise ValueError(message) from error
+        self.datamodule = adapted(self.datamodule)
         # A plugin that the recipe names is left as it is.
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = WholeCheckpoints()
@@ -204,11 +228,14 @@ class Recipe(LightningCLI):
                 }
             }
         )
-        parser.link_arguments("data.shape", "model.network.init_args.shape", apply_on="instantiate")
-        parser.link_arguments(
-            "data.outputs", "model.network.init_args.classes", apply_on="instantiate"
-        )
-        parser.link_arguments("data.targets", "model.targets", apply_on="instantiate")
+        # A function of the data, because a module that is not ours has none of these.
+        for source, target in LINKS.items():
+            parser.link_arguments(
+                "data",
+                f"model.{target}",
+                lambda module, name=source: getattr(adapted(module), name),
+                apply_on="instantiate",
+            )
 
 
 def _no_advertising(record: logging.LogRecord) -> bool:

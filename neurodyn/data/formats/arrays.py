@@ -58,7 +58,9 @@ def _npz(path: Path, names: tuple[str, ...] | None) -> dict[str, Array]:
                 raise ValueError(f"{name!r} claims {info.file_size:,} bytes, more than it can hold")
             with packed.open(info) as file:
                 version = np.lib.format.read_magic(file)
-                shape, _, dtype = np.lib.format._read_array_header(file, version)  # type: ignore[attr-defined]
+                if version not in HEADERS:
+                    raise ValueError(f"{name!r} has the format {version} of NumPy's arrays")
+                shape, _, dtype = HEADERS[version](file)
                 # Before anything is allocated.
                 if int(np.prod(shape, dtype=object)) * dtype.itemsize > info.file_size:
                     raise ValueError(f"{name!r} claims the shape {shape}, more than it can hold")
@@ -134,6 +136,11 @@ def _is_number(cell: str) -> bool:
         return False
     return True
 
+
+HEADERS: dict[tuple[int, int], Callable[..., Any]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

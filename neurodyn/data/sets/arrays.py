@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from neurodyn.data.arrays import (
-    CHANNELS,
     Array,
     LayoutName,
     Part,
     as_array,
+    has_steps,
     kept,
     layout_of,
     lengths_of_mask,
@@ -24,9 +24,10 @@ from neurodyn.data.arrays import (
 )
 from neurodyn.data.augment.images import ImageAugment
 from neurodyn.data.augment.spikes import SpikeAugment
+from neurodyn.data.checking import check_lengths
 from neurodyn.data.facts import Facts, OwnData, check_test, standardised, tell
 from neurodyn.data.fingerprint import of_arrays
-from neurodyn.data.guess import Coding, TaskName, coding_of
+from neurodyn.data.guess import Coding, TaskName, coding_of, without_padding
 from neurodyn.data.samples import Batch, Samples
 
 PartName = Literal["train", "validation", "test"]
@@ -92,7 +93,8 @@ class ArrayData(OwnData):
         name = type(self).__name__
         found = self.load()
         train = found["train"]
-        timed = self.time_first or train.lengths is not None or _per_step(train)
+        timed = self.time_first or train.lengths is not None
+        timed = timed or (train.y is not None and has_steps(train.x.shape, train.y.shape))
         layout = layout_of(train.x, self.layout, timed=timed, name=f"{name}: x")
         self._parts = {part: self._canonical(p, layout, part) for part, p in found.items()}
         x, y, lengths = self._parts["train"]
@@ -171,14 +173,16 @@ class ArrayData(OwnData):
         name = f"{type(self).__name__} ({'training' if where == 'train' else where} set)"
         x = sample_first(part.x, layout, time_first=self.time_first)  # type: ignore[arg-type]
         y, lengths = part.y, part.lengths
+        steps = x.shape[1] if layout == "sequences" else None
         if y is None:
             raise ValueError(f"{name}: found no targets y, expected one for each sample")
         if self.time_first and y.ndim >= 2 and y.shape[:2] == x.shape[1::-1]:
             y = y.swapaxes(0, 1)
         if len(x) != len(y):
             raise ValueError(f"{name}: found {len(x)} samples and {len(y)} labels")
-        if lengths is not None and len(lengths) != len(x):
-            raise ValueError(f"{name}: found {len(x)} samples and {len(lengths)} lengths")
+        if lengths is not None:
+            lengths = check_lengths(lengths, len(x), steps, name).numpy()
+            y = without_padding(y, lengths, x.shape[1])
         return Part(kept(x, lengths, name), y, lengths)
 
     def _coded(self, part: str) -> Array:
@@ -271,14 +275,6 @@ def parts_of(
             mine["lengths"] = lengths_of_mask(mask, f"mask{end}")
         parts[part] = Part(x, mine["y"], mine["lengths"])
     return parts
-
-
-def _per_step(part: Part) -> bool:
-    """Whether there is a target for each step of samples that could be images too."""
-    x, y = part.x, part.y
-    if y is None or x.ndim < 3 or y.ndim < 2 or y.shape[:2] != x.shape[:2]:
-        return False
-    return x.ndim != 4 or y.ndim == 3 or x.shape[1] not in CHANNELS
 
 
 def _sizes(shape: Sequence[int]) -> str:
