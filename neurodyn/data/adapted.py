@@ -94,9 +94,10 @@ class AdaptedModule(lightning.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.trainer is not None:
             self.module.trainer = self.trainer
-        if str(stage) not in self._stages:
+        name = str(getattr(stage, "value", stage))
+        if name not in self._stages:
             self.module.setup(stage or "fit")
-            self._stages.add(str(stage))
+            self._stages.add(name)
 
     def teardown(self, stage: str) -> None:
         self.module.teardown(stage)

@@ -111,7 +111,9 @@ def sample_first(x: Array, layout: Layout, *, time_first: bool) -> Array:
     if layout == "images":
         if x.ndim == 3:
             return x[:, None]
-        if x.shape[3] in CHANNELS and x.shape[1] not in CHANNELS:
+        # Small colour images have two axes that could be the colours: then, sides are equal.
+        _, first, second, last = x.shape
+        if last in CHANNELS and (first not in CHANNELS or first == second != last):
             return np.moveaxis(x, 3, 1)
     return x
 
@@ -134,7 +136,7 @@ def kept(x: Array, lengths: Array | None, name: str) -> Array:
     if x.dtype.kind == "b":
         return x.view(np.uint8)
     low, high, padded = _span(x, lengths, name)
-    if max(-low, high) > (2**24 if x.dtype.kind in "iu" else np.finfo(np.float32).max):
+    if max(-low, high) > (2**24 if x.dtype.kind in "iu" else float(np.finfo(np.float32).max)):
         raise ValueError(
             f"{name}: found numbers from {low:g} to {high:g}, which a network's floats cannot hold"
         )

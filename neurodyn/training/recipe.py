@@ -188,8 +188,8 @@ class Recipe(LightningCLI):
             if "Expected a tuple with 3 elements" in message:
                 message = (
                     f"network: {message.replace('tuple with 3 elements', 'shape (C, H, W)')}. It "
-                    "takes images, and the data are none: --model.network SequenceNet takes samples "
-                    "of any shape"
+                    "takes images, and the data are none: --model.network SequenceNet takes "
+                    "samples of any shape"
                 )
             raise ValueError(message) from error
         self.datamodule = adapted(self.datamodule)

@@ -88,9 +88,9 @@ def _matlab(path: Path, names: tuple[str, ...] | None) -> dict[str, Array]:
     for name in found.tolist():
         if names is None or name in names:
             (array,) = decoded("matlab", path, "audio", name=name)
-            # MATLAB has columns where others have arrays of one dimension.
-            array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-            arrays[name] = _whole(array)
+            # MATLAB has rows and columns where others have arrays of one dimension.
+            line = array.ndim == 2 and 1 in array.shape and not name.startswith("x")
+            arrays[name] = _whole(array.ravel() if line else array)
     return arrays
 
 
