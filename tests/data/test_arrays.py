@@ -35,7 +35,7 @@ def test_a_word_overrules_and_is_checked():
     assert layout_of(np.zeros((9, 8, 8)), "sequences", timed=False, name="x") == "sequences"
     with pytest.raises(ValueError, match=r"x: found shape \(9, 8, 8\), expected rows"):
         layout_of(np.zeros((9, 8, 8)), "rows", timed=False, name="x")
-    with pytest.raises(ValueError, match="layout: unknown name 'image'. Did you mean 'images'"):
+    with pytest.raises(ValueError, match=r"layout: unknown name 'image'. Did you mean 'images'"):
         layout_of(np.zeros((9, 8, 8)), "image", timed=False, name="x")
     with pytest.raises(ValueError, match=r"found shape \(9,\), expected images"):
         layout_of(np.zeros(9), "auto", timed=False, name="x")

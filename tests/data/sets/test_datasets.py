@@ -98,7 +98,7 @@ def test_errors(items, message):
 
 
 def test_what_has_no_length():
-    with pytest.raises(ValueError, match="train: expected a data set with a length .* Endless"):
+    with pytest.raises(ValueError, match=r"train: expected a data set with a length .* Endless"):
         DatasetData(Endless())
 
 

@@ -70,7 +70,7 @@ def test_shd_from_its_files_to_a_result(tmp_path: Path, monkeypatch: pytest.Monk
     order = "delayed:neuron=AdLIF:neuron.init_args.backend=reference:order=3"
     assert main(["compare", *what, "--neurons", order, *small, *here]) == 0
     (result,) = tmp_path.glob("run/*/seed-0/result.json")
-    assert 0 <= json.loads(result.read_text())["accuracy"] <= 100
+    assert 0 <= json.loads(result.read_text())["score"] <= 100
 
 
 def test_ssc_has_a_validation_file_of_its_own(tmp_path: Path) -> None:
