@@ -81,6 +81,7 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     from neurodyn.comparison.arguments import refuse_own
     from neurodyn.comparison.compare import run_comparison
     from neurodyn.training.find import find_recipe
+    from neurodyn.training.paths import data_path, recipe_for
 
     if rest and not rest[0].startswith("-"):
         raise ValueError(f"{known.command}: {rest[0]!r} follows no option; did you mean --neurons?")
@@ -91,15 +92,17 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
         for whole in (f"--{name}" for name in vars(known)):
             if len(given) > 2 and whole.startswith(given):
                 raise ValueError(f"{given}: options are written out. Did you mean {whole!r}?")
-    recipe = find_recipe(known.config)
+    recipe = find_recipe(known.config or recipe_for(rest) or "digits")
+    own = data_path(rest)
+    name = own.stem if own else recipe.stem
     if study:
         names = study.contenders_from(known.source)
-        folder = known.out or Path("runs") / f"{recipe.stem}-{known.name}"
+        folder = known.out or Path("runs") / f"{name}-{known.name}"
     else:
         # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
         parts = re.split(r",(?![^\[]*\])", known.neurons)
         names = [name.strip() for name in parts if name.strip()]
-        folder = known.out or Path("runs") / recipe.stem
+        folder = known.out or Path("runs") / name
     arguments = ["--config", str(recipe), *spelled_out(rest)]
     tables = [run_comparison(arguments, names, known.seeds, folder)]
     if study and (conclusion := study.conclude(folder)):

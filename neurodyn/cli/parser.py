@@ -135,8 +135,8 @@ def _add_study(commands: Any, questions: str) -> None:
 
 
 def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
-    recipe = "recipe, by name or path"
-    parser.add_argument("--config", "-c", action=Once, default="digits", help=recipe)
+    recipe = "recipe, by name or path (default: digits, or one that fits --data PATH)"
+    parser.add_argument("--config", "-c", action=Once, help=recipe)
     parser.add_argument("--seeds", action=Once, type=int, default=3, help="number of seeds")
     parser.add_argument("--out", action=Once, type=Path, help="run folder (default: in runs/)")
 

@@ -48,6 +48,7 @@ class Result:
     `seconds` is the wall time of training and validation over all starts, with the compilation of
     kernels; without reading the data, the test, and work that was lost to a kill. `epoch_seconds`
     has `[training, validation]` for each epoch, beside the `curve` of validation scores.
+    `fingerprint` is of the settings, `data` of the content of the data's files, or of their names.
     `target` is the score whose time the table shows. `starts` has the `provenance` of every
     start from the first that reached a checkpoint.
     """
@@ -70,6 +71,7 @@ class Result:
     epoch_seconds: list[list[float]]
     target: float | None
     fingerprint: str
+    data: str | None
     starts: list[dict[str, Any]]
 
 
@@ -150,6 +152,7 @@ class Run:
             epoch_seconds=epoch_seconds,
             target=self.target,
             fingerprint=self.fingerprint,
+            data=self.cli.datamodule.fingerprint(),
             starts=read_json(starts),
         )
         title = f"{self.contender.label}, seed {self.seed}"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from neurodyn.data.archive import Source, folder_of
+from neurodyn.data.checking import check_samples, check_targets
+from neurodyn.data.fingerprint import below, of_files
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
-from neurodyn.data.samples import Batch, Samples, stratified, whole
+from neurodyn.data.samples import Batch, Files, Samples, stratified, whole
 from neurodyn.data.targets import UNLABELLED, Targets
 from neurodyn.errors import check
 
@@ -211,6 +213,40 @@ class SampleData(lightning.LightningDataModule):
             labels = labels.transpose(0, 1)
         return samples, labels, *lengths
 
+    def as_input(self, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Samples without targets as a network gets them outside training, on their device.
+
+        Args:
+            values: `(B, *sample_shape)`, as `read` or `read_files` gives them.
+            lengths: the number of steps of each, `(B,)`; padding beyond the longest is cut off.
+        """
+        if lengths is not None:
+            values = values[:, : int(lengths.max())]
+        nothing = torch.zeros(len(values), dtype=torch.int64, device=values.device)
+        return self.prepare(values, nothing, None)[0]
+
+    def read_files(self, paths: Sequence[str | Path]) -> Files:
+        """New samples from files of the user, for predictions; their targets are not needed.
+
+        The rows asked for are read when they are asked for. `as_input` makes a network's input of
+        them.
+
+        Raises:
+            ValueError: the samples of this data set are not files.
+        """
+        raise ValueError(
+            f"files: {type(self).__name__} does not read files of your own; give the samples as a "
+            f"tensor (N, {', '.join(map(str, self.sample_shape))}) to `as_input`"
+        )
+
+    def fingerprint(self) -> str | None:
+        """What the samples were when they were read (`neurodyn.data.fingerprint`); None if they are
+        made and not read."""
+        if self.source is None:
+            return None
+        folder = folder_of(self.root) / self.source.folder
+        return of_files(below(folder), folder) if folder.is_dir() else None
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to know to be used without the data."""
         return {"shape": list(self.shape), "targets": asdict(self.targets)}
@@ -220,32 +256,12 @@ class SampleData(lightning.LightningDataModule):
     ) -> Samples:
         """Samples and targets, checked against what the class says; `part` is for the error."""
         name = f"{type(self).__name__} ({part} set)"
-        kinds = " or ".join(map(str, self.dtypes))
-        if isinstance(samples, np.ndarray):
-            samples = torch.from_numpy(samples)
-        if not isinstance(samples, Tensor):
-            raise ValueError(
-                f"{name}: found samples in a {type(samples).__name__}; expected {kinds}"
-            )
-        if samples.shape[1:] != self.sample_shape or samples.dtype not in self.dtypes:
-            raise ValueError(
-                f"{name}: found samples of shape {tuple(samples.shape[1:])}, {samples.dtype}; "
-                f"expected {self.sample_shape}, {kinds}"
-            )
+        samples = check_samples(samples, self.sample_shape, self.dtypes, name)
         steps: int | None = getattr(self, "steps", None)
-        labels = self.targets.checked(labels, name, steps)
-        if len(samples) != len(labels):
-            raise ValueError(f"{name}: found {len(samples)} samples and {len(labels)} labels")
-        if lengths is not None:
-            lengths = _lengths(lengths, len(samples), steps, name)
-            if self.targets.per_step:
-                padding = torch.arange(labels.shape[1]) >= lengths[:, None]
-                nothing = UNLABELLED if self.targets.kind == "classes" else float("nan")
-                labels = labels.clone()
-                labels[padding] = nothing
+        made = check_targets(samples, labels, lengths, self.targets, steps, name)
         if self.on_device and self.trainer:
             samples = samples.to(self.trainer.strategy.root_device)
-        return Samples(samples, labels, lengths=lengths)
+        return Samples(samples, *made)
 
     def _limited(self, samples: Samples) -> Samples:
         if self.limit is None:
@@ -276,18 +292,3 @@ def _ready(samples: Samples | None) -> Samples:
     if samples is None:
         raise RuntimeError("the data are not read yet: call setup() before asking for a loader")
     return samples
-
-
-def _lengths(lengths: Any, samples: int, steps: int | None, name: str) -> Tensor:
-    """Numbers of steps `(N,)`, int64, checked."""
-    if steps is None:
-        raise ValueError(f"{name}: found lengths of samples that have no time, expected none")
-    found = torch.as_tensor(lengths)
-    wanted = f"expected whole numbers from 1 to {steps}, one for each of {samples} samples"
-    if found.shape != (samples,) or found.is_floating_point():
-        raise ValueError(
-            f"{name}: found lengths of shape {tuple(found.shape)}, {found.dtype}; {wanted}"
-        )
-    if not 1 <= found.min() <= found.max() <= steps:
-        raise ValueError(f"{name}: found lengths from {found.min()} to {found.max()}, {wanted}")
-    return found.long()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from neurodyn.data.augment.images import ImageAugment
 from neurodyn.data.base import SampleData
-from neurodyn.data.samples import Batch
+from neurodyn.data.formats.photographs import Box, everything, read_photograph
+from neurodyn.data.samples import Batch, Files, FileValues
 
 
 class ImageData(SampleData):
@@ -39,6 +43,10 @@ class ImageData(SampleData):
     peak: int = 255
     """The largest value that a pixel can have."""
 
+    new_files: Callable[[int, int], Box] = staticmethod(everything)
+    """The part of an image file of the user's that is read, from its width and height; it is
+    stretched to the size of the data set's images."""
+
     def __init__(
         self,
         root: str = "~/.cache/neurodyn/data",
@@ -46,8 +54,12 @@ class ImageData(SampleData):
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
-        augment.check(self.shape)
         self.augment = augment
+        self.check_augment()
+
+    def check_augment(self) -> None:
+        """Refuse augmentation that does not suit the images."""
+        self.augment.check(self.shape)
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         images = samples.float() / self.peak
@@ -60,3 +72,14 @@ class ImageData(SampleData):
         mean = images.new_tensor(self.mean).reshape(-1, 1, 1)
         std = images.new_tensor(self.std).reshape(-1, 1, 1)
         return (images - mean) / std
+
+    def read_files(self, paths: Sequence[str | Path]) -> Files:
+        """Images of any format that Pillow reads, stretched to the size of this data set's."""
+        found = [Path(path).expanduser() for path in paths]
+        channels, *size = self.sample_shape
+
+        def read(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+            image = read_photograph(path, (size[0], size[1]), self.new_files, channels)
+            return image if self.peak == 255 else (image / 255 * self.peak).round().astype(np.uint8)
+
+        return Files([str(path) for path in paths], FileValues(found, read))

@@ -1,10 +1,12 @@
-"""Samples held in memory: whole batches by index, and stratified samples of them."""
+"""Samples in memory or in files: whole batches by index, and stratified samples of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -17,6 +19,37 @@ class Values(Protocol):
     """Gives the samples at some rows: a tensor, or files that are read when asked for."""
 
     def __getitem__(self, rows: Tensor, /) -> Tensor: ...
+
+
+class FileValues:
+    """Files as samples: only those asked for are read.
+
+    Args:
+        paths: the files.
+        read: reads one of them, as an array.
+    """
+
+    def __init__(self, paths: Sequence[Path], read: Callable[[Path], np.ndarray[Any, Any]]) -> None:
+        self.paths, self.read = paths, read
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        if rows.ndim == 0:
+            return torch.from_numpy(self.read(self.paths[int(rows)]))
+        return torch.from_numpy(np.stack([self.read(self.paths[row]) for row in rows.tolist()]))
+
+
+class Files(NamedTuple):
+    """New samples from files of the user, `(N, *sample_shape)`.
+
+    Samples whose numbers of steps differ are padded, and have `lengths` `(N,)`.
+    """
+
+    names: list[str]
+    values: Values
+    lengths: Tensor | None = None
 
 
 class Samples(Dataset[Batch]):

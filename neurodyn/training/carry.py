@@ -16,6 +16,10 @@ from jsonargparse import Namespace, _typehints
 
 from neurodyn.training.names import neuron_at, shared_options
 
+OWN_DATA = ("ArrayFile", "ImageFolder", "EventFolder")
+"""Data of the user's: what a recipe says of its own data, except for the batch size, does not
+apply to them."""
+
 _discard = _typehints.discard_init_args_on_class_path_change
 
 
@@ -26,6 +30,9 @@ def _keep_shared(parser: Any, before: Any, after: Any) -> None:
     would replace the reset that MultiTimescale learns.
     """
     if before and before["class_path"] != after["class_path"] and "init_args" in before:
+        if after["class_path"].rpartition(".")[2] in OWN_DATA:
+            given = vars(before["init_args"])
+            before["init_args"] = Namespace({k: v for k, v in given.items() if k == "batch_size"})
         old, new = (neuron_at(chosen["class_path"]) for chosen in (before, after))
         if new:
             shared = shared_options(old, new) if old else {}

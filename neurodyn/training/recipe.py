@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 
-from neurodyn.data import SampleData
+from neurodyn.data.adapted import adapted
 from neurodyn.errors import unknown
 from neurodyn.files import write
 from neurodyn.training.allowed import only_allowed
@@ -29,10 +29,18 @@ from neurodyn.training.find import recipe_first
 from neurodyn.training.guard import Guard
 from neurodyn.training.learner import Learner
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
+from neurodyn.training.paths import with_data_paths
 from neurodyn.training.sync import SyncedNorms
 
 PROFILERS = ("simple", "advanced", "pytorch", "xla")
 """Lightning's names for its profilers. Any other one is a class."""
+
+LINKS = {
+    "shape": "network.init_args.shape",
+    "outputs": "network.init_args.classes",
+    "targets": "targets",
+}
+"""What a model gets from the data."""
 
 
 class WholeConfig(SaveConfigCallback):
@@ -71,7 +79,7 @@ class Recipe(LightningCLI):
             with only_allowed():
                 super().__init__(
                     Learner,
-                    SampleData,
+                    L.LightningDataModule,
                     parser_class=RecipeParser,
                     subclass_mode_data=True,
                     seed_everything_default=0,
@@ -79,7 +87,7 @@ class Recipe(LightningCLI):
                     save_config_callback=WholeConfig,
                     save_config_kwargs={"overwrite": True},
                     parser_kwargs={"prog": "neurodyn"},
-                    args=recipe_first(args),
+                    args=recipe_first(with_data_paths(args)),
                     run=run,
                 )
         except RecipeError as error:
@@ -147,7 +155,18 @@ class Recipe(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise ValueError(plain(str(error))) from error
+            # What the data say of themselves; jsonargparse wraps it in a page about the link.
+            if isinstance(error.__cause__, Exception) and "compute_fn of link" in str(error):
+                raise error.__cause__ from None
+            message = plain(str(error))
+            if "Expected a tuple with 3 elements" in message:
+                message = (
+                    f"network: {message.replace('tuple with 3 elements', 'shape (C, H, W)')}. It "
+                    "takes images, and the data are none: --model.network SequenceNet takes "
+                    "samples of any shape"
+                )
+            raise ValueError(message) from error
+        self.datamodule = adapted(self.datamodule)
         # A plugin that the recipe names is left as it is.
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = WholeCheckpoints()
@@ -183,11 +202,14 @@ class Recipe(LightningCLI):
                 }
             }
         )
-        parser.link_arguments("data.shape", "model.network.init_args.shape", apply_on="instantiate")
-        parser.link_arguments(
-            "data.outputs", "model.network.init_args.classes", apply_on="instantiate"
-        )
-        parser.link_arguments("data.targets", "model.targets", apply_on="instantiate")
+        # A function of the data, because a module that is not ours has none of these.
+        for source, target in LINKS.items():
+            parser.link_arguments(
+                "data",
+                f"model.{target}",
+                lambda module, name=source: getattr(adapted(module), name),
+                apply_on="instantiate",
+            )
 
 
 def _no_advertising(record: logging.LogRecord) -> bool:

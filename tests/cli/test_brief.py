@@ -68,7 +68,7 @@ def test_defaults_are_those_of_the_parser():
         if found and found[1] != "all":
             assert found[1] == str(defaults[option.split()[0]]).lower(), option
             checked += 1
-    assert checked == 8
+    assert checked == 7
     assert defaults["--data.limit"] is None
 
 

@@ -49,4 +49,4 @@ def test_a_memory_mapped_file_is_not_copied(tmp_path) -> None:
 def test_sequences_of_another_kind(values: torch.Tensor) -> None:
     data = Ramp()
     with pytest.raises(ValueError, match=r"expected \(5, 2\), torch.uint8 or torch.float16"):
-        data.checked(values, torch.zeros(40), "training")
+        data.checked(values, torch.zeros(40), part="training")

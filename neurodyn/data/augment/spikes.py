@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from neurodyn.data.targets import Targets
 from neurodyn.errors import check
 
 
@@ -60,6 +61,23 @@ class SpikeAugment:
         check("shift", self.shift, 0, channels - 1)
         if self.shift and len(shape) != 2:
             raise ValueError(f"shift: expected channels in one row, (T, channels), got {shape}")
+
+    def check_targets(self, targets: Targets, *, padded: bool) -> None:
+        """Refuse options that do not suit the targets, or samples of different lengths."""
+        if self.cutmix and targets.kind != "classes":
+            raise ValueError(f"cutmix: expected targets that are classes, got {targets.kind}")
+        for name in ("stretch", "cutmix"):
+            if getattr(self, name) and (targets.per_step or padded):
+                which = "with a target per step" if targets.per_step else "of different lengths"
+                raise ValueError(
+                    f"{name}: it moves steps, which samples {which} do not allow; expected 0"
+                )
+
+    def fitted(self, steps: int) -> SpikeAugment:
+        """The same for a batch of so many steps, which may be shorter than the samples."""
+        if self.time_mask_steps is None:
+            return self
+        return replace(self, time_mask_steps=min(self.time_mask_steps, steps))
 
     def __call__(
         self, sequences: Tensor, labels: Tensor, seed: int, classes: int

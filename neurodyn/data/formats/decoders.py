@@ -92,6 +92,21 @@ def prophesee(path: str, encoding: str) -> Arrays:
         yield events
 
 
+def hdf5_names(path: str) -> Arrays:
+    """The names of the data sets at the top of an HDF5 file, in one array of text."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        yield np.array([name for name in file if isinstance(file.get(name), h5py.Dataset)], "U")
+
+
+def matlab_names(path: str) -> Arrays:
+    """The names of the variables of a MATLAB file, in one array of text."""
+    from scipy.io import whosmat
+
+    yield np.array([name for name, _, _ in whosmat(path)], "U")
+
+
 def matlab(path: str, name: str) -> Arrays:
     """A variable of a MATLAB file."""
     from scipy.io import loadmat
@@ -107,6 +122,8 @@ DECODERS: dict[str, Callable[..., Arrays]] = {
     "aedat4": aedat4,
     "prophesee": prophesee,
     "matlab": matlab,
+    "hdf5_names": hdf5_names,
+    "matlab_names": matlab_names,
 }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,10 +16,10 @@ from neurodyn.data import catalogue
 from neurodyn.data.archive import Source
 from neurodyn.data.augment.events import EventAugment
 from neurodyn.data.cache import cached
-from neurodyn.data.formats.events import Array, read_events
+from neurodyn.data.formats.events import read_events
 from neurodyn.data.formats.frames import By, check_window, event_frames, height_and_width
 from neurodyn.data.formats.reading import reading
-from neurodyn.data.samples import Batch
+from neurodyn.data.samples import Batch, Files, FileValues
 from neurodyn.data.sequences import SequenceData
 from neurodyn.errors import check, unknown
 
@@ -63,13 +64,23 @@ class EventData(SequenceData):
         if by not in ("count", "time"):
             raise unknown("by", by, ("count", "time"))
         check_window(by, start_ms, duration_ms)
-        self.sensor = height_and_width(self.side)
-        frame = self.sensor if size is None else height_and_width(size)
-        for pixels, most in zip(frame, self.sensor, strict=True):
-            check("size", pixels, 1, most)
         self.steps, self.by, self.start_ms, self.duration_ms = steps, by, start_ms, duration_ms
-        self.shape = (2, *frame)
-        self.augment = augment
+        self.size, self.augment = size, augment
+        self.check_size()
+
+    def check_size(self) -> None:
+        """Refuse frames that are larger than the sensor."""
+        for pixels, most in zip(self.shape[1:], self.sensor, strict=True):
+            check("size", pixels, 1, most)
+
+    @property
+    def sensor(self) -> tuple[int, int]:
+        """The sensor's height and width."""
+        return height_and_width(self.side)
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (2, *(self.sensor if self.size is None else height_and_width(self.size)))
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -81,11 +92,19 @@ class EventData(SequenceData):
 
     def read(self, train: bool) -> Batch:
         files = self.files(train)
-        paths = [path for path, _ in files]
         name = f"{self.source.folder}-{'train' if train else 'test'}".lower()
-        shape = (len(paths), *self.sample_shape)
-        values = cached(name, self._window, paths, shape, self._frames(paths))
+        values = self.frames(name, [path for path, _ in files])
         return values, torch.tensor([label for _, label in files])
+
+    def frames(self, name: str, paths: list[Path]) -> Tensor:
+        """The frames of recordings, `(N, *sample_shape)`, from the cache if they are there."""
+        shape = (len(paths), *self.sample_shape)
+        return cached(name, self._window, paths, shape, map(self._frames, paths))
+
+    def read_files(self, paths: Sequence[str | Path]) -> Files:
+        """Recordings in any format that `read_events` reads, as frames like this data set's."""
+        found = [Path(path).expanduser() for path in paths]
+        return Files([str(path) for path in paths], FileValues(found, self._frames))
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         frames, labels = super().prepare(samples, labels, seed)
@@ -99,11 +118,10 @@ class EventData(SequenceData):
     def _window(self) -> dict[str, Any]:
         return {"by": self.by, "start_ms": self.start_ms, "duration_ms": self.duration_ms}
 
-    def _frames(self, paths: list[Path]) -> Iterator[Array]:
-        for path in paths:
-            events = read_events(path)
-            with reading(path, "events that fit the sensor and the frames"):
-                yield event_frames(events, self.side, self.steps, **self._window)
+    def _frames(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        events = read_events(path)
+        with reading(path, "events that fit the sensor and the frames"):
+            return event_frames(events, self.sensor, self.steps, **self._window)
 
 
 class NMNIST(EventData):

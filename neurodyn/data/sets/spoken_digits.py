@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,7 +17,7 @@ from neurodyn.data.cache import cached
 from neurodyn.data.formats.cochlea import Cochlea, read_wav
 from neurodyn.data.formats.reading import reading
 from neurodyn.data.formats.spikes import read_speakers
-from neurodyn.data.samples import Batch, Samples
+from neurodyn.data.samples import Batch, Files, FileValues, Samples
 from neurodyn.data.sets.heidelberg import SpikeData
 from neurodyn.errors import unknown
 
@@ -138,23 +139,33 @@ class SpokenDigits(SpeakerData):
             raise ValueError(f"{path}: expected a name of the form 7_jackson_32.wav")
         labels, speakers, index = zip(*(name.groups() for name in names if name), strict=True)
         rows = np.flatnonzero((np.array(index, int) >= 5) == train)
-        cochlea = Cochlea(self.RATE, self.recorded, step_ms=self.step_ms)
+        cochlea = self.cochlea
         values = cached(
             "spoken-digits",
             {"cochlea": asdict(cochlea), "level": self.LEVEL},
             paths,
             (len(paths), *self.sample_shape),
-            (self._counts(cochlea, path) for path in paths),
+            map(self._counts, paths),
         )
         return Recordings(
             values[rows], torch.tensor([int(labels[n]) for n in rows]), np.array(speakers)[rows]
         )
 
-    def _counts(self, cochlea: Cochlea, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    @property
+    def cochlea(self) -> Cochlea:
+        """What turns the recordings to spikes."""
+        return Cochlea(self.RATE, self.recorded, step_ms=self.step_ms)
+
+    def read_files(self, paths: Sequence[str | Path]) -> Files:
+        """Recordings of your own, .wav at 8 kHz, through the cochlea."""
+        found = [Path(path).expanduser() for path in paths]
+        return Files([str(path) for path in paths], FileValues(found, self._counts))
+
+    def _counts(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         sound = read_wav(path, self.RATE)
         loudness = np.sqrt(np.mean(sound**2))
         with reading(path, "sound"):
-            counts = cochlea(sound * (self.LEVEL / max(loudness, 1e-9)))[: self.steps]
+            counts = self.cochlea(sound * (self.LEVEL / max(loudness, 1e-9)))[: self.steps]
         summed = counts.reshape(len(counts), self.shape[0], -1).sum(2)
         padded = np.zeros(self.sample_shape, np.uint8)
         padded[: len(summed)] = np.minimum(summed, 255)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from neurodyn.data import ImageNet
+from neurodyn.data.photographs import Photographs
 from neurodyn.data.samples import Batch
-from neurodyn.data.sets.imagenet import Photographs
 from tests.data.files import find_real
 from tests.data.test_base import fit
 
