@@ -42,7 +42,11 @@ PLACES = ("neurodyn", "torch.nn", "torch.optim", "torchmetrics", "lightning")
 FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
 """Packages whose functions a recipe may name. Some of `torch.nn.functional` are built in."""
 
-OURS = ("neurodyn.cli", "neurodyn.training.allowed", "neurodyn.training.recipe", "neurodyn.files")
+OURS = (
+    *("neurodyn.cli", "neurodyn.load", "neurodyn.trained_commands", "neurodyn.files"),
+    *("neurodyn.training.allowed", "neurodyn.training.card", "neurodyn.training.recipe"),
+    *("neurodyn.training.trained", "neurodyn.training.weights"),
+)
 """Modules of ours that run commands, change this rule or write files: not for recipes."""
 
 ADVICE = (

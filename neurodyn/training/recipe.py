@@ -28,6 +28,7 @@ from neurodyn.training.checkpoint import (
 )
 from neurodyn.training.guard import Guard
 from neurodyn.training.learner import Learner
+from neurodyn.training.links import link_data
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
 from neurodyn.training.sync import SyncedNorms
 
@@ -204,11 +205,7 @@ class Recipe(LightningCLI):
                 }
             }
         )
-        parser.link_arguments("data.shape", "model.network.init_args.shape", apply_on="instantiate")
-        parser.link_arguments(
-            "data.outputs", "model.network.init_args.classes", apply_on="instantiate"
-        )
-        parser.link_arguments("data.targets", "model.targets", apply_on="instantiate")
+        link_data(parser)
 
 
 def _no_advertising(record: logging.LogRecord) -> bool:
