@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodyn import __version__
+from neurodyn import __version__, trained_commands
 from neurodyn.errors import require, unknown
 
 EXAMPLES = """\
@@ -28,6 +28,9 @@ examples:
   neurodyn fit --config digits --print_config        every setting, as YAML
   neurodyn bench neurons                             speed, next to other libraries
   neurodyn test --config digits --ckpt_path runs/fit/version_0/checkpoints/best.ckpt
+  neurodyn predict runs/digits/lnm/seed-0 new/*.png --out predictions.csv
+  neurodyn energy runs/digits/lnm/seed-0             spikes and energy by layer
+  neurodyn card runs/digits/lnm/seed-0               weights as safetensors, with a model card
   neurodyn fit --import mine --config digits --model.network mine.Net
 """
 
@@ -86,6 +89,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
     _add_study(commands, _questions() if command == "study" else "")
     _add_results(commands)
     _add_bench(commands)
+    trained_commands.add_parsers(commands, import_option())
     return parser
 
 
@@ -174,6 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _compare(known, rest, study)
         if known.command == "results":
             return _results(known, rest)
+        if known.command in trained_commands.COMMANDS:
+            trained_commands.run_command(known, rest)
+            return 0
         from neurodyn.training.recipe import Recipe
 
         Recipe(args, run=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from neurodyn.data.targets import UNLABELLED, Targets
@@ -100,6 +101,21 @@ class Predictions:
                 continue
             for t in range(len(self._valid(row))):
                 yield [file, str(t), *self._cells((row, t))]
+
+    def summary(self, files: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+        """A heading and a row per sample. Steps are summed up: the share of the steps with a class
+        or a label, or the mean of a value."""
+        if not self.targets.per_step:
+            width = {"classes": 3, "labels": 2}.get(self.targets.kind)
+            return self.header()[:width], [row[:width] for row in self.rows(files)]
+        columns = self.header()[-self.targets.outputs :]
+        rows = []
+        for row, file in enumerate(files):
+            answers = self._valid(row)
+            if self.targets.kind == "classes":
+                answers = F.one_hot(answers, self.targets.outputs).float()
+            rows.append([file, str(len(answers)), *(f"{mean:.4g}" for mean in answers.mean(0))])
+        return ["file", "steps", *columns], rows
 
     def counts(self) -> Counter[str]:
         """How often each class was predicted, over samples or steps; empty for other targets."""

@@ -20,7 +20,7 @@ from neurodyn.neurons import Neuron, SpikingLayer, neurons_of
 from neurodyn.training.allowed import allow, only_allowed
 from neurodyn.training.learner import Learner
 from neurodyn.training.links import link_data
-from neurodyn.training.parser import RecipeError, RecipeParser, plain
+from neurodyn.training.parser import RecipeParser, plain
 from neurodyn.training.place import CONFIG, Place, find_run
 from neurodyn.training.predictions import Predictions, joined
 from neurodyn.training.weights import Saved, fill, read_saved
@@ -91,8 +91,10 @@ class Trained:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """What the training measured, by name; scores in percent. Empty for other checkpoints than
-        the best, since nothing was measured with their weights."""
+        """What the training measured, by name, the main metric first and in percent.
+
+        Empty for other checkpoints than the best: nothing was measured with their weights.
+        """
         result, heading = self.saved.result, self._learner.task.heading
         if not result:
             score = self.saved.val_score
@@ -233,7 +235,7 @@ class Trained:
             lengths, batch_size, progress: as for `predict`.
         """
         batches = (
-            self._test_batches(progress)
+            self._test_batches(batch_size, progress)
             if values is None
             else self._batches(values, lengths, batch_size, progress)
         )
@@ -246,7 +248,7 @@ class Trained:
 
     @property
     def _has_time(self) -> bool:
-        return hasattr(self.data, "steps")
+        return hasattr(self.data, "steps") or len(self.data.sample_shape) > len(self.shape)
 
     def _model(self) -> nn.Sequential:
         return nn.Sequential(self.network, self.readout).eval()
@@ -297,7 +299,9 @@ class Trained:
                 yield self.transform(values[rows], own), own, len(rows)
                 bar.update(len(rows))
 
-    def _test_batches(self, progress: bool) -> Iterator[Inputs]:
+    def _test_batches(self, batch_size: int | None, progress: bool) -> Iterator[Inputs]:
+        if batch_size:
+            self.data.batch_size = batch_size
         self.data.prepare_data()
         self.data.setup("test")
         batches: Iterable[Any] = self.data.test_dataloader()
@@ -341,12 +345,24 @@ def load(
     for module in imports:
         allow(module)
     place = find_run(run, checkpoint)
-    config = place.config()
-    changed = {
-        **config["data"],
-        "init_args": {**config["data"].get("init_args", {}), **(data or {})},
-    }
-    model = {key: value for key, value in config["model"].items() if key not in FOR_TRAINING}
+    config, saved = place.config(), read_saved(place)
+    learner, made = _built(place, config, saved, data or {})
+    parts = nn.ModuleDict({"network": learner.network, "readout": learner.task.readout})
+    fill(parts, saved.weights, place.weights)
+    return Trained(place, config, made, learner, saved).to(device)
+
+
+def _built(
+    place: Place, config: dict[str, Any], saved: Saved, other: Mapping[str, Any]
+) -> tuple[Learner, SampleData]:
+    """The learner and the data set of a run's settings; an error names their file.
+
+    Args:
+        place: where they are from.
+        config: the settings.
+        saved: has the state of the data set.
+        other: options of the data set that replace those in the settings.
+    """
 
     def restored(cls: type[SampleData], *args: Any, **options: Any) -> SampleData:
         made = cls(*args, **options)
@@ -354,6 +370,8 @@ def load(
             made.load_state_dict(saved.data[cls.__qualname__])
         return made
 
+    data = {**config["data"], "init_args": {**config["data"].get("init_args", {}), **other}}
+    model = {key: value for key, value in config["model"].items() if key not in FOR_TRAINING}
     parser = RecipeParser(prog="neurodyn")
     parser.add_lightning_class_args(SampleData, "data", subclass_mode=True)
     parser.add_lightning_class_args(Learner, "model")
@@ -361,15 +379,11 @@ def load(
     try:
         # What a network's weights start from is replaced, and must not cost the caller's numbers.
         with only_allowed(), torch.random.fork_rng(devices=[]):
-            settings = parser.parse_object({"data": changed, "model": model})
-            saved = read_saved(place)
+            settings = parser.parse_object({"data": data, "model": model})
             made = parser.instantiate(settings, instantiators=[(restored, SampleData, True)])
-    except RecipeError as error:
+    except ValueError as error:
         raise ValueError(f"{place.folder / CONFIG}: {plain(str(error))}") from error
-    learner: Learner = made.model
-    parts = nn.ModuleDict({"network": learner.network, "readout": learner.task.readout})
-    fill(parts, saved.weights, place.weights)
-    return Trained(place, config, made.data, learner, saved).to(device)
+    return made.model, made.data
 
 
 def _as_input(data: SampleData, samples: Tensor) -> Tensor:

@@ -100,8 +100,12 @@ def _from_card(place: Place) -> Saved:
     if not path.is_file():
         raise FileNotFoundError(f"run: expected {NOTES} beside {place.weights}, found none")
     notes = _read_json(path)
-    names = ("data", "epoch", "result", "val_score")
-    return Saved(weights, **{name: notes[name] for name in names if name in notes})
+    for name in ("data", "result"):
+        if not isinstance(notes.get(name), dict):
+            raise ValueError(f"{path}: expected an object as {name!r}, got {notes.get(name)!r}")
+    return Saved(
+        weights, notes["data"], notes.get("epoch"), notes["result"], notes.get("val_score")
+    )
 
 
 def write_saved(folder: Path, saved: Saved) -> None:
