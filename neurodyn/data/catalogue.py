@@ -153,3 +153,11 @@ NTIDIGITS = Source(
     advice="https://docs.google.com/document/d/1Uxe7GsKKXcy6SlDUX4hoJVAC0-UkH-8kr5UXp0Ndi1M leads "
     "to n-tidigits.hdf5; put it there.",
 )
+
+QTDB = Source(
+    title="QT Database",
+    folder="qtdb",
+    advice="QTDB_train.mat and QTDB_test.mat come with the code of Yin et al. (2021), "
+    "https://github.com/byin-cwi/Efficient-spiking-networks; put them there. The recordings are at "
+    "https://physionet.org/content/qtdb.",
+)

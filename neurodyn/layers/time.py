@@ -22,6 +22,8 @@ def repeat(x: Tensor, T: int) -> Tensor:
 
 
 _valid: ContextVar[Tensor | None] = ContextVar("valid", default=None)
+_open = [0]
+"""How many `padded` are open. `torch.compile` reads this, but breaks its graph at a ContextVar."""
 
 
 def valid_steps() -> Tensor | None:
@@ -29,7 +31,7 @@ def valid_steps() -> Tensor | None:
 
     They are set by `padded`.
     """
-    return _valid.get()
+    return _valid.get() if _open[0] else None
 
 
 @contextmanager
@@ -52,9 +54,11 @@ def padded(lengths: Tensor, T: int) -> Iterator[Tensor]:
     """
     valid = torch.arange(T, device=lengths.device)[:, None] < lengths
     token = _valid.set(None if bool(valid.all()) else valid)
+    _open[0] += 1
     try:
         yield valid
     finally:
+        _open[0] -= 1
         _valid.reset(token)
 
 

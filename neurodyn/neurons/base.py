@@ -80,6 +80,9 @@ class Neuron(SpikingLayer, Declared):
 
     default_surrogate: ClassVar[Callable[[], Surrogate]] = Triangle
     default_reset: ClassVar[str] = "hard"
+    seen: list[Tensor] | None = None
+    """Where `driven` notes the charged membrane, in a copy that records it."""
+
     own_reset: ClassVar[bool] = False
     """The reset is part of the equation; there is no option for it."""
 
@@ -140,7 +143,10 @@ class Neuron(SpikingLayer, Declared):
 
     def driven(self, h: Tensor) -> Tensor:
         """The charged membrane with its drive; a step that does not `fire` calls this."""
-        return h + self._drive.pop() if self._drive else h
+        h = h + self._drive.pop() if self._drive else h
+        if self.seen is not None:
+            self.seen.append(h)
+        return h
 
     def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """The new states if no spike were fired: the step's dynamics alone."""
@@ -183,9 +189,11 @@ class Neuron(SpikingLayer, Declared):
     def record(
         self, x: Tensor, state: State | None = None, *, drive: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Spikes and every state over time, by name, each `(T, B, *features)`."""
-        (spikes,), _, states = self._run(x, state, drive, None, record=True)
-        return {"spikes": spikes, **dict(zip(self.states, states, strict=True))}
+        """Spikes, the charged membrane `h` and every state over time, by name, each `(T, B,
+        *features)`. There is no `h` if the step calls neither `fire` nor `driven`."""
+        (spikes, *h), _, states = self._run(x, state, drive, None, record=True)
+        charged = {"h": h[0]} if h else {}
+        return {"spikes": spikes, **charged, **dict(zip(self.states, states, strict=True))}
 
     def start_state(self, x: Tensor, state: State | None = None) -> State:
         """What a run over `x` starts from: the state, checked, or the initial one."""
@@ -228,13 +236,14 @@ class Neuron(SpikingLayer, Declared):
         **asked: bool,
     ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
         start, cell = self.start_state(x, state), self.cell()
-        if drive is None and affine is None:
+        charged = asked.get("record", False)
+        if drive is None and affine is None and not charged:
             return scan(cell, (x,), start, backend=self.backend, **asked)
         if affine is not None:
             check_affine(affine, x)
         if drive is not None:
             check_drive(drive, x)
-        driven = Driven(cell, affine, driven=drive is not None)
+        driven = Driven(cell, affine, driven=drive is not None, charged=charged)
         inputs = (x,) if drive is None else (x, drive)
         return scan(driven, inputs, start, backend=self.backend, **asked)
 

@@ -1,4 +1,5 @@
-"""A neuron into which more than its input goes: an affine map in front, or a drive."""
+"""A neuron into which more than its input goes (an affine map in front, or a drive), or out of
+which more than its spikes comes (the charged membrane)."""
 
 from __future__ import annotations
 
@@ -7,36 +8,47 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurodyn.declared import shallow
 from neurodyn.neurons.layer import Dynamics
 
 Affine = tuple[Tensor, Tensor]
 
 
 class Driven(nn.Module):
-    """What `scan` runs for a neuron with an affine map in front, or a second input, or both.
+    """What `scan` runs for a neuron with an affine map in front, a second input, a second output.
 
     Args:
         neuron: the neuron.
         affine: scale and shift of its input, broadcastable to a step.
         driven: the second input of the step is a drive.
+        charged: the second output is the charged membrane, if the step has one.
     """
 
     neuron: Dynamics
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, neuron: Dynamics, affine: Affine | None, *, driven: bool) -> None:
+    def __init__(
+        self, neuron: Dynamics, affine: Affine | None, *, driven: bool, charged: bool = False
+    ) -> None:
         super().__init__()
         self.neuron, self.driven, self.mapped = neuron, driven, affine is not None
+        self.charged = charged
         if affine is not None:
             self.register_buffer("scale", affine[0])
             self.register_buffer("shift", affine[1])
 
     def step(self, x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        """One timestep: `(x[, drive], *states) -> (spikes, *new_states)`."""
+        """One timestep: `(x[, drive], *states) -> (spikes[, h], *new_states)`."""
         if self.mapped:
             x = self.scale * x + self.shift
-        return self.neuron.driven_step(x, *rest) if self.driven else self.neuron.step(x, *rest)
+        neuron: Any = self.neuron
+        seen: list[Tensor] = []
+        if self.charged:
+            neuron = shallow(neuron)
+            neuron.seen = seen
+        spikes, *states = neuron.driven_step(x, *rest) if self.driven else neuron.step(x, *rest)
+        return (spikes, *seen[:1], *states)
 
 
 def check_affine(affine: Affine, x: Tensor) -> None:

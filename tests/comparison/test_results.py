@@ -43,9 +43,7 @@ def test_a_page_has_what_was_run_and_names_what_was_not(folder, notes):
             "method": "Theirs",
             "network": "VGG",
             "timesteps": 4,
-            "metric": "accuracy",
-            "beside": {},
-            "score": 99.0,
+            "accuracy": 99.0,
             "std": 0.1,
             "source": "somebody 2025",
         }

@@ -86,7 +86,8 @@ def test_scores_so_far(name):
     x = torch.randn(9, 4, 6)
     with torch.no_grad():
         for end, scores in zip((1, 4, 9), chunked(Stream(model), x), strict=True):
-            torch.testing.assert_close(scores, model(x[:end]))
+            whole = model(x[:end])
+            torch.testing.assert_close(scores, whole[-len(scores) :] if whole.ndim > 2 else whole)
 
 
 def test_a_layer_that_is_called_twice():

@@ -66,7 +66,7 @@ def test_no_hidden_state(cls):
 def test_record_has_every_state(cls):
     x = torch.randn(5, 4, 3)
     seen = cls().record(x)
-    assert list(seen) == ["spikes", "u"]
+    assert list(seen) == ["spikes", "h", "u"]
     assert seen["u"].shape == x.shape
 
 

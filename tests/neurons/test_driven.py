@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neurodyn.neurons import LIF, LNM, MultiTimescale
+from neurodyn.neurons import LIF, LNM, MultiTimescale, Neuron
 
 SHAPE = (3, 2, 4, 5)
 
@@ -37,3 +37,28 @@ def test_an_affine_map_has_to_broadcast_to_a_step():
         LIF()(torch.randn(3, 2, 4), affine=(torch.ones(3), torch.zeros(())))
     with pytest.raises(ValueError, match="affine: expected a shift"):
         LIF()(torch.randn(3, 2, 4), affine=(torch.ones(4), torch.zeros(3, 2, 4)))
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("driven", [False, True])
+def test_a_record_has_the_charged_membrane(backend, driven):
+    neuron = LIF(tau=2.0, threshold=0.8, backend=backend).double()
+    x, drive = (torch.randn(9, 2, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    record = neuron.record(x, drive=drive if driven else None)
+    u, expected = torch.zeros(2, 3, dtype=torch.float64), []
+    for step, more in zip(x, drive, strict=True):
+        h = neuron.charge(step, u)[0] + (more if driven else 0)
+        u = h * (h < 0.8)
+        expected.append(h)
+    torch.testing.assert_close(record["h"], torch.stack(expected))
+    assert torch.equal(record["spikes"], (record["h"] >= 0.8).double())
+    (gradient,) = torch.autograd.grad(record["h"].square().sum(), x)
+    assert gradient.abs().sum() > 0
+
+
+def test_a_step_without_a_charged_membrane_has_none_in_its_record():
+    class Mine(Neuron):
+        def step(self, x, u):
+            return (u + x >= 1).to(x.dtype), u + x
+
+    assert list(Mine().record(torch.randn(4, 2, 3))) == ["spikes", "u"]

@@ -7,6 +7,7 @@ RUNS = [
     {"neuron": "lif", "curve": [50.0, 70.0, 80.0], "seconds": 9.0, "epochs": 3},
     {"neuron": "lnm", "curve": [70.0, 75.0, 90.0], "seconds": 12.0, "epochs": 3},
 ]
+RUNS = [{"metric": "accuracy", **run} for run in RUNS]
 
 
 def test_a_row_per_neuron_relative_to_the_first():
@@ -19,7 +20,10 @@ def test_a_row_per_neuron_relative_to_the_first():
 
 
 def test_no_seed_gets_there():
-    runs = [*RUNS, {"neuron": "qif", "curve": [1.0, 2.0], "seconds": 2.0, "epochs": 2}]
+    runs = [
+        *RUNS,
+        {"neuron": "qif", "curve": [1.0, 2.0], "seconds": 2.0, "epochs": 2},
+    ]
     assert convergence_table(runs).splitlines()[-1].split("|")[2:4] == [" " * 30, " 0 of 1 seeds "]
 
 
