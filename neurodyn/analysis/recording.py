@@ -29,8 +29,9 @@ def record(
         run: what is called with `x`, and calls the network; the network itself unless given.
 
     Returns:
-        for each layer, by its name, `spikes` and every state, `(T, B, *features)`. A layer that the
-        network calls several times has a number behind its name from the second call on.
+        for each layer, by its name, `spikes` and every state, `(T, B, *features)`, and for a neuron
+        the charged membrane `h`. A layer that the network calls several times has a number behind
+        its name from the second call on.
     """
     found: dict[str, dict[str, Tensor]] = {}
     busy = False

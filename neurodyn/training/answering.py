@@ -78,7 +78,8 @@ def read(
     missing = [f"{path}: there is no such file" for path in paths if not Path(path).exists()]
     if missing:
         raise _unreadable(missing, len(paths))
-    files = run.data.read_files(paths)
+    data: Any = run.data
+    files = data.read_files(paths)
     total = len(files.names)
     bad: list[str] = []
     with tqdm(total=total, unit="file", dynamic_ncols=True, leave=False) as bar:

@@ -176,8 +176,8 @@ def _results(run: Trained) -> str:
     where = "On the test set, the epoch chosen on validation data; " if run.saved.result else ""
     return (
         f"{aligned([['measured', 'value'], *rows])}\n\n{where}seed {seed}, epoch "
-        f"{run.saved.epoch}. The first value is in percent. Activity and energy are per sample: {ENERGY}. Parameters: "
-        f"{run.parameters:,}."
+        f"{run.saved.epoch}. The first value is in percent. Activity and energy are per sample: "
+        f"{ENERGY}. Parameters: {run.parameters:,}."
     )
 
 

@@ -212,7 +212,8 @@ class Trained:
 
     def record(self, values: Any) -> dict[str, dict[str, Tensor]]:
         """Spikes and states of every neuron over time, by the neuron's name: a dictionary of
-        `spikes` and each state, `(T, N, *features)`. All samples run as one batch.
+        `spikes`, the charged membrane `h` and each state, `(T, N, *features)`. All samples run as
+        one batch.
 
         Args:
             values: samples as the data set keeps them; behind the end of shorter ones, the numbers

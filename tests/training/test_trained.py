@@ -99,9 +99,7 @@ def test_samples_of_another_type_or_shape(run):
     wanted = run.predict(images[:3]).scores
     for same in (images[:3].double(), images[:3].numpy(), images[:3].tolist()):
         assert torch.equal(run.predict(same).scores, wanted)
-    with pytest.raises(
-        ValueError, match=r"values: expected torch.uint8 .*float32 from 0 to 1; `sc"
-    ):
+    with pytest.raises(ValueError, match=r"values: expected torch.uint8 .*float32 from 0 to 1; "):
         run.predict(images[:3] / 16)
     with pytest.raises(ValueError, match=r"expected samples \(N, 1, 8, 8\) as FileDigits keeps"):
         run.predict(images[0])
@@ -127,7 +125,7 @@ def test_record_has_every_state_and_leaves_nothing_behind(run):
     recorded = run.record(images[:5])
     assert [*recorded] == [*run.neurons]
     first = recorded["body.1.neuron"]
-    assert {"spikes", "u"} <= {*first}
+    assert {"spikes", "h", "u"} == {*first}
     assert first["spikes"].shape == first["u"].shape == (4, 5, 4, 8, 8)
     activity = run.energy(images[:5])
     assert first["spikes"].sum().item() == activity.layers["body.1.neuron"].spikes
@@ -160,7 +158,7 @@ def test_what_only_a_training_needs_does_not_matter(copied, run):
             "logger": {"class_path": "no.Way"},
         }
         config["model"]["compile"] = "reduce-overhead"
-        config["model"]["regularisers"] = [{"class_path": "FiringRate", "init_args": {"high": 0.1}}]
+        config["model"]["regularisers"] = [{"class_path": "FiringRate"}]
         config["last_checkpoint"] = {"folder": "/proc/nowhere"}
 
     changed(copied, change)
@@ -245,7 +243,7 @@ def test_a_folder_that_is_no_run_lists_those_in_it(comparison, home, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"there is no config\.yaml"):
         neurodyn.load("empty")
-    with pytest.raises(FileNotFoundError, match="found no 'first' in .*; there are best, last"):
+    with pytest.raises(FileNotFoundError, match=r"found no 'first' in .*; there are best, last"):
         neurodyn.load(home, checkpoint="first")
 
 
