@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
@@ -155,7 +154,7 @@ def _title(run: Trained) -> str:
 
 def _data(run: Trained) -> str:
     options = _config(run.config)["data"].get("init_args", {})
-    shown = ", ".join(f"{key}={value}" for key, value in options.items())
+    shown = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
     licence = getattr(run.data.source, "licence", None) or getattr(run.data, "licence", None)
     classes = ", ".join(run.classes) if run.targets.names else ""
     lines = [
@@ -173,11 +172,11 @@ def _results(run: Trained) -> str:
         return "None were measured with these weights."
     rows = [[HEADINGS.get(name, name), _number(value)] for name, value in run.metrics.items()]
     seed = run.saved.result.get("seed", run.config.get("seed_everything"))
-    where = "On the test set, the epoch chosen on validation data; " if run.saved.result else ""
+    where = "On the test set, the epoch chosen on validation data. " if run.saved.result else ""
+    activity = f" Activity and energy are per sample: {ENERGY}." if run.saved.result else ""
     return (
-        f"{aligned([['measured', 'value'], *rows])}\n\n{where}seed {seed}, epoch "
-        f"{run.saved.epoch}. The first value is in percent. Activity and energy are per sample: "
-        f"{ENERGY}. Parameters: {run.parameters:,}."
+        f"{aligned([['measured', 'value'], *rows])}\n\n{where}The first value is in percent. "
+        f"Seed {seed}, epoch {run.saved.epoch}.{activity} Parameters: {run.parameters:,}."
     )
 
 
@@ -188,11 +187,11 @@ def _number(value: float) -> str:
 def _neurons(run: Trained) -> str:
     """A line per neuron, or per gated cell: its parameters, and those of its spike and reset."""
     lines = [
-        f"- `{name}`: {', '.join(map(_shown, (part, *part.children())))}"
+        f"- `{name}`: {', '.join(filter(None, map(_shown, (part, *part.children()))))}"
         for name, part in run.network.named_modules()
         if isinstance(part, Neuron | GatedCell)
     ]
-    return re.sub(r"(, )+", ", ", "\n".join(lines)) or "The network has no neurons."
+    return "\n".join(lines) or "The network has no neurons."
 
 
 def _shown(part: nn.Module) -> str:
@@ -235,7 +234,7 @@ def _limits(run: Trained, licence: str | None) -> str:
     options = run.config["data"].get("init_args", {})
     lines = [
         "- One training with one seed; others end elsewhere.",
-        f"- Tested only on the test set of {_title(run)}, in float32. Not tested: data from other "
+        f"- Tested only on the test set of {_title(run)}. Not tested: data from other "
         "sources, noise, other numbers of timesteps, lower precision, attacks.",
         "- Probabilities are the softmax or sigmoid of scores and were not calibrated.",
         f"- The energy is an estimate: {ENERGY}.",

@@ -98,7 +98,9 @@ def _runs_in(folder: Path) -> str:
         config
         for depth in ("*", "*/*", "*/*/*")
         for config in folder.glob(f"{depth}/{CONFIG}")
+        # Lightning's log of a run has one too, and so has a card in a run's folder.
         if "log" not in config.relative_to(folder).parts
+        and not (config.parent.parent / CONFIG).is_file()
     )
     if not configs:
         return f", in which there is no {CONFIG}"

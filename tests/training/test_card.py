@@ -52,8 +52,13 @@ def test_front_matter_and_sections(run, tmp_path):
         assert f"## {section}\n" in body
     start = run.saved.result["starts"][0]
     for fact in (
-        *(f"neurodyn {neurodyn.__version__}", start["date"], f"seed 0, epoch {run.saved.epoch}"),
-        *("`body.1.neuron`: LNM(", "Triangle(width=1)", "(N, 1, 8, 8), uint8", "limit=200"),
+        *(f"neurodyn {neurodyn.__version__}", start["date"], f"Seed 0, epoch {run.saved.epoch}."),
+        *(
+            "`body.1.neuron`: LNM(",
+            "Triangle(width=1), HardReset(value=0)\n",
+            "(N, 1, 8, 8), uint8",
+            "limit=200",
+        ),
         *("Trained on 200 samples only", f"Parameters: {run.parameters:,}"),
     ):
         assert fact in body, fact
