@@ -81,7 +81,7 @@ def _predict(known: argparse.Namespace) -> str:
 def _energy(known: argparse.Namespace, options: dict[str, Any]) -> str:
     run = _load(known, options)
     if not known.files:
-        what = f"test set of {type(run.data).__name__}"
+        what = f"test set of {run.data_name}"
         activity = run.energy(batch_size=known.batch_size, progress=True)
     else:
         what, files = "files", run.data.read_files(known.files)

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from neurodyn.analysis.activity import aligned
 from neurodyn.files import written_aside
 from neurodyn.training.predictions import Predictions
-from neurodyn.training.trained import Trained
+from neurodyn.training.trained import BATCH, Trained
 
 SHOWN = 20
 """Rows of a table on the screen."""
@@ -83,7 +83,7 @@ def read(
     total = len(files.names)
     bad: list[str] = []
     with tqdm(total=total, unit="file", dynamic_ncols=True, leave=False) as bar:
-        for rows in torch.arange(total).split(batch_size or run.data.batch_size):
+        for rows in torch.arange(total).split(batch_size or getattr(run.data, "batch_size", BATCH)):
             good, values = _rows(files, rows, bad)
             if values is not None and not bad:
                 names = [files.names[row] for row in good.tolist()]

@@ -79,7 +79,7 @@ def write_cards(runs: Iterable[Trained], folder: Path, licence: str | None = Non
             [
                 f"[{home.name}]({home.name}/README.md)",
                 run.kind,
-                type(run.data).__name__,
+                run.data_name,
                 score,
                 f"{run.parameters:,}",
                 "" if energy is None else f"{energy:,.1f}",
@@ -115,7 +115,7 @@ def card(run: Trained, licence: str | None = None) -> str:
 
 
 def _front_matter(run: Trained, licence: str | None) -> dict[str, Any]:
-    data, name = type(run.data).__name__, _name(run)
+    data, name = run.data_name, _name(run)
     metrics = [
         {"type": key, "value": round(value, 4)}
         for key, value in run.metrics.items()
@@ -133,12 +133,13 @@ def _front_matter(run: Trained, licence: str | None) -> dict[str, Any]:
 
 
 def _use(run: Trained) -> str:
-    samples = ", ".join(map(str, ("N", *run.data.sample_shape)))
-    kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in run.data.dtypes)
+    samples = ", ".join(map(str, ("N", *run.sample_shape)))
+    dtypes = getattr(run.data, "dtypes", ())
+    kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
     return (
         "```\nimport neurodyn\n\n"
         'run = neurodyn.load("FOLDER")  # the folder of this card\n'
-        f"run.predict(samples)  # ({samples}), {kinds}\n```"
+        f"run.predict(samples)  # {', '.join(filter(None, (f'({samples})', kinds)))}\n```"
     )
 
 
@@ -148,14 +149,16 @@ def _task(run: Trained) -> str:
 
 
 def _title(run: Trained) -> str:
-    source = run.data.source
-    return source.title if source else type(run.data).__name__
+    source = getattr(run.data, "source", None)
+    return source.title if source else run.data_name
 
 
 def _data(run: Trained) -> str:
     options = _config(run.config)["data"].get("init_args", {})
     shown = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
-    licence = getattr(run.data.source, "licence", None) or getattr(run.data, "licence", None)
+    licence = getattr(getattr(run.data, "source", None), "licence", None) or getattr(
+        run.data, "licence", None
+    )
     classes = ", ".join(run.classes) if run.targets.names else ""
     lines = [
         f"- Task: {_task(run)}.",

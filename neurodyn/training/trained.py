@@ -28,6 +28,9 @@ from neurodyn.training.weights import Saved, fill, read_saved
 FOR_TRAINING = ("optim", "regularisers", "compile")
 """Settings of a model that only its training needs."""
 
+BATCH = 128
+"""Samples at a time, if the data set does not say how many."""
+
 Inputs = tuple[Tensor, Tensor | None, int]
 """A batch as the network gets it, the steps of each sample if they differ, and their number."""
 
@@ -85,6 +88,16 @@ class Trained:
         return tuple(self.data.shape)
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """One sample as the data set keeps it."""
+        return tuple(getattr(self.data, "sample_shape", self.data.shape))
+
+    @property
+    def data_name(self) -> str:
+        """The class of the data set."""
+        return str(getattr(self.data, "title", type(self.data).__name__))
+
+    @property
     def timesteps(self) -> int:
         """The steps for which an image is shown. Data with a time axis have their own."""
         return self._learner.timesteps
@@ -114,7 +127,7 @@ class Trained:
         lines = [
             f"Trained model from {self.place.weights}",
             f"  network:  {self.kind}, {self.parameters:,} parameters",
-            f"  data:     {type(self.data).__name__}, {self.shape}{shown}",
+            f"  data:     {self.data_name}, {self.shape}{shown}",
             f"  answers:  {self.targets.outputs} {self.targets.kind}{per}",
             f"  measured: {', '.join([*metrics, *epoch, *seed]) or 'nothing'}",
         ]
@@ -151,9 +164,9 @@ class Trained:
         x = _as_input(self.data, samples)
         times = x.ndim - len(self.shape)
         if times not in (1, 2) or tuple(x.shape[times:]) != self.shape:
-            wanted = ", ".join(map(str, ("N", *self.data.sample_shape)))
+            wanted = ", ".join(map(str, ("N", *self.sample_shape)))
             raise ValueError(
-                f"values: expected samples ({wanted}) as {type(self.data).__name__} keeps them, "
+                f"values: expected samples ({wanted}) as {self.data_name} keeps them, "
                 f"got {tuple(samples.shape)}"
             )
         return x
@@ -249,7 +262,7 @@ class Trained:
 
     @property
     def _has_time(self) -> bool:
-        return hasattr(self.data, "steps") or len(self.data.sample_shape) > len(self.shape)
+        return hasattr(self.data, "steps") or len(self.sample_shape) > len(self.shape)
 
     def _model(self) -> nn.Sequential:
         return nn.Sequential(self.network, self.readout).eval()
@@ -264,15 +277,15 @@ class Trained:
     def _samples(self, values: Any) -> Tensor:
         """Samples in a type that the data set keeps, if nothing is lost by that."""
         samples = torch.as_tensor(values)
-        known = self.data.dtypes
-        if samples.dtype in known:
+        known = getattr(self.data, "dtypes", ())
+        if not known or samples.dtype in known:
             return samples
         fractions = [dtype for dtype in known if dtype.is_floating_point]
         kept = samples.to(fractions[0] if fractions else known[0])
         if not fractions and not torch.equal(kept.double(), samples.double()):
             raise ValueError(
-                f"values: expected {' or '.join(map(str, known))} as {type(self.data).__name__} "
-                f"keeps its samples, got {samples.dtype} from {samples.min():g} to "
+                f"values: expected {' or '.join(map(str, known))} as {self.data_name} keeps "
+                f"its samples, got {samples.dtype} from {samples.min():g} to "
                 f"{samples.max():g}; `scores` takes a batch that is prepared already"
             )
         return kept
@@ -280,7 +293,7 @@ class Trained:
     def _batches(
         self, values: Any, lengths: Any | None, batch_size: int | None, progress: bool
     ) -> Iterator[Inputs]:
-        if hasattr(values, "names"):
+        if isinstance(values, tuple) and hasattr(values, "names"):
             values, lengths, total = values.values, values.lengths, len(values.names)
         else:
             values = self._samples(values)
@@ -293,7 +306,7 @@ class Trained:
                 f"lengths: expected one number for each of {total} samples, got "
                 f"{tuple(steps.shape)}"
             )
-        size = batch_size or self.data.batch_size
+        size = batch_size or getattr(self.data, "batch_size", BATCH)
         with tqdm(total=total, unit="sample", disable=not progress, dynamic_ncols=True) as bar:
             for rows in torch.arange(total).split(size):
                 own = None if steps is None else steps[rows].to(self.device)
@@ -307,9 +320,11 @@ class Trained:
         self.data.setup("test")
         batches: Iterable[Any] = self.data.test_dataloader()
         for batch in tqdm(batches, unit="batch", disable=not progress, dynamic_ncols=True):
-            moved = tuple(part.to(self.device) for part in batch)
-            x, _, *lengths = self.data.prepared(moved)
-            yield x, lengths[0] if lengths else None, len(batch[1])
+            # As Lightning's trainer does it.
+            before = self.data.on_before_batch_transfer(batch, 0)
+            moved = self.data.transfer_batch_to_device(before, self.device, 0)
+            x, _, *lengths = self.data.on_after_batch_transfer(moved, 0)
+            yield x, lengths[0] if lengths else None, x.shape[x.ndim - len(self.shape) - 1]
 
 
 class _ScoreStream(Stream):
