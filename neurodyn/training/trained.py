@@ -294,7 +294,8 @@ class Trained:
         self, values: Any, lengths: Any | None, batch_size: int | None, progress: bool
     ) -> Iterator[Inputs]:
         if isinstance(values, tuple) and hasattr(values, "names"):
-            values, lengths, total = values.values, values.lengths, len(values.names)
+            files: Any = values
+            values, lengths, total = files.values, files.lengths, len(files.names)
         else:
             values = self._samples(values)
             total = len(values)
