@@ -224,13 +224,13 @@ def _provenance(run: Trained) -> str:
 
 
 def _recipe(command: list[str]) -> str | None:
-    """The name of the recipe in a command."""
+    """The name of the recipe that a command names."""
     for word, following in zip(command, [*command[1:], ""], strict=True):
         if word == "--config":
             return Path(following).stem
         if word.startswith("--config="):
             return Path(word.partition("=")[2]).stem
-    return "digits" if command[1:2] in (["compare"], ["study"]) else None
+    return None
 
 
 def _limits(run: Trained, licence: str | None) -> str:
@@ -257,7 +257,7 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
     """The settings without those that say where the training ran."""
     kept = {name: config[name] for name in KEPT if name in config}
     options = {
-        key: value
+        key: Path(value).name if key == "path" and isinstance(value, str) else value
         for key, value in config["data"].get("init_args", {}).items()
         if key not in PLACES["data"]
     }

@@ -315,7 +315,7 @@ class Trained:
                 bar.update(len(rows))
 
     def _test_batches(self, batch_size: int | None, progress: bool) -> Iterator[Inputs]:
-        if batch_size:
+        if batch_size and isinstance(self.data, SampleData):
             self.data.batch_size = batch_size
         self.data.prepare_data()
         self.data.setup("test")

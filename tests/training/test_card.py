@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import neurodyn
-from neurodyn.training.card import write_card, write_cards
+from neurodyn.training.card import _config, write_card, write_cards
 from tests.training.own import FileDigits
 
 
@@ -79,10 +79,16 @@ def test_a_card_does_not_say_where_it_was_made(comparison, tmp_path):
     home = comparison / "lnm+degree=2" / "seed-0"
     run = neurodyn.load(home, imports=["tests.training.own"], data={"root": "/home/me/secret"})
     run.config["data"]["init_args"]["root"] = "/home/me/secret"
+    run.config["trainer"]["default_root_dir"] = "/home/me/secret"
     folder = write_card(run, tmp_path)
     for path in folder.iterdir():
         assert b"secret" not in path.read_bytes(), path
     assert str(comparison) not in (folder / "config.yaml").read_text()
+
+
+def test_the_path_of_own_data_is_a_name():
+    config = {"model": {}, "data": {"init_args": {"path": "/home/me/secret/images"}}}
+    assert _config(config)["data"]["init_args"] == {"path": "images"}
 
 
 def test_several_cards_and_their_table(run, tmp_path):
