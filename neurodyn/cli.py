@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> int:
     """Compare the neurons that were given, or those of a study."""
-    from neurodyn.comparison.run import run_comparison
+    from neurodyn.comparison.compare import run_comparison
     from neurodyn.training.recipe import find_recipe
 
     for given in (argument.partition("=")[0] for argument in rest):

@@ -1,13 +1,10 @@
-"""Compare neurons: the same network and recipe, over seeds, for each neuron."""
+"""One run of a comparison: a contender and a seed, trained and tested, or resumed."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,27 +14,23 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
+from neurodyn.analysis.confusion import plot_confusion
 from neurodyn.analysis.pictures import plot_dynamics, save
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.families import Families, plot_families
 from neurodyn.comparison.folder import read_json, write_json
-from neurodyn.comparison.lock import in_turn
 from neurodyn.comparison.provenance import provenance
 from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
-from neurodyn.comparison.tables import write_report
 from neurodyn.files import remove_leftovers, write
 from neurodyn.neurons import neurons_of
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
 from neurodyn.training.recipe import Recipe
 
-OURS = ("--seed_everything", "--checkpoint", "--last_checkpoint.folder", "--trainer.logger")
-"""Options that a comparison sets itself."""
-
 WRITTEN = (
     *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
-    *("families.json", "families.png", "dynamics.png"),
+    *("families.json", "families.png", "dynamics.png", "confusion.png"),
 )
 """The files of a run."""
 
@@ -48,7 +41,8 @@ class Result:
 
     `metric` is the task's main metric; `score` and `val_score` are its values on the test set and,
     in the best epoch, on validation data. `beside` has other values on the test set, by their
-    heading in a table.
+    heading in a table. `confusion` counts, for each class of the test set (rows), how often it was
+    taken for each class.
 
     `seconds` is the wall time of training and validation over all starts, with the compilation of
     kernels; without reading the data, the test, and work that was lost to a kill. `epoch_seconds`
@@ -63,6 +57,7 @@ class Result:
     score: float
     val_score: float
     beside: dict[str, float]
+    confusion: list[list[int]] | None
     firing_rate: float
     spikes: float
     sops: float
@@ -75,55 +70,6 @@ class Result:
     target: float | None
     fingerprint: str
     starts: list[dict[str, Any]]
-
-
-def run_comparison(recipe: Sequence[str], neurons: Sequence[str], seeds: int, folder: Path) -> str:
-    """Train every neuron with every seed; write table and pictures; return the table.
-
-    Runs that are finished in `folder` are kept, and interrupted ones continue. Several processes
-    can work in one folder: each takes runs that no other is at. A run that was made with other
-    settings is an error: nothing is overwritten. The table has all runs in the folder, those of
-    other comparisons too. A run whose numbers stop being finite counts as finished: it is
-    named under the table with the reason, and the comparison continues.
-
-    Args:
-        recipe: command-line arguments of a recipe, such as `["--config", "digits"]`.
-        neurons: contenders, as `Contender` reads them.
-        seeds: number of seeds, 0, 1, ...
-        folder: run folder.
-    """
-    for argument in recipe:
-        if argument.startswith(OURS):
-            raise ValueError(f"{argument.split('=')[0]}: a comparison sets this itself")
-    if not neurons:
-        raise ValueError("neurons: expected at least one")
-    if seeds < 1:
-        raise ValueError(f"seeds: expected at least 1, got {seeds}")
-    contenders = [Contender.parse(text) for text in neurons]
-    if len({contender.folder for contender in contenders}) < len(contenders):
-        raise ValueError(f"neurons: expected different ones, got {', '.join(neurons)}")
-    together = False
-    with _quiet():
-        for contender in contenders:
-            # Before any training, or a mistake in the last contender would show after hours.
-            first = Run(contender, 0, recipe, folder)
-            first.check()
-            together |= first.cli.trainer.world_size > 1
-    runs = [(contender, seed) for contender in contenders for seed in range(seeds)]
-    homes = [run_folder(folder, *run) for run in runs]
-    with _quiet(), tqdm(unit="epoch", dynamic_ncols=True) as bar:
-
-        def waiting(index: int) -> None:
-            contender, seed = runs[index]
-            bar.set_description(f"{contender.label} seed {seed} is trained by another process")
-
-        with closing(in_turn(homes, together=together, waiting=waiting)) as turns:
-            for contender, seed in (runs[index] for index in turns):
-                bar.set_description(f"{contender.label} seed {seed}")
-                run = Run(contender, seed, recipe, folder)
-                bar.total = len(runs) * run.epochs
-                run.finish(bar)
-    return write_report(folder)
 
 
 def run_folder(folder: Path, contender: Contender, seed: int) -> Path:
@@ -278,8 +224,20 @@ class Run:
             "metric": task.heading,
             "score": 100 * score["test_score"],
             "beside": beside,
+            "confusion": self._confusion(),
             **activity,
         }
+
+    def _confusion(self) -> list[list[int]] | None:
+        """Which classes of the test set were taken for which; a picture of it is drawn."""
+        metric, targets = self.cli.model.confusion, self.cli.model.task.targets
+        if metric is None:
+            return None
+        counts = metric.compute().cpu()
+        title = f"{self.contender.label}, seed {self.seed}"
+        save(plot_confusion(counts, targets.names, title=title), self.home / "confusion.png")
+        rows: list[list[int]] = counts.tolist()
+        return rows
 
 
 class _Bar(L.Callback):
@@ -296,19 +254,3 @@ class _Bar(L.Callback):
             score = trainer.callback_metrics["val_score"].item()
             self.bar.set_description(f"{self.label}, validation {100 * score:.1f} %")
             self.bar.update(1)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Lightning's banners and tips, which every run would repeat."""
-    names = ("lightning.pytorch", "lightning.fabric", "pytorch_lightning")
-    levels = [(log, log.level) for log in map(logging.getLogger, names)]
-    for log, _ in levels:
-        log.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            yield
-        finally:
-            for log, level in levels:
-                log.setLevel(level)

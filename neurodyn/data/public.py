@@ -8,6 +8,7 @@ from neurodyn.data.base import SampleData
 from neurodyn.data.images import ImageData
 from neurodyn.data.sequences import SequenceData
 from neurodyn.data.sets.cameras import CIFAR10DVS, NMNIST, DVSGesture, EventData
+from neurodyn.data.sets.diabetes import Diabetes
 from neurodyn.data.sets.ecg import QTDB
 from neurodyn.data.sets.heidelberg import SHD, SSC, SpikeData
 from neurodyn.data.sets.imagenet import ImageNet

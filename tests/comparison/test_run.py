@@ -12,7 +12,7 @@ import torch
 
 import neurodyn
 from neurodyn.comparison.clock import seconds_to
-from neurodyn.comparison.run import run_comparison
+from neurodyn.comparison.compare import run_comparison
 from neurodyn.data import Digits
 from neurodyn.training.recipe import Recipe
 

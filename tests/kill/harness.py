@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from neurodyn.cli import main
-from neurodyn.comparison.run import run_comparison
+from neurodyn.comparison.compare import run_comparison
 from neurodyn.training.recipe import Recipe
 
 SETTINGS = [
@@ -109,7 +109,7 @@ def same(one: Path, two: Path) -> None:
             assert torch.equal(weight, second["state_dict"][name]), (path, name)
     for path in one.rglob("result.json"):
         first, second = (json.loads((f / path.relative_to(one)).read_text()) for f in (one, two))
-        for key in ("curve", "accuracy", "spikes"):
+        for key in ("curve", "score", "spikes"):
             assert first[key] == second[key], (path, key)
 
 

@@ -59,8 +59,10 @@ class QTDB(SequenceData):
             x, y = (next(decoded("matlab", path, "audio", name=name)) for name in "xy")
             if x.shape[1:] != self.sample_shape or y.shape != (*x.shape[:2], 6):
                 raise ValueError(f"found x {x.shape} and y {y.shape}")
-            if np.abs(x).max(initial=0) > 1 or (y > 1).any() or (y.sum(-1) > 1).any():
-                raise ValueError("found x outside -1 to 1, or steps with several labels")
+            if np.abs(x).max(initial=0) > 1:
+                raise ValueError("found x outside -1 to 1")
+            if (y > 1).any() or (y.sum(-1) > 1).any():
+                raise ValueError("found steps with several labels")
         labels = torch.from_numpy(y.argmax(-1))
         if self.unlabelled == "left out":
             labels[torch.from_numpy(y.sum(-1) == 0)] = UNLABELLED
