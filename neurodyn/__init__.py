@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurodyn.learned import Learned as Learned
     from neurodyn.neurons import *  # noqa: F403
-    from neurodyn.training.trained import load as load
+    from neurodyn.training.loading import load as load
 
 __version__ = "0.2.0"
 
@@ -25,7 +25,7 @@ def __getattr__(name: str) -> Any:
     if name == "load":
         from neurodyn.errors import require
 
-        return require("neurodyn.training.trained", "train").load
+        return require("neurodyn.training.loading", "train").load
     import neurodyn.neurons as neurons
     from neurodyn.learned import Learned
 

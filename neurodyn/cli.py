@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodyn import __version__, trained_commands
+from neurodyn import __version__
 from neurodyn.errors import require, unknown
+from neurodyn.trained_commands import COMMANDS, add_parsers, run_command
 
 EXAMPLES = """\
 examples:
@@ -89,7 +90,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
     _add_study(commands, _questions() if command == "study" else "")
     _add_results(commands)
     _add_bench(commands)
-    trained_commands.add_parsers(commands, import_option())
+    add_parsers(commands, import_option())
     return parser
 
 
@@ -178,8 +179,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _compare(known, rest, study)
         if known.command == "results":
             return _results(known, rest)
-        if known.command in trained_commands.COMMANDS:
-            trained_commands.run_command(known, rest)
+        if known.command in COMMANDS:
+            run_command(known, rest)
             return 0
         from neurodyn.training.recipe import Recipe
 

@@ -95,7 +95,7 @@ def _energy(known: argparse.Namespace, options: dict[str, Any]) -> str:
 
 def _card(known: argparse.Namespace) -> str:
     from neurodyn.training.card import write_card, write_cards
-    from neurodyn.training.trained import load
+    from neurodyn.training.loading import load
 
     if len(known.run) > 1:
         if known.out is None:
@@ -107,7 +107,7 @@ def _card(known: argparse.Namespace) -> str:
 
 
 def _load(known: argparse.Namespace, options: dict[str, Any] | None = None) -> Any:
-    from neurodyn.training.trained import load
+    from neurodyn.training.loading import load
 
     return load(known.run, checkpoint=known.checkpoint, device=known.device, data=options)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from neurodyn.cli import main
-from neurodyn.comparison.run import run_comparison
+from neurodyn.comparison.compare import run_comparison
 from neurodyn.training import allowed
 from tests.training.own import FileDigits
 

@@ -45,7 +45,7 @@ FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
 OURS = (
     *("neurodyn.cli", "neurodyn.load", "neurodyn.trained_commands", "neurodyn.files"),
     *("neurodyn.training.allowed", "neurodyn.training.card", "neurodyn.training.recipe"),
-    *("neurodyn.training.trained", "neurodyn.training.weights"),
+    *("neurodyn.training.answering", "neurodyn.training.loading", "neurodyn.training.weights"),
 )
 """Modules of ours that run commands, change this rule or write files: not for recipes."""
 

@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 
 from neurodyn.analysis.activity import aligned
 from neurodyn.files import written_aside
+from neurodyn.training.feeding import BATCH
 from neurodyn.training.predictions import Predictions
-from neurodyn.training.trained import BATCH, Trained
+from neurodyn.training.trained import Trained
 
 SHOWN = 20
 """Rows of a table on the screen."""

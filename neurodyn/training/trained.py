@@ -1,15 +1,12 @@
-"""A trained model in hand: load the folder of a run, predict, stream, record, measure."""
+"""A trained model in hand: predict, stream, record, measure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from neurodyn.analysis import Activity, ActivityMeter
 from neurodyn.analysis.recording import record
@@ -17,22 +14,11 @@ from neurodyn.data import SampleData
 from neurodyn.data.targets import Targets
 from neurodyn.layers import GatedCell, Stream, padded
 from neurodyn.neurons import Neuron, SpikingLayer, neurons_of
-from neurodyn.training.allowed import allow, only_allowed
+from neurodyn.training.feeding import Feed
 from neurodyn.training.learner import Learner
-from neurodyn.training.links import link_data
-from neurodyn.training.parser import RecipeParser, plain
-from neurodyn.training.place import CONFIG, Place, find_run
+from neurodyn.training.place import Place
 from neurodyn.training.predictions import Predictions, joined
-from neurodyn.training.weights import Saved, fill, read_saved
-
-FOR_TRAINING = ("optim", "regularisers", "compile")
-"""Settings of a model that only its training needs."""
-
-BATCH = 128
-"""Samples at a time, if the data set does not say how many."""
-
-Inputs = tuple[Tensor, Tensor | None, int]
-"""A batch as the network gets it, the steps of each sample if they differ, and their number."""
+from neurodyn.training.weights import Saved
 
 
 class Trained:
@@ -55,6 +41,7 @@ class Trained:
     ) -> None:
         self.place, self.config, self.data, self.saved = place, config, data, saved
         self.device = torch.device("cpu")
+        self._feed = Feed(data, self.device)
         self._learner = learner.eval()
 
     @property
@@ -85,17 +72,17 @@ class Trained:
     @property
     def shape(self) -> tuple[int, ...]:
         """The network's input at one timestep, without the batch."""
-        return tuple(self.data.shape)
+        return self._feed.shape
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """One sample as the data set keeps it."""
-        return tuple(getattr(self.data, "sample_shape", self.data.shape))
+        return self._feed.sample_shape
 
     @property
     def data_name(self) -> str:
         """The class of the data set."""
-        return str(getattr(self.data, "title", type(self.data).__name__))
+        return self._feed.name
 
     @property
     def timesteps(self) -> int:
@@ -148,6 +135,7 @@ class Trained:
     def to(self, device: str | torch.device) -> Trained:
         """This model, moved to a device."""
         self.device = torch.device(device)
+        self._feed = Feed(self.data, self.device)
         self._learner.to(self.device)
         return self
 
@@ -158,18 +146,7 @@ class Trained:
             values: samples as the data set keeps them, `(N, ...)`, as a tensor, an array or a list.
             lengths: the number of steps of each, if they differ; padding beyond the longest is cut.
         """
-        samples = self._samples(values).to(self.device)
-        if lengths is not None:
-            samples = samples[:, : int(torch.as_tensor(lengths).max())]
-        x = _as_input(self.data, samples)
-        times = x.ndim - len(self.shape)
-        if times not in (1, 2) or tuple(x.shape[times:]) != self.shape:
-            wanted = ", ".join(map(str, ("N", *self.sample_shape)))
-            raise ValueError(
-                f"values: expected samples ({wanted}) as {self.data_name} keeps them, "
-                f"got {tuple(samples.shape)}"
-            )
-        return x
+        return self._feed.transform(values, lengths)
 
     @torch.no_grad()
     def scores(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -208,7 +185,7 @@ class Trained:
         """
         parts = [
             self.answer(self.scores(x, steps), None if steps is None else steps.cpu())
-            for x, steps, _ in self._batches(values, lengths, batch_size, progress)
+            for x, steps, _ in self._feed.batches(values, lengths, batch_size, progress=progress)
         ]
         return joined(parts)
 
@@ -249,9 +226,9 @@ class Trained:
             lengths, batch_size, progress: as for `predict`.
         """
         batches = (
-            self._test_batches(batch_size, progress)
+            self._feed.test_batches(batch_size, progress=progress)
             if values is None
-            else self._batches(values, lengths, batch_size, progress)
+            else self._feed.batches(values, lengths, batch_size, progress=progress)
         )
         samples = 0
         with ActivityMeter(self.network, samples=lambda *_: samples) as meter, torch.no_grad():
@@ -274,59 +251,6 @@ class Trained:
     def _padding(self, x: Tensor, lengths: Tensor | None) -> AbstractContextManager[Any]:
         return nullcontext() if lengths is None else padded(lengths, len(x))
 
-    def _samples(self, values: Any) -> Tensor:
-        """Samples in a type that the data set keeps, if nothing is lost by that."""
-        samples = torch.as_tensor(values)
-        known = getattr(self.data, "dtypes", ())
-        if not known or samples.dtype in known:
-            return samples
-        fractions = [dtype for dtype in known if dtype.is_floating_point]
-        kept = samples.to(fractions[0] if fractions else known[0])
-        if not fractions and not torch.equal(kept.double(), samples.double()):
-            raise ValueError(
-                f"values: expected {' or '.join(map(str, known))} as {self.data_name} keeps "
-                f"its samples, got {samples.dtype} from {samples.min():g} to "
-                f"{samples.max():g}; `scores` takes a batch that is prepared already"
-            )
-        return kept
-
-    def _batches(
-        self, values: Any, lengths: Any | None, batch_size: int | None, progress: bool
-    ) -> Iterator[Inputs]:
-        if isinstance(values, tuple) and hasattr(values, "names"):
-            files: Any = values
-            values, lengths, total = files.values, files.lengths, len(files.names)
-        else:
-            values = self._samples(values)
-            total = len(values)
-        if not total:
-            raise ValueError("values: expected at least one sample, got none")
-        steps = None if lengths is None else torch.as_tensor(lengths)
-        if steps is not None and steps.shape != (total,):
-            raise ValueError(
-                f"lengths: expected one number for each of {total} samples, got "
-                f"{tuple(steps.shape)}"
-            )
-        size = batch_size or getattr(self.data, "batch_size", BATCH)
-        with tqdm(total=total, unit="sample", disable=not progress, dynamic_ncols=True) as bar:
-            for rows in torch.arange(total).split(size):
-                own = None if steps is None else steps[rows].to(self.device)
-                yield self.transform(values[rows], own), own, len(rows)
-                bar.update(len(rows))
-
-    def _test_batches(self, batch_size: int | None, progress: bool) -> Iterator[Inputs]:
-        if batch_size and isinstance(self.data, SampleData):
-            self.data.batch_size = batch_size
-        self.data.prepare_data()
-        self.data.setup("test")
-        batches: Iterable[Any] = self.data.test_dataloader()
-        for batch in tqdm(batches, unit="batch", disable=not progress, dynamic_ncols=True):
-            # As Lightning's trainer does it.
-            before = self.data.on_before_batch_transfer(batch, 0)
-            moved = self.data.transfer_batch_to_device(before, self.device, 0)
-            x, _, *lengths = self.data.on_after_batch_transfer(moved, 0)
-            yield x, lengths[0] if lengths else None, x.shape[x.ndim - len(self.shape) - 1]
-
 
 class _ScoreStream(Stream):
     def __init__(self, model: nn.Module, device: torch.device) -> None:
@@ -336,77 +260,3 @@ class _ScoreStream(Stream):
     @torch.no_grad()
     def __call__(self, chunk: Tensor) -> Any:
         return super().__call__(chunk.to(self.device))
-
-
-def load(
-    run: str | Path,
-    *,
-    imports: Sequence[str] = (),
-    checkpoint: str = "best",
-    device: str | torch.device = "cpu",
-    data: Mapping[str, Any] | None = None,
-) -> Trained:
-    """A trained model, from the folder of its run. No file of its data set is read.
-
-    A run folder from elsewhere runs no code: the rule for recipes holds for the class paths in its
-    `config.yaml`, and weights are tensors and nothing else.
-
-    Args:
-        run: the folder of a run of a comparison (`runs/digits/lnm/seed-0`), of a training
-            (`runs/fit/version_0`), or of a model card; or a checkpoint in one of them.
-        imports: modules of yours whose classes the run may name.
-        checkpoint: "best", "last", or the name of another checkpoint in the folder.
-        device: where the model runs.
-        data: options of the data set that are different here, such as `{"root": "~/data"}`.
-    """
-    for module in imports:
-        allow(module)
-    place = find_run(run, checkpoint)
-    config, saved = place.config(), read_saved(place)
-    learner, made = _built(place, config, saved, data or {})
-    parts = nn.ModuleDict({"network": learner.network, "readout": learner.task.readout})
-    fill(parts, saved.weights, place.weights)
-    return Trained(place, config, made, learner, saved).to(device)
-
-
-def _built(
-    place: Place, config: dict[str, Any], saved: Saved, other: Mapping[str, Any]
-) -> tuple[Learner, SampleData]:
-    """The learner and the data set of a run's settings; an error names their file.
-
-    Args:
-        place: where they are from.
-        config: the settings.
-        saved: has the state of the data set.
-        other: options of the data set that replace those in the settings.
-    """
-
-    def restored(cls: type[SampleData], *args: Any, **options: Any) -> SampleData:
-        made = cls(*args, **options)
-        if cls.__qualname__ in saved.data:
-            made.load_state_dict(saved.data[cls.__qualname__])
-        return made
-
-    data = {**config["data"], "init_args": {**config["data"].get("init_args", {}), **other}}
-    model = {key: value for key, value in config["model"].items() if key not in FOR_TRAINING}
-    parser = RecipeParser(prog="neurodyn")
-    parser.add_lightning_class_args(SampleData, "data", subclass_mode=True)
-    parser.add_lightning_class_args(Learner, "model")
-    link_data(parser)
-    try:
-        # What a network's weights start from is replaced, and must not cost the caller's numbers.
-        with only_allowed(), torch.random.fork_rng(devices=[]):
-            settings = parser.parse_object({"data": data, "model": model})
-            made = parser.instantiate(settings, instantiators=[(restored, SampleData, True)])
-    except ValueError as error:
-        raise ValueError(f"{place.folder / CONFIG}: {plain(str(error))}") from error
-    return made.model, made.data
-
-
-def _as_input(data: SampleData, samples: Tensor) -> Tensor:
-    ready = getattr(data, "as_input", None)
-    if ready is not None:
-        x: Tensor = ready(samples)
-        return x
-    labels = torch.zeros(len(samples), dtype=torch.int64, device=samples.device)
-    return data.prepare(samples, labels, None)[0]

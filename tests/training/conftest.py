@@ -2,7 +2,7 @@
 
 import pytest
 
-from neurodyn.comparison.run import run_comparison
+from neurodyn.comparison.compare import run_comparison
 
 TINY = [
     "--config=digits",

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import neurodyn
-from neurodyn.comparison.run import run_comparison
+from neurodyn.comparison.compare import run_comparison
 from neurodyn.layers import padded, repeat
 from neurodyn.neurons import LNM
 from neurodyn.training import allowed
@@ -301,3 +301,14 @@ def test_importing_neurodyn_stays_cheap():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "lightning"} & set(done.stdout.split())
     assert "load" in dir(neurodyn)
+
+
+@pytest.mark.parametrize(
+    "name", ["load", "training.loading.load", "training.card.write_card", "training.weights.fill"]
+)
+def test_a_recipe_cannot_name_what_loads_or_writes(name):
+    callback = "lightning.pytorch.callbacks.LambdaCallback"
+    callbacks = f"--trainer.callbacks={callback}"
+    start = f"--trainer.callbacks.on_fit_start=neurodyn.{name}"
+    with pytest.raises(ValueError, match="is not allowed in a recipe"):
+        Recipe(["--config=digits", callbacks, start], run=False)

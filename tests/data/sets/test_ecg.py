@@ -46,9 +46,7 @@ def test_or_count_as_the_first_class(tmp_path):
 
 
 def test_files_that_are_not_there_or_not_such(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"QT Database: looked for .*QTDB_test.mat.*"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"QT Database: looked for .*QTDB_test.mat.*"):
         QTDB(str(tmp_path)).read(train=False)
     for x, y, found in [
         (np.zeros((2, 1301, 3)), None, r"found x \(2, 1301, 3\)"),
