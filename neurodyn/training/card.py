@@ -144,8 +144,7 @@ def _use(run: Trained) -> str:
 
 
 def _task(run: Trained) -> str:
-    per = " at every step" if run.targets.per_step else ""
-    return f"{TASKS[run.targets.kind]}, {run.targets.outputs} {run.targets.kind}{per}"
+    return f"{TASKS[run.targets.kind]}, {run.asked}"
 
 
 def _title(run: Trained) -> str:

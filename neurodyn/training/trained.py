@@ -107,7 +107,6 @@ class Trained:
     def __repr__(self) -> str:
         metrics = [f"{name} {value:.2f}" for name, value in list(self.metrics.items())[:1]]
         shown = "" if self._has_time else f", shown for {self.timesteps} steps"
-        per = " per step" if self.targets.per_step else ""
         epoch = [] if self.saved.epoch is None else [f"epoch {self.saved.epoch}"]
         seed = self.saved.result.get("seed", self.config.get("seed_everything"))
         seed = [] if seed is None else [f"seed {seed}"]
@@ -115,7 +114,7 @@ class Trained:
             f"Trained model from {self.place.weights}",
             f"  network:  {self.kind}, {self.parameters:,} parameters",
             f"  data:     {self.data_name}, {self.shape}{shown}",
-            f"  answers:  {self.targets.outputs} {self.targets.kind}{per}",
+            f"  answers:  {self.asked}",
             f"  measured: {', '.join([*metrics, *epoch, *seed]) or 'nothing'}",
         ]
         return "\n".join(lines)
@@ -126,6 +125,13 @@ class Trained:
         parts = [m for m in self.network.modules() if isinstance(m, SpikingLayer | GatedCell)]
         name = type(self.network).__name__
         return f"{name} of {type(parts[0]).__name__}" if parts else name
+
+    @property
+    def asked(self) -> str:
+        """What the model is asked, in words: `10 classes`, `1 value at every step`."""
+        kind, number = self.targets.kind, self.targets.outputs
+        per = " at every step" if self.targets.per_step else ""
+        return f"{number} {kind.removesuffix('s') if number == 1 else kind}{per}"
 
     @property
     def parameters(self) -> int:
