@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+import neurodyn
 from neurodyn.data import SpokenDigits
 from neurodyn.data.formats.cochlea import Cochlea, read_wav
 from neurodyn.layers import Stream
-from neurodyn.training.learner import Learner
-from neurodyn.training.recipe import Recipe
 
 
 def listen(
@@ -46,25 +45,17 @@ def listen(
             yield min(start + size, len(sound)) / cochlea.rate, stream(spikes)
 
 
-def load(run: Path) -> tuple[nn.Module, SpokenDigits]:
-    """Network and read-out of a finished run, and the data that it was trained on."""
-    recipe = Recipe(["--config", str(run / "config.yaml")], run=False)
-    if not isinstance(recipe.datamodule, SpokenDigits):
-        raise SystemExit(f"run: expected one on SpokenDigits, got {recipe.datamodule}")
-    learner: Learner = recipe.model
-    checkpoint = torch.load(run / "best.ckpt", map_location="cpu", weights_only=True)
-    learner.load_state_dict(checkpoint["state_dict"])
-    return nn.Sequential(learner.network, learner.readout).eval(), recipe.datamodule
-
-
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder of a run, with config.yaml and best.ckpt")
+    parser.add_argument("run", type=Path, help="folder of a run, such as .../seed-0")
     parser.add_argument("recordings", type=Path, nargs="+", help="wav files at 8 kHz")
     parser.add_argument("--chunk-ms", type=int, default=100)
     known = parser.parse_args()
-    model, data = load(known.run)
+    run = neurodyn.load(known.run)
+    data, model = run.data, nn.Sequential(run.network, run.readout)
+    if not isinstance(data, SpokenDigits):
+        raise SystemExit(f"run: expected one on SpokenDigits, got {type(data).__name__}")
     cochlea = Cochlea(data.RATE, data.recorded, step_ms=data.step_ms)
     for path in known.recordings:
         sound = read_wav(path, data.RATE)

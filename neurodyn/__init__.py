@@ -4,8 +4,8 @@
 
     spikes = neurodyn.LNM(degree=3)(torch.randn(4, 32, 64, 8, 8))
 
-Every neuron is here by its name, and `Learned` for those of your own. The rooms are
-`neurodyn.neurons`, `layers`, `models`, `data`, `training`, `comparison`, `analysis`.
+Every neuron is here by its name, `Learned` for those of your own, and `load` for trained models.
+The rooms are `neurodyn.neurons`, `layers`, `models`, `data`, `training`, `comparison`, `analysis`.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurodyn.learned import Learned as Learned
     from neurodyn.neurons import *  # noqa: F403
+    from neurodyn.training.loading import load as load
 
 __version__ = "0.2.0"
 
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> Any:
     # The command's help needs the version alone; importing PyTorch takes a second.
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "load":
+        from neurodyn.errors import require
+
+        return require("neurodyn.training.loading", "train").load
     import neurodyn.neurons as neurons
     from neurodyn.learned import Learned
 
@@ -33,4 +38,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__getattr__("__all__")]
+    return [*globals(), "load", *__getattr__("__all__")]

@@ -118,7 +118,7 @@ class Activity:
         is analog, have no SOPs.
         """
         rows = [self._row(name or "(model)", {name: self.layers[name]}) for name in self.layers]
-        table = _aligned([HEADINGS, *rows, self._row("total", self.layers)])
+        table = aligned([HEADINGS, *rows, self._row("total", self.layers)])
         if not self.uncounted:
             return table
         return f"{table}\n\nNot counted: {', '.join(self.uncounted)}."
@@ -142,7 +142,7 @@ class Activity:
         return float(sum(map(value, self.layers.values()))) / max(self.samples, 1)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose first row is the heading: names left, numbers right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]

@@ -14,6 +14,7 @@ from neurodyn.cli.brief import brief_help
 from neurodyn.cli.checkout import bench, studies
 from neurodyn.cli.listing import show
 from neurodyn.cli.parser import LIGHTNING, import_option, make_parser
+from neurodyn.cli.trained import COMMANDS, run_command
 from neurodyn.cli.words import spelled_out
 from neurodyn.errors import require
 
@@ -64,6 +65,8 @@ def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: l
             allow(module)
     if known.command == "list":
         show(known.group)
+    elif known.command in COMMANDS:
+        run_command(known, rest)
     elif known.command == "results":
         _results(known)
     elif known.command in ("compare", "study"):

@@ -9,6 +9,7 @@ from typing import Any
 from neurodyn import __version__
 from neurodyn.cli.checkout import studies
 from neurodyn.cli.listing import GROUPS
+from neurodyn.cli.trained import add_parsers
 
 EXAMPLES = """\
 examples:
@@ -22,6 +23,9 @@ examples:
   neurodyn fit --config digits --neuron qif --trainer.max_epochs 5
   neurodyn fit --config digits --print_config        every setting, as YAML
   neurodyn test --config digits --ckpt_path runs/fit/version_0/checkpoints/best.ckpt
+  neurodyn predict runs/digits/lnm/seed-0 new/*.png --out predictions.csv
+  neurodyn energy runs/digits/lnm/seed-0             spikes and energy by layer
+  neurodyn card runs/digits/lnm/seed-0               weights as safetensors, with a model card
   neurodyn bench neurons                             speed, next to other libraries
 """
 
@@ -88,6 +92,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         commands.add_parser(name, help=purpose, add_help=False)
     _add_compare(commands)
     _add_study(commands, _questions() if command == "study" else "")
+    add_parsers(commands, import_option())
     _add_list(commands)
     _add_results(commands)
     _add_bench(commands)

@@ -45,8 +45,9 @@ FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
 """Packages whose functions a recipe may name. Some of `torch.nn.functional` are built in."""
 
 OURS = (
-    *("neurodyn.cli", "neurodyn.__main__", "neurodyn.files"),
-    *("neurodyn.training.allowed", "neurodyn.training.recipe"),
+    *("neurodyn.cli", "neurodyn.__main__", "neurodyn.load", "neurodyn.files"),
+    *("neurodyn.training.allowed", "neurodyn.training.card", "neurodyn.training.recipe"),
+    *("neurodyn.training.answering", "neurodyn.training.loading", "neurodyn.training.weights"),
 )
 """Modules of ours that run commands, change this rule or write files: not for recipes."""
 

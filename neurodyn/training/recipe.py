@@ -28,19 +28,13 @@ from neurodyn.training.checkpoint import (
 from neurodyn.training.find import recipe_first
 from neurodyn.training.guard import Guard
 from neurodyn.training.learner import Learner
+from neurodyn.training.links import link_data
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
 from neurodyn.training.paths import with_data_paths
 from neurodyn.training.sync import SyncedNorms
 
 PROFILERS = ("simple", "advanced", "pytorch", "xla")
 """Lightning's names for its profilers. Any other one is a class."""
-
-LINKS = {
-    "shape": "network.init_args.shape",
-    "outputs": "network.init_args.classes",
-    "targets": "targets",
-}
-"""What a model gets from the data."""
 
 
 class WholeConfig(SaveConfigCallback):
@@ -202,14 +196,7 @@ class Recipe(LightningCLI):
                 }
             }
         )
-        # A function of the data, because a module that is not ours has none of these.
-        for source, target in LINKS.items():
-            parser.link_arguments(
-                "data",
-                f"model.{target}",
-                lambda module, name=source: getattr(adapted(module), name),
-                apply_on="instantiate",
-            )
+        link_data(parser)
 
 
 def _no_advertising(record: logging.LogRecord) -> bool:

@@ -1,0 +1,131 @@
+"""The commands for trained models: `predict`, `energy`, `card`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COMMANDS = ("predict", "energy", "card")
+
+RUN = "a run of a comparison (runs/digits/lnm/seed-0), of a fit (runs/fit/version_0), or a card"
+
+
+def add_parsers(commands: Any, shared: argparse.ArgumentParser) -> None:
+    """Add the parsers of the commands; `shared` has the options that other commands have too."""
+    predict = _parser(commands, "predict", shared, "predict new files with a trained model")
+    predict.add_argument("run", help=RUN)
+    predict.add_argument("files", nargs="+", help="files of the kind that the data set reads")
+    predict.add_argument("--out", type=Path, help="a CSV file; without it, a table is shown")
+    _add_options(predict)
+    energy = _parser(commands, "energy", shared, "spikes, operations and energy of a trained model")
+    energy.add_argument("run", help=RUN)
+    energy.add_argument("files", nargs="*", help="files to measure on (default: the test set)")
+    energy.epilog = "Options of the data set pass through, such as --data.root ~/data."
+    _add_options(energy)
+    card = _parser(commands, "card", shared, "weights as safetensors, with a model card")
+    card.add_argument("run", nargs="+", help=f"{RUN}; of several, each gets a folder of its own")
+    card.add_argument("--out", type=Path, help="where to (default: `card` in the run's folder)")
+    card.add_argument("--checkpoint", default="best", help="which checkpoint (default: best)")
+    card.add_argument("--license", help="of the weights, as hubs spell it: apache-2.0, cc-by-4.0")
+
+
+def _parser(
+    commands: Any, name: str, shared: argparse.ArgumentParser, purpose: str
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        parents=[shared],
+        allow_abbrev=False,
+        help=purpose,
+        description=f"{purpose[0].upper()}{purpose[1:]}.",
+    )
+    return made
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", default="best", help="which checkpoint (default: best)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--batch-size", type=int, help="samples at a time (default: as trained)")
+
+
+def run_command(known: argparse.Namespace, rest: Sequence[str]) -> None:
+    """Run one of the commands.
+
+    Args:
+        known: its parsed arguments.
+        rest: what its parser does not know.
+    """
+    from neurodyn.errors import check
+
+    if getattr(known, "batch_size", None) is not None:
+        check("batch-size", known.batch_size, 1)
+    if known.command == "energy":
+        print(_energy(known, _data_options(rest)))
+        return
+    if rest:
+        raise ValueError(f"{known.command}: unknown option {rest[0]!r}; --help shows them")
+    print(_predict(known) if known.command == "predict" else _card(known))
+
+
+def _predict(known: argparse.Namespace) -> str:
+    from neurodyn.training.answering import show_predictions, write_predictions
+
+    run = _load(known)
+    if known.out is None:
+        return show_predictions(run, known.files, known.batch_size)
+    return write_predictions(run, known.files, known.out, known.batch_size)
+
+
+def _energy(known: argparse.Namespace, options: dict[str, Any]) -> str:
+    run = _load(known, options)
+    if not known.files:
+        what = f"test set of {run.data_name}"
+        activity = run.energy(batch_size=known.batch_size, progress=True)
+    else:
+        what, files = "files", run.data.read_files(known.files)
+        activity = run.energy(files, batch_size=known.batch_size, progress=True)
+    return (
+        f"{activity.table()}\n\nPer sample, over {activity.samples:,} samples ({what}): "
+        f"{activity.rate:.3f} spikes per neuron and step, {activity.energy / 1000:,.1f} nJ of "
+        f"arithmetic, {activity.memory_energy() / 1000:,.1f} nJ of memory."
+    )
+
+
+def _card(known: argparse.Namespace) -> str:
+    from neurodyn.training.card import write_card, write_cards
+    from neurodyn.training.loading import load
+
+    if len(known.run) > 1:
+        if known.out is None:
+            raise ValueError("out: expected a folder for the cards of several runs, got none")
+        runs = (load(run, checkpoint=known.checkpoint) for run in known.run)
+        return "\n".join(map(str, write_cards(runs, known.out, known.license)))
+    run = load(known.run[0], checkpoint=known.checkpoint)
+    return str(write_card(run, known.out or run.place.folder / "card", known.license))
+
+
+def _load(known: argparse.Namespace, options: dict[str, Any] | None = None) -> Any:
+    from neurodyn.training.loading import load
+
+    return load(known.run, checkpoint=known.checkpoint, device=known.device, data=options)
+
+
+def _data_options(rest: Sequence[str]) -> dict[str, Any]:
+    """Options of the data set, `--data.name value` or `--data.name=value`."""
+    import yaml
+
+    found: dict[str, Any] = {}
+    words = list(rest)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if not name.startswith("--data."):
+            raise ValueError(f"energy: unknown option {word!r}; expected --data.NAME VALUE")
+        if not equals:
+            if not words:
+                raise ValueError(f"{name}: expected a value")
+            value = words.pop(0)
+        found[name.removeprefix("--data.")] = yaml.safe_load(value)
+    return found
