@@ -67,6 +67,15 @@ class AdaptedModule(lightning.LightningDataModule):
         return self._facts
 
     @property
+    def coding(self) -> Coding:
+        """How the module's targets are coded. A checkpoint does not hold it."""
+        if self._coding is None:
+            found = self._look()
+            self._facts = self._facts or found
+        assert self._coding is not None
+        return self._coding
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """A network's input at one timestep."""
         return self.facts.shape
@@ -123,8 +132,7 @@ class AdaptedModule(lightning.LightningDataModule):
         if per_step and self.time_first:
             found = found.swapaxes(0, 1)
         steps = x.shape[not self.time_first] if facts.layout == "sequences" else None
-        assert self._coding is not None
-        coded = self._coding(found, self.title)
+        coded = self.coding(found, self.title)
         if per_step and lengths:
             kind = self.targets.kind
             padding = np.arange(coded.shape[1]) >= as_array(lengths[0], "lengths")[:, None]
@@ -161,8 +169,7 @@ class AdaptedModule(lightning.LightningDataModule):
 
     def label_counts(self) -> Tensor:
         """How many labels each class has in the training set, `(classes,)`."""
-        assert self._coding is not None
-        labels = torch.from_numpy(self._coding(np.concatenate([*self._labels()]), self.title))
+        labels = torch.from_numpy(self.coding(np.concatenate([*self._labels()]), self.title))
         return labels[labels != UNLABELLED].bincount(minlength=self.outputs)
 
     def state_dict(self) -> dict[str, Any]:

@@ -160,6 +160,15 @@ def test_state_and_validation():
         data.read_files(["a.png"])
 
 
+def test_a_test_set_after_a_checkpoint_was_loaded():
+    whole, data = adapted(Foreign(X, CLASSES)), adapted(Foreign(X, CLASSES))
+    data.load_state_dict(whole.state_dict())
+    data.setup("test")
+    _, labels = data.on_before_batch_transfer(next(iter(data.test_dataloader())), 0)
+    assert labels.tolist() == CLASSES[:10].tolist()
+    assert data.label_counts().tolist() == [20, 20, 20]
+
+
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
