@@ -179,7 +179,12 @@ class Declared(nn.Module):
         return ", ".join(
             f"{name}={_shown(getattr(self, name))}{' (learned)' if self._trains(name) else ''}"
             for name in type(self).declared
+            if self._started(name)
         )
+
+    def _started(self, name: str) -> bool:
+        """Whether a quantity has a value: options may do without one."""
+        return any(True for _ in _places(self, name, self.declarations[name]))
 
     def _trains(self, name: str) -> bool:
         places = _places(self, name, self.declarations[name])

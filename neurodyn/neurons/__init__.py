@@ -12,6 +12,7 @@ from neurodyn.neurons.izhikevich import Izhikevich
 from neurodyn.neurons.layer import NeuronFactory, SpikingLayer, Stateful
 from neurodyn.neurons.lif import IF, KLIF, LIF, PLIF, DecayLIF
 from neurodyn.neurons.lnm import LNM
+from neurodyn.neurons.modal import Modal, Planar
 from neurodyn.neurons.qif import QIF
 from neurodyn.neurons.reset import HardReset, NoReset, Reset, SmoothReset, SoftReset
 from neurodyn.neurons.resonate import BRF
@@ -34,10 +35,12 @@ __all__ = [
     "DecayLIF",
     "HardReset",
     "Izhikevich",
+    "Modal",
     "MultiTimescale",
     "Neuron",
     "NeuronFactory",
     "NoReset",
+    "Planar",
     "Rational",
     "Reset",
     "SmoothReset",

@@ -30,6 +30,8 @@ COUNTS = {
     "ALIF": (3, 3),
     "AdLIF": (4, 4),
     "BRF": (6, 6),
+    "Modal": (12, 9),
+    "Planar": (5, 3),
     "CLIF": (3, 3),
     "CubaLIF": (2, 2),
     "DecayLIF": (1, 1),

@@ -1,0 +1,187 @@
+"""Modal and Planar: linear dynamics in eigenvalue form, complex modes that decay and rotate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from neurodyn.declared import shallow
+from neurodyn.errors import check, unknown
+from neurodyn.learned import Learned
+from neurodyn.neurons.base import Features, Neuron, Per, State
+
+Start = float | tuple[float, float] | Sequence[float | tuple[float, float]] | None
+
+
+class Modes(Neuron):
+    """Base of the neurons that are made of modes; see `Modal`."""
+
+    tau = Learned(None, "time constant of each mode, timesteps", low=0.0, vector=True)
+    period = Learned(None, "period of each mode, timesteps", low=0.0, vector=True)
+    gain = Learned(None, "size of the input to each mode", vector=True)
+    phase = Learned(None, "angle of the input to each mode, radians", vector=True)
+    a = Learned(None, "real part of what a spike takes from each mode", vector=True)
+    b = Learned(None, "minus the imaginary part of it", vector=True)
+    own_reset = True
+    modes: int = 1
+
+    def __init__(
+        self,
+        features: Features = None,
+        *,
+        horizon: float = 100.0,
+        oscillate: bool = True,
+        feedback: Literal["none", "soft"] = "none",
+        tau: Start = None,
+        period: Start = None,
+        per: Per | None = None,
+        **options: Any,
+    ) -> None:
+        modes = self.modes
+        check("horizon", horizon, 6)
+        if feedback not in ("none", "soft"):
+            raise unknown("feedback", feedback, ("none", "soft"))
+        if period is not None and not oscillate:
+            raise ValueError("period: modes that do not oscillate have none, expected None")
+        self.states = tuple(f"{part}{j}" for j in range(modes) for part in "uv"[: 1 + oscillate])
+        super().__init__(features, per=per or ("neuron" if features else "layer"), **options)
+        self.horizon, self.oscillate, self.feedback = float(horizon), oscillate, feedback
+        self.tau = _by_mode("tau", (5.0, self.horizon) if tau is None else tau, modes)
+        if oscillate:
+            spread = (6.0, 2 * self.horizon)
+            self.period = _by_mode("period", spread if period is None else period, modes)
+        several = self.declared["gain"].changed(learn=modes > 1)
+        start = [torch.sqrt(-torch.expm1(-2 / t.detach().double()) / modes) for t in self.tau]
+        self.start("gain", start, several.changed(default=start))
+        if oscillate:
+            self.start("phase", [0.0] * modes, several.changed(default=[0.0] * modes))
+        if feedback == "soft":
+            self.a = [1 / modes] * modes
+            if oscillate:
+                self.b = [0.0] * modes
+        self.operations = self._operations()  # type: ignore[misc]
+
+    def _operations(self) -> tuple[int, int]:
+        parts = 1 + self.oscillate
+        # One mode has no phase: its imaginary part gets no input.
+        inputs = parts if self.modes > 1 else 1
+        products, sums = parts * parts + inputs, parts * (parts - 1) + inputs
+        if self.feedback == "soft":
+            products, sums = products + parts, sums + parts
+        return self.modes * products, self.modes * (sums + 1) - 1
+
+    def rows(self) -> list[Tensor]:
+        """For each mode, what its state and its input are multiplied by: real part, then imaginary
+        part if it oscillates."""
+        found = []
+        for j, tau in enumerate(self.tau):
+            r = torch.exp(-1 / tau)
+            if not self.oscillate:
+                found += [r, self.gain[j]]
+                continue
+            turn, phase = 2 * math.pi / self.period[j], self.phase[j]
+            found += [r * torch.cos(turn), r * torch.sin(turn)]
+            found += [self.gain[j] * torch.cos(phase), self.gain[j] * torch.sin(phase)]
+        return found
+
+    def cell(self) -> Neuron:
+        # One value per neuron is computed once here, and not at every step.
+        own = super().cell()
+        if self.per == "layer" or torch.compiler.is_compiling():
+            return own
+        twin = shallow(own)
+        held = {f"row{i}": row for i, row in enumerate(self.rows())}
+        twin.__dict__["_buffers"] = {**own._buffers, **held}
+        return twin
+
+    def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        size = self.modes * (4 if self.oscillate else 2)
+        known = "row0" in self._buffers
+        rows = [getattr(self, f"row{i}") for i in range(size)] if known else self.rows()
+        z = self._charged(x, state, rows)
+        h = z[0]
+        for u in z[1 + self.oscillate :: 1 + self.oscillate]:
+            h = h + u
+        s, _ = self.fire(h)
+        return s, *(z if self.feedback == "none" else self._reset(z, s))
+
+    def _charged(self, x: Tensor, state: State, rows: list[Tensor]) -> list[Tensor]:
+        z = []
+        for j in range(self.modes):
+            if not self.oscillate:
+                r, p = rows[2 * j : 2 * j + 2]
+                z.append(r * state[j] + p * x)
+                continue
+            (u, v), (c, d, p, q) = state[2 * j : 2 * j + 2], rows[4 * j : 4 * j + 4]
+            z += [c * u - d * v + p * x, d * u + c * v + q * x]
+        return z
+
+    def _reset(self, z: list[Tensor], s: Tensor) -> list[Tensor]:
+        if not self.oscillate:
+            return [u - self.a[j] * s for j, u in enumerate(z)]
+        after = []
+        for j in range(self.modes):
+            after += [z[2 * j] - self.a[j] * s, z[2 * j + 1] + self.b[j] * s]
+        return after
+
+
+class Modal(Modes):
+    """A membrane that is the sum of complex modes, each a damped oscillation:
+
+        z_j[t] = exp(-1/tau_j + 2 pi i / period_j) z_j[t-1] + gain_j exp(i phase_j) x[t]
+        h[t]   = sum_j Re z_j[t]
+        s[t]   = H(h[t] - V_th)
+        z_j[t] = z_j[t] - (a_j - i b_j) s[t]                                      feedback="soft"
+
+    Every linear neuron with distinct eigenvalues is of this form. What matters is where the modes
+    start: time constants and periods are drawn for each neuron, over the time that has to be
+    remembered, and learned from there as logarithms. The gain starts at `sqrt(1 - r^2)`, divided by
+    `sqrt(modes)`, with `r = exp(-1/tau)`: white input of variance 1 then keeps `sum_j E |z_j|^2` at
+    1, however long the memory. Gain and phase are learned if there are several modes; with one, the
+    weights do that.
+
+    Related neurons: resonate-and-fire (Izhikevich 2001) is one mode; BRF adds a refractory variable
+    to it. S5-RF and SiLIF are one mode without and with feedback, PMSN is several.
+
+    Args:
+        features, **options: as for `Neuron`, but `per` is "neuron" if the features are given.
+        modes: number of modes `k`.
+        horizon: timesteps that have to be remembered, such as the length of the sequences. Sets the
+            ranges of `tau` and `period`.
+        oscillate: False for real modes, which decay without rotation: leaky integrators.
+        feedback: "none" (the spike leaves the membrane alone: linear dynamics) or "soft".
+        tau: time constants in timesteps; (5, horizon) unless given. A list has one entry per mode.
+        period: periods in timesteps; (6, 2 horizon) unless given. A list has one entry per mode.
+    """
+
+    def __init__(self, features: Features = None, *, modes: int = 2, **options: Any) -> None:
+        check("modes", modes, 1)
+        self.modes = modes
+        super().__init__(features, **options)
+
+
+class Planar(Modes):
+    """One complex mode: a neuron whose two states turn in a plane.
+
+        z[t] = exp(-1/tau + 2 pi i / period) z[t-1] + gain x[t]
+        s[t] = H(Re z[t] - V_th)
+        z[t] = z[t] - (a - i b) s[t]                                              feedback="soft"
+
+    It is `Modal` with one mode, which leaves gain and phase of the input to the weights.
+
+    Args:
+        features, horizon, oscillate, feedback, tau, period, **options: as for `Modal`.
+    """
+
+
+def _by_mode(name: str, given: Any, modes: int) -> list[Any]:
+    """A start for each mode, from one for all or a list."""
+    if not isinstance(given, list):
+        return [given] * modes
+    if len(given) != modes:
+        raise ValueError(f"{name}: expected one start for each of {modes} modes, got {given}")
+    return given

@@ -1,0 +1,130 @@
+"""Modes: the complex equation by hand, where they start, and what they are special cases of."""
+
+import math
+
+import pytest
+import torch
+
+from neurodyn.layers import Delayed, Recurrent, Stream
+from neurodyn.models import SequenceNet
+from neurodyn.neurons import Modal, Planar
+
+
+def by_hand(neuron, x, feedback):
+    """The equation in complex numbers."""
+    z = torch.zeros(neuron.modes, *x.shape[1:], dtype=torch.complex128)
+    turn = [2 * math.pi / p for p in neuron.period] if neuron.oscillate else [0.0] * neuron.modes
+    spikes, course = [], []
+    for step in x:
+        for j in range(neuron.modes):
+            pole = torch.polar(torch.exp(-1 / neuron.tau[j]), torch.as_tensor(turn[j]).double())
+            phase = neuron.phase[j] if neuron.oscillate else torch.zeros(1).double()
+            z[j] = pole * z[j] + torch.polar(neuron.gain[j], phase.expand_as(neuron.gain[j])) * step
+        h = z.real.sum(0)
+        s = (h >= neuron.threshold).double()
+        if feedback == "soft":
+            for j in range(neuron.modes):
+                b = neuron.b[j] if neuron.oscillate else 0.0
+                z[j] = z[j] - (neuron.a[j] - 1j * b) * s
+        spikes.append(s)
+        course.append(h)
+    return torch.stack(spikes), torch.stack(course), z
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("per", ["neuron", "layer"])
+@pytest.mark.parametrize("oscillate", [True, False])
+@pytest.mark.parametrize("feedback", ["none", "soft"])
+@pytest.mark.parametrize("modes", [1, 3])
+def test_the_complex_equation(modes, feedback, oscillate, per, backend):
+    options = {"feedback": feedback, "oscillate": oscillate, "per": per, "backend": backend}
+    neuron = Modal((5,), modes=modes, horizon=20, **options).double()
+    with torch.no_grad():
+        for name in ("gain", "phase", "a", "b"):
+            for value in getattr(neuron, name, ()) if neuron._started(name) else ():
+                value.add_(0.3 * torch.rand_like(value))
+    x = 2 * torch.randn(40, 3, 5, dtype=torch.float64)
+    spikes, h, z = by_hand(neuron, x, feedback)
+    record = neuron.record(x)
+    torch.testing.assert_close(record["h"], h)
+    assert torch.equal(record["spikes"], spikes)
+    assert 0.02 < spikes.mean() < 0.9
+    for j in range(modes):
+        torch.testing.assert_close(record[f"u{j}"][-1], z[j].real)
+        if oscillate:
+            torch.testing.assert_close(record[f"v{j}"][-1], z[j].imag)
+
+
+@torch.no_grad()
+def test_where_modes_start():
+    neuron = Modal((4000,), modes=2, horizon=200)
+    for tau, period, gain in zip(neuron.tau, neuron.period, neuron.gain, strict=True):
+        assert tau.shape == (4000,)
+        assert 5 <= tau.min() < 5.5
+        assert 180 < tau.max() <= 200
+        assert tau.log().mean() == pytest.approx(math.log(math.sqrt(5 * 200)), abs=0.1)
+        assert 6 <= period.min() < 7
+        assert 360 < period.max() <= 400
+        torch.testing.assert_close(gain.square(), (1 - torch.exp(-2 / tau)) / 2)
+    assert Planar().per == "layer"
+    assert Planar((8,)).per == "neuron"
+    assert Planar((8,), tau=20.0).tau[0].tolist() == pytest.approx([20] * 8)
+    two = Modal((8,), tau=[(5.0, 10.0), 50.0])
+    assert two.tau[0].max() < 10 < two.tau[1].min()
+
+
+@torch.no_grad()
+def test_white_input_keeps_the_same_size_however_long_the_memory():
+    neuron = Modal((64,), modes=2, horizon=50, threshold=1e6)
+    record = neuron.record(torch.randn(600, 64, 64))
+    size = sum(record[name][300:].square() for name in neuron.states)
+    assert size.mean() == pytest.approx(1.0, rel=0.05)
+
+
+def test_what_is_learned():
+    def learned(neuron):
+        return {name.split(".")[0] for name, _ in neuron.named_parameters()}
+
+    assert learned(Planar((3,))) == {"raw_tau", "raw_period"}
+    assert learned(Modal((3,))) == {"raw_tau", "raw_period", "gain", "phase"}
+    assert learned(Modal((3,), feedback="soft")) >= {"a", "b"}
+    assert learned(Modal((3,), oscillate=False)) == {"raw_tau", "gain"}
+    assert not learned(Planar((3,), learn=False))
+    assert "tau=" in repr(Planar((3,)))
+
+
+LAYERS = {
+    "alone": Planar,
+    "recurrent": lambda features: Recurrent(features, neuron=Planar),
+    "delayed": lambda features: Delayed(features, neuron=Planar, order=3),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_in_layers_and_on_a_stream(kind):
+    layer = LAYERS[kind]((6,))
+    x = torch.randn(12, 2, 6)
+    whole = layer(x)
+    stream = Stream(layer)
+    torch.testing.assert_close(torch.cat([stream(x[:5]), stream(x[5:6]), stream(x[6:])]), whole)
+    whole.sum().backward()
+
+
+def test_in_a_network():
+    network = SequenceNet(Modal, shape=(3,), classes=2, widths=(8,))
+    network(torch.randn(20, 4, 3)).sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_options_that_cannot_be():
+    for options, message in [
+        ({"modes": 0}, "modes: expected at least 1, got 0"),
+        ({"horizon": 5}, "horizon: expected at least 6, got 5"),
+        ({"feedback": "hard"}, "feedback: unknown name 'hard'"),
+        ({"oscillate": False, "period": 5.0}, "period: modes that do not oscillate have none"),
+        ({"tau": [5.0]}, "tau: expected one start for each of 2 modes"),
+        ({"tau": 0.0}, "tau: expected"),
+        ({"reset": "hard"}, "reset: Modal has its own reset"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            Modal((3,), **options)
