@@ -95,6 +95,11 @@ class SampleData(lightning.LightningDataModule):
         self._test: Samples | None = None
 
     @property
+    def title(self) -> str:
+        """What errors call the data."""
+        return type(self).__name__
+
+    @property
     def targets(self) -> Targets:
         """What a network is asked for: the class of a sample, unless a subclass says otherwise."""
         return Targets("classes", self.classes)
@@ -255,7 +260,7 @@ class SampleData(lightning.LightningDataModule):
         self, samples: Tensor, labels: Any, lengths: Any | None = None, *, part: str
     ) -> Samples:
         """Samples and targets, checked against what the class says; `part` is for the error."""
-        name = f"{type(self).__name__} ({part} set)"
+        name = f"{self.title} ({part} set)"
         samples = check_samples(samples, self.sample_shape, self.dtypes, name)
         steps: int | None = getattr(self, "steps", None)
         made = check_targets(samples, labels, lengths, self.targets, steps, name)

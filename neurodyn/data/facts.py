@@ -89,7 +89,7 @@ class OwnData(SampleData):
         whole = self.part("train")
         training, test = self.split_off(self.targets.strata(whole.labels))
         if not train and not len(test):
-            raise ValueError(f"{type(self).__name__}: there is no test set, as test is {self.test}")
+            raise ValueError(f"{self.title}: there is no test set, as test is {self.test}")
         return whole.subset(training if train else test)
 
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
@@ -107,7 +107,7 @@ class OwnData(SampleData):
             return torch.arange(len(strata)), torch.arange(0)
         training, test = split_rows(strata, self.test, self.split_seed)
         tell(
-            f"{type(self).__name__}: no test set was given, so {len(test):,} of {len(strata):,} "
+            f"{self.title}: no test set was given, so {len(test):,} of {len(strata):,} "
             "samples are set aside as one (test)"
         )
         return training, test

@@ -16,6 +16,7 @@ import torch
 
 from neurodyn.comparison.folder import read_json
 from neurodyn.comparison.settings import saved_settings
+from neurodyn.data import ArrayFile
 from neurodyn.data.archive import Archive, Source
 from neurodyn.data.cache import cached
 from neurodyn.data.formats.cifar import read_batch
@@ -24,8 +25,10 @@ from neurodyn.data.formats.events import read_events
 from neurodyn.data.formats.idx import read_idx
 from neurodyn.data.formats.photographs import read_photograph
 from neurodyn.data.formats.spikes import Bins, read_counts, read_speakers
+from neurodyn.errors import require
 from neurodyn.files import keep, kept
 from neurodyn.training.checkpoint import WholeCheckpoints, refuse_broken
+from neurodyn.training.recipe import Recipe
 from tests.data import recordings
 from tests.data.files import tar_of, write_batch, write_idx, write_spikes, zip_of
 
@@ -34,6 +37,21 @@ YAML = b"""model:
   optim: {lr: 0.01}
 trainer: {max_epochs: 2}
 """
+
+RECIPES = [
+    b"""model:
+  network: {class_path: neurodyn.models.ConvNet, init_args: {widths: [8, 8]}}
+data: {class_path: neurodyn.data.Digits, init_args: {batch_size: 32}}
+trainer: {max_epochs: 2, logger: false, accelerator: cpu}
+""",
+    b"""model:
+  network: {class_path: subprocess.Popen, init_args: {args: "touch hacked", shell: true}}
+  regularisers: [{class_path: os.system, init_args: {command: "touch hacked"}}]
+data: Digits
+trainer: {callbacks: [{class_path: lightning.pytorch.callbacks.LambdaCallback,
+  init_args: {on_train_start: os.abort}}]}
+""",
+]
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,11 @@ def readers() -> dict[str, Reader]:
         "checkpoint": Reader("best.ckpt", _checkpoint, files["checkpoint"]),
         "results": Reader("result.json", read_json, [b'{"accuracy": 98.5, "seconds": [1, 2]}\n']),
         "settings": Reader("config.yaml", saved_settings, [YAML]),
+        "recipe": Reader("mine.yaml", _recipe, RECIPES),
+        "npz": Reader("mine.npz", _arrays, files["npz"]),
+        "csv": Reader("mine.csv", _arrays, [b"a,b,y\n1,2,0\n3,4,1\n", b"1;2\n3;4\n"]),
+        "arrays in HDF5": Reader("mine.h5", _arrays, files["h5"]),
+        "arrays in MATLAB": Reader("mine.mat", _arrays, files["arrays"]),
         "machine code": Reader("kernel.o", _code, files["code"]),
     }
     events = {
@@ -109,6 +132,13 @@ def _files(folder: Path) -> dict[str, list[bytes]]:
     trains[100] = np.arange(40) / 100
     savemat(folder / "plain.mat", {"spiketrain": trains})
     savemat(folder / "packed.mat", {"spiketrain": trains}, do_compression=True)
+    x, y = np.arange(24.0).reshape(4, 3, 2), np.arange(4) % 2
+    np.savez(folder / "plain.npz", x=x, y=y)
+    np.savez_compressed(folder / "packed.npz", x=x, y=y)
+    np.savez(folder / "hostile.npz", x=x, y=np.array([Calls(os.system, "touch hacked")] * 4))
+    savemat(folder / "arrays.mat", {"x": x, "y": y[:, None]})
+    with require("h5py", "audio").File(folder / "arrays.h5", "w") as file:
+        file["x"], file["y"] = x, y
     np.save(folder / "a.npy", np.arange(40.0).reshape(10, 4) % 2)
     np.save(folder / "cache.npy", np.zeros((3, 2), np.uint8))
     torch.save({"state_dict": {"weight": torch.zeros(3)}, "epoch": 2}, folder / "best.ckpt")
@@ -132,7 +162,28 @@ def _files(folder: Path) -> dict[str, list[bytes]]:
         "cache": read("cache.npy"),
         "checkpoint": read("best.ckpt", "hostile.ckpt"),
         "code": read("kernel.o"),
+        "npz": read("plain.npz", "packed.npz", "hostile.npz"),
+        "arrays": read("arrays.mat"),
+        "h5": read("arrays.h5"),
     }
+
+
+def _recipe(path: Path) -> None:
+    """As the command reads it; a network that is too large may take the memory."""
+    try:
+        Recipe([f"--config={path}"], run=False)
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError) as error:
+        raise ValueError(f"{path}: {error}") from error  # The command line names the file.
+    except RuntimeError as error:
+        if "memory" not in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _arrays(path: Path) -> None:
+    """As a data set of one's own."""
+    data = ArrayFile(str(path), test=0)
+    data.open(train=True)
 
 
 def _spikes(path: Path) -> None:

@@ -54,6 +54,10 @@ class ArrayFile(ArrayData):
         self.path, self.labels, self.test_path = path, labels, test_path
 
     @property
+    def title(self) -> str:
+        return self.path
+
+    @property
     def paths(self) -> list[Path]:
         """The files that are read."""
         given = [self.path, *([self.test_path] if self.test_path else [])]

@@ -90,7 +90,7 @@ class ArrayData(OwnData):
         return facts.sample[0] if facts.layout == "sequences" else None
 
     def look(self) -> Facts:
-        name = type(self).__name__
+        name = self.title
         found = self.load()
         train = found["train"]
         timed = self.time_first or train.lengths is not None
@@ -170,7 +170,7 @@ class ArrayData(OwnData):
         return kept(made, None, name)
 
     def _canonical(self, part: Part, layout: str, where: str) -> Part:
-        name = f"{type(self).__name__} ({'training' if where == 'train' else where} set)"
+        name = f"{self.title} ({'training' if where == 'train' else where} set)"
         x = sample_first(part.x, layout, time_first=self.time_first)  # type: ignore[arg-type]
         y, lengths = part.y, part.lengths
         steps = x.shape[1] if layout == "sequences" else None
@@ -190,7 +190,7 @@ class ArrayData(OwnData):
         assert self._coding is not None
         y = self._parts[part].y
         assert y is not None
-        return self._coding(y, f"{type(self).__name__} ({part} set)")
+        return self._coding(y, f"{self.title} ({part} set)")
 
     def _check_augment(self, facts: Facts, *, padded: bool) -> None:
         if self.augment is None:
@@ -247,7 +247,7 @@ class TensorData(ArrayData):
         given = {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "mask": mask}
         given |= {"lengths": lengths, "lengths_test": lengths_test, "mask_test": mask_test}
         arrays = {name: as_array(v, name) for name, v in given.items() if v is not None}
-        self._given = parts_of(arrays, type(self).__name__, time_first=self.time_first)
+        self._given = parts_of(arrays, self.title, time_first=self.time_first)
 
     def load(self) -> Parts:
         return self._given
