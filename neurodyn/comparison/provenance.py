@@ -26,7 +26,7 @@ def provenance() -> dict[str, Any]:
     return {
         "neurodyn": neurodyn.__version__,
         "git": git_state(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [_program(), *sys.argv[1:]],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -38,6 +38,12 @@ def provenance() -> dict[str, Any]:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
+
+
+def _program() -> str:
+    """The command as one types it; `python -m neurodyn` is `neurodyn`."""
+    name = Path(sys.argv[0]).name
+    return "neurodyn" if name in ("__main__.py", "-c") else name
 
 
 @cache
