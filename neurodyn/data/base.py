@@ -225,7 +225,7 @@ class SampleData(lightning.LightningDataModule):
         nothing = torch.zeros(len(values), dtype=torch.int64, device=values.device)
         return self.prepare(values, nothing, None)[0]
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """New samples from files of the user, for predictions; their targets are not needed.
 
         The rows asked for are read when they are asked for. `as_input` makes a network's input of

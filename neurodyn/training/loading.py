@@ -27,7 +27,7 @@ FOR_TRAINING = ("optim", "regularisers", "compile")
 def load(
     run: str | Path,
     *,
-    imports: Sequence[str] = (),
+    imports: str | Sequence[str] = (),
     checkpoint: str = "best",
     device: str | torch.device = "cpu",
     data: Mapping[str, Any] | None = None,
@@ -40,12 +40,12 @@ def load(
     Args:
         run: the folder of a run of a comparison (`runs/digits/lnm/seed-0`), of a training
             (`runs/fit/version_0`), or of a model card; or a checkpoint in one of them.
-        imports: modules of yours whose classes the run may name.
+        imports: a module of yours whose classes the run may name, or several.
         checkpoint: "best", "last", or the name of another checkpoint in the folder.
         device: where the model runs.
         data: options of the data set that are different here, such as `{"root": "~/data"}`.
     """
-    for module in imports:
+    for module in [imports] if isinstance(imports, str) else imports:
         allow(module)
     place = find_run(run, checkpoint)
     config, saved = place.config(), read_saved(place)
