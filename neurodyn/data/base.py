@@ -145,7 +145,8 @@ class SampleData(lightning.LightningDataModule):
         if held >= len(samples) or (self.validation > 0 and held == 0):
             raise ValueError(
                 f"validation: {self.validation} sets {held} of {len(samples)} samples aside, "
-                "expected at least one there and one left to train on"
+                "expected at least one there and one left to train on; give more samples, or "
+                "a whole number of them"
             )
         order = stratified(self.targets.strata(samples.labels), self.split_seed)
         return samples.subset(order[held:]), samples.subset(order[:held])
