@@ -170,7 +170,8 @@ def draw_curves(
     axis.set_ylim(bottom, highest + 0.05 * room)
     if not per_epoch:
         # Epochs before any curve reaches the axis would be blank.
-        axis.set_xlim(left=min(int((high < bottom).long().argmin()) for high in bands))
+        first = min(int((high < bottom).long().argmin()) for high in bands)
+        axis.set_xlim(left=max(0.8, first))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
 

@@ -168,6 +168,11 @@ class ArrayData(OwnData):
                 f"{name}: found shape {found.shape}, expected (N, {_sizes(facts.sample)}), as the "
                 "network was trained on"
             )
+        if fixed and made.shape[1] != facts.sample[0]:
+            tell(
+                f"{name}: found {len(made):,} sequences of {made.shape[1]} steps; those of the "
+                f"training had up to {facts.sample[0]}"
+            )
         return kept(made, None, name)
 
     def _canonical(self, part: Part, layout: str, where: str) -> Part:
