@@ -119,10 +119,9 @@ def how_to_allow(path: str) -> str:
     """How to allow an import path, if it leads into a module of the user's."""
     module = path.partition(".")[0]
     here = any(Path(name).exists() for name in (f"{module}.py", module))
-    name = module if module.isidentifier() and here else "MODULE"
     return (
-        f"To allow a module of your own, name it on the command line: --import {name} "
-        f'(in Python, neurodyn.load takes imports=["{name}"])'
+        "To allow a module of your own, name it on the command line: "
+        f"--import {module if module.isidentifier() and here else 'MODULE'}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,5 +88,8 @@ def _built(
             settings = parser.parse_object({"data": data, "model": model})
             made = parser.instantiate(settings, instantiators=[(restored, DataModule, True)])
     except ValueError as error:
-        raise ValueError(f"{place.folder / CONFIG}: {plain(str(error))}") from error
+        text = plain(str(error))
+        module = re.search(r"--import ([\w.]+)$", text)
+        python = f' (in Python, neurodyn.load takes imports="{module[1]}")' if module else ""
+        raise ValueError(f"{place.folder / CONFIG}: {text}{python}") from error
     return made.model, adapted(made.data)

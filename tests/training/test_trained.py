@@ -348,7 +348,7 @@ def test_a_stream_takes_arrays(run):
 
 def test_one_module_needs_no_list(home, monkeypatch):
     monkeypatch.setattr(allowed, "_named", [])
-    with pytest.raises(ValueError, match=r"neurodyn.load takes imports=\["):
+    with pytest.raises(ValueError, match=r"neurodyn.load takes imports=\"MODULE\""):
         neurodyn.load(home)
     assert neurodyn.load(home, imports="tests.training.own").data_name == "FileDigits"
 
