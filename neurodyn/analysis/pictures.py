@@ -19,6 +19,8 @@ from neurodyn.neurons import LIF, Neuron, neurons_of
 
 LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
 CURVES = 24
+SHORT = 6
+"""Epochs of a training that is shown whole, with a mark at each epoch."""
 COLUMNS = 4
 COLOURS = {
     "lif": "#5a5a5a",
@@ -102,12 +104,13 @@ def layer_names(paths: Iterable[str]) -> list[str]:
 def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     u = torch.linspace(*bounds, 400)
     axis.plot(u, u, color=GUIDE, lw=1, zorder=1, label="F(u) = u")
-    axis.plot(u, membrane_map(LIF(), u), color=REFERENCE, ls="--", lw=1.2, label="LIF")
+    axis.plot(u, membrane_map(LIF(), u), color=REFERENCE, ls="--", lw=1.2, label="LIF", zorder=3)
     curves = membrane_map(neuron, u).flatten(1) if neuron.per != "layer" else None
     threshold = neuron.threshold.detach().float().mean().item()
     if curves is not None:
         chosen = torch.linspace(0, curves.shape[1] - 1, min(CURVES, curves.shape[1])).long()
-        axis.plot(u, curves[:, chosen], color=LEARNED, lw=0.7, alpha=0.5)
+        lines = axis.plot(u, curves[:, chosen], color=LEARNED, lw=0.7, alpha=0.5)
+        lines[0].set_label(f"learned, by {neuron.per}")
     else:
         axis.plot(u, membrane_map(neuron, u), color=LEARNED, lw=2, label="learned")
         for point in fixed_points(neuron, bounds=bounds):
@@ -129,6 +132,7 @@ def plot_curves(
     """Learning curves: for each name the mean over runs, and the band between their extremes.
 
     The axis begins near the end of the lowest curve. Below it all curves climb alike from chance.
+    A training of a few epochs is shown whole.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
@@ -153,9 +157,11 @@ def draw_curves(
         values = torch.tensor([list(run)[:length] for run in runs], dtype=torch.float64)
         x = torch.arange(1, length + 1) * (per_epoch[name] if per_epoch else 1)
         low, high = values.amin(0), values.amax(0)
-        axis.plot(x, values.mean(0), color=colour, ls=style, lw=1.8, label=name)
+        mark = "o" if length <= SHORT else None
+        axis.plot(x, values.mean(0), color=colour, ls=style, lw=1.8, label=name, marker=mark, ms=4)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        ends.append(low[-max(2, length // 4) :].min().item())
+        last = length if length <= SHORT else max(2, length // 4)
+        ends.append(low[-last:].min().item())
         bands.append(high)
     highest = max(high.max().item() for high in bands)
     room = max(highest - min(ends), 1.0)
@@ -164,7 +170,8 @@ def draw_curves(
     axis.set_ylim(bottom, highest + 0.05 * room)
     if not per_epoch:
         # Epochs before any curve reaches the axis would be blank.
-        axis.set_xlim(left=min(int((high < bottom).long().argmin()) for high in bands))
+        first = min(int((high < bottom).long().argmin()) for high in bands)
+        axis.set_xlim(left=max(0.8, first))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
 

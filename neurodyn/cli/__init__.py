@@ -87,14 +87,15 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     from neurodyn.training.paths import data_path, recipe_for
 
     if rest and not rest[0].startswith("-"):
-        raise ValueError(f"{known.command}: {rest[0]!r} follows no option; did you mean --neurons?")
+        option = f"--data {rest[0]}" if Path(rest[0]).exists() else "--neurons"
+        raise ValueError(f"{known.command}: {rest[0]!r} follows no option; did you mean {option}?")
     refuse_own(rest)
-    for given in (argument.partition("=")[0] for argument in rest):
-        if study and given == "--neurons":
+    for option in (argument.partition("=")[0] for argument in rest):
+        if study and option == "--neurons":
             raise ValueError(f"--neurons: the study {study.name!r} has its own contenders")
         for whole in (f"--{name}" for name in vars(known)):
-            if len(given) > 2 and whole.startswith(given):
-                raise ValueError(f"{given}: options are written out. Did you mean {whole!r}?")
+            if len(option) > 2 and whole.startswith(option):
+                raise ValueError(f"{option}: options are written out. Did you mean {whole!r}?")
     recipe = find_recipe(known.config or recipe_for(rest) or "digits")
     own = data_path(rest)
     name = own.stem if own else recipe.stem
@@ -103,7 +104,8 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
         folder = known.out or Path("runs") / f"{name}-{known.name}"
     else:
         # Commas inside brackets belong to an option: lnm:start=[0,-1,0,0].
-        parts = re.split(r",(?![^\[]*\])", known.neurons)
+        given = known.neurons if isinstance(known.neurons, str) else ",".join(known.neurons)
+        parts = re.split(r",(?![^\[]*\])", given)
         names = [name.strip() for name in parts if name.strip()]
         folder = known.out or Path("runs") / name
     arguments = ["--config", str(recipe), *spelled_out(rest)]
@@ -111,7 +113,9 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     if study and (conclusion := study.conclude(folder)):
         tables.append(conclusion)
     table = "\n\n".join(tables)
-    print(f"\n{table}\n\nmean ± std over seeds; ahead: by more than both standard deviations")
+    print(f"\n{table}\n")
+    if "±" in table:
+        print("mean ± std over seeds; ahead: by more than both standard deviations")
     print(f"runs and pictures: {folder}")
 
 

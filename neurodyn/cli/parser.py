@@ -15,6 +15,7 @@ EXAMPLES = """\
 examples:
   neurodyn compare                                   LIF, PLIF, QIF and LNM on real digits, 3 seeds
   neurodyn compare --config fashion-mnist --neurons lif,lnm:degree=5 --seeds 5
+  neurodyn compare --data photographs/ --neurons lif,lnm            your data: a folder or a file
   neurodyn compare --import mine --neurons lif,mine.TwoState        yours, from mine.py here
   neurodyn list recipes                              what there is, one line each
   neurodyn study clip --config fashion-mnist         a question, answered by a comparison
@@ -110,11 +111,16 @@ def _add_compare(commands: Any) -> None:
         "So do options of the recipe that apply to it alone: lif:model.timesteps=1.\n"
         "A label in front names it in tables and pictures: short@lif:model.timesteps=1.\n"
         "A neuron of yours goes by its import path: --import mine --neurons lif,mine.TwoState.\n"
+        "Data of yours go by their path: --data arrays.npz, or --data photographs/ (<class>/*).\n"
         "`neurodyn list` shows the names of neurons and recipes.",
         formatter_class=Defaults,
     )
     compare.add_argument(
-        "--neurons", action=Once, default="lif,plif,qif,lnm", help="separated by commas"
+        "--neurons",
+        action=Once,
+        nargs="+",
+        default="lif,plif,qif,lnm",
+        help="separated by commas or spaces",
     )
     _add_comparison_options(compare)
 

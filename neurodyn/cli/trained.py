@@ -82,7 +82,14 @@ def _energy(known: argparse.Namespace, options: dict[str, Any]) -> str:
     run = _load(known, options)
     if not known.files:
         what = f"test set of {run.data_name}"
-        activity = run.energy(batch_size=known.batch_size, progress=True)
+        try:
+            activity = run.energy(batch_size=known.batch_size, progress=True)
+        except FileNotFoundError as error:
+            option = "path" if hasattr(run.data, "path") else "root"
+            raise FileNotFoundError(
+                f"{error}. It has the test set: --data.{option} says where it is now. To measure "
+                f"on other files, name them: neurodyn energy {known.run} FILES"
+            ) from error
     else:
         what, files = "files", run.data.read_files(known.files)
         activity = run.energy(files, batch_size=known.batch_size, progress=True)

@@ -126,5 +126,5 @@ def _draw_shares(axis: Any, rows: list[Shares]) -> dict[str, Any]:
     areas = axis.stackplot(epochs, values, labels=kinds, colors=colours, step="mid", lw=0)
     axis.set(xlim=(0, len(rows) - 1), ylim=(0, 1))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_yticks([0, 1], ["0", "1"], fontsize=6)
+    axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6)
     return dict(zip(kinds, areas, strict=True))

@@ -157,7 +157,7 @@ class AdaptedModule(lightning.LightningDataModule):
         """Samples as the module's batches have them, as a network gets them."""
         return self._timed(values)
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """Raises an error: how the module reads its files is not known."""
         raise ValueError(
             f"files: {self.title} does not say how it reads files; give its samples to `as_input`"

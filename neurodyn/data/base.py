@@ -150,7 +150,8 @@ class SampleData(lightning.LightningDataModule):
         if held >= len(samples) or (self.validation > 0 and held == 0):
             raise ValueError(
                 f"validation: {self.validation} sets {held} of {len(samples)} samples aside, "
-                "expected at least one there and one left to train on"
+                "expected at least one there and one left to train on; give more samples, or "
+                "a whole number of them"
             )
         order = stratified(self.targets.strata(samples.labels), self.split_seed)
         return samples.subset(order[held:]), samples.subset(order[:held])
@@ -230,7 +231,7 @@ class SampleData(lightning.LightningDataModule):
         nothing = torch.zeros(len(values), dtype=torch.int64, device=values.device)
         return self.prepare(values, nothing, None)[0]
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """New samples from files of the user, for predictions; their targets are not needed.
 
         The rows asked for are read when they are asked for. `as_input` makes a network's input of

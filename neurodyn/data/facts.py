@@ -153,7 +153,7 @@ def split_rows(strata: Tensor, test: float, seed: int) -> tuple[Tensor, Tensor]:
     if not 0 < held < len(strata):
         raise ValueError(
             f"test: {test} sets {held} of {len(strata)} samples aside, expected at least one "
-            "there and one left to train on"
+            "there and one left to train on; give more samples, or a whole number of them"
         )
     order = stratified(strata, seed)
     return order[held:].sort().values, order[:held].sort().values

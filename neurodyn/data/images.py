@@ -12,7 +12,7 @@ from torch import Tensor
 from neurodyn.data.augment.images import ImageAugment
 from neurodyn.data.base import SampleData
 from neurodyn.data.formats.photographs import Box, everything, read_photograph
-from neurodyn.data.samples import Batch, Files, FileValues
+from neurodyn.data.samples import Batch, Files
 
 
 class ImageData(SampleData):
@@ -73,13 +73,12 @@ class ImageData(SampleData):
         std = images.new_tensor(self.std).reshape(-1, 1, 1)
         return (images - mean) / std
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """Images of any format that Pillow reads, stretched to the size of this data set's."""
-        found = [Path(path).expanduser() for path in paths]
         channels, *size = self.sample_shape
 
         def read(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
             image = read_photograph(path, (size[0], size[1]), self.new_files, channels)
             return image if self.peak == 255 else (image / 255 * self.peak).round().astype(np.uint8)
 
-        return Files([str(path) for path in paths], FileValues(found, read))
+        return Files.of(paths, read)

@@ -51,6 +51,31 @@ class Files(NamedTuple):
     values: Values
     lengths: Tensor | None = None
 
+    @classmethod
+    def of(
+        cls,
+        given: str | Path | Sequence[str | Path],
+        read: Callable[[Path], np.ndarray[Any, Any]],
+    ) -> Files:
+        """Files that are samples, one each: only those asked for are read."""
+        names = [str(path) for path in ([given] if isinstance(given, str | Path) else given)]
+        return cls(names, FileValues(paths_of(given), read))
+
+
+def paths_of(given: str | Path | Sequence[str | Path]) -> list[Path]:
+    """The paths of files, from one or several.
+
+    Raises:
+        ValueError: one of them is a folder.
+    """
+    paths = [Path(p).expanduser() for p in ([given] if isinstance(given, str | Path) else given)]
+    for path in paths:
+        if path.is_dir():
+            raise ValueError(
+                f"files: expected files, got the folder {path}; name those in it: {path}/*"
+            )
+    return paths
+
 
 class Samples(Dataset[Batch]):
     """Samples and their targets as two tensors, or some rows of them.

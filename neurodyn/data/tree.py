@@ -88,7 +88,8 @@ def find_tree(folder: Path, suffixes: Collection[str], what: str) -> Tree:
     classes = class_folders(places["train"])
     wanted = f"train/<class>/* and test/<class>/*, or <class>/*, with {what} in them"
     if len(classes) < 2:
-        raise ValueError(f"{folder}: found {_content(places['train'])}, expected {wanted}")
+        more = ", of two classes or more" if classes else ""
+        raise ValueError(f"{folder}: found {_content(places['train'])}, expected {wanted}{more}")
     # Others are not sorted by class, as the validation images of Tiny ImageNet.
     by_class = {p: place for p, place in places.items() if set(class_folders(place)) & set(classes)}
     if "test" not in by_class and "validation" in by_class:
@@ -107,7 +108,8 @@ def find_tree(folder: Path, suffixes: Collection[str], what: str) -> Tree:
     if empty:
         name = classes[min(empty)]
         raise ValueError(
-            f"{places['train'] / name}: found {_content(places['train'] / name)}, expected {what}"
+            f"{places['train'] / name}: found {_content(places['train'] / name)}, expected {what} "
+            "of this class; fill the folder or remove it"
         )
     return Tree(tuple(classes), parts)
 
@@ -127,4 +129,5 @@ def _content(folder: Path) -> str:
     """What a folder holds, for errors."""
     folders, files = len(class_folders(folder)), suffixes_below(folder)
     kinds = ", ".join(f"{n} {suffix or 'without a suffix'}" for suffix, n in files.most_common(5))
-    return f"{folders} folders and {'the files ' + kinds if files else 'no files'}"
+    holds = f"{folders} folder{'' if folders == 1 else 's'}"
+    return f"{holds} and {'the files ' + kinds if files else 'no files'}"

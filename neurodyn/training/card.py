@@ -16,6 +16,7 @@ from neurodyn.declared import Declared
 from neurodyn.files import write
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import Neuron
+from neurodyn.training.allowed import PLACES as PLACES_OF_CLASSES
 from neurodyn.training.place import CONFIG, WEIGHTS
 from neurodyn.training.trained import Trained
 from neurodyn.training.weights import write_saved
@@ -34,6 +35,9 @@ TASKS = {
     "labels": "multi-label classification",
     "values": "regression",
 }
+
+MANY = 4
+"""Types of samples that are not listed one by one."""
 
 HEADINGS = {
     "firing_rate": "spikes per neuron and step",
@@ -136,11 +140,27 @@ def _use(run: Trained) -> str:
     samples = ", ".join(map(str, ("N", *run.sample_shape)))
     dtypes = getattr(run.data, "dtypes", ())
     kinds = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+    kinds = kinds if len(dtypes) < MANY else "numbers"
+    modules = _modules([run.config["data"], run.config["model"]])
+    imports = ", imports=[" + ", ".join(f'"{module}"' for module in modules) + "]"
+    needs = f"It needs the author's {' and '.join(f'`{m}`' for m in modules)}.\n\n"
     return (
-        "```\nimport neurodyn\n\n"
-        'run = neurodyn.load("FOLDER")  # the folder of this card\n'
+        f"{needs if modules else ''}```\nimport neurodyn\n\n"
+        f'run = neurodyn.load("FOLDER"{imports if modules else ""})  # the folder of this card\n'
         f"run.predict(samples)  # {', '.join(filter(None, (f'({samples})', kinds)))}\n```"
     )
+
+
+def _modules(settings: Any) -> list[str]:
+    """The modules of classes in settings that have to be allowed to load them, sorted."""
+    if isinstance(settings, list):
+        return sorted({module for value in settings for module in _modules(value)})
+    if not isinstance(settings, dict):
+        return []
+    found = _modules([*settings.values()])
+    module = str(settings.get("class_path", "")).rpartition(".")[0]
+    ours = not module or any(f"{module}.".startswith(f"{place}.") for place in PLACES_OF_CLASSES)
+    return found if ours else sorted({*found, module})
 
 
 def _task(run: Trained) -> str:

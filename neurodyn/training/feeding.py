@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -46,24 +48,44 @@ class Feed:
         """One sample as the data set keeps it."""
         return tuple(getattr(self.data, "sample_shape", self.data.shape))
 
+    @property
+    def has_time(self) -> bool:
+        """Whether samples have timesteps of their own."""
+        return hasattr(self.data, "steps") or len(self.sample_shape) > len(self.shape)
+
     def transform(self, values: Any, lengths: Any | None = None) -> Tensor:
         """Samples as the network gets them: `(T, B, *shape)`, or images `(B, C, H, W)`."""
-        samples = self.kept(values).to(self.device)
+        samples = self.kept(values, lengths).to(self.device)
         if lengths is not None:
             samples = samples[:, : int(torch.as_tensor(lengths).max())]
+        if not self.has_time and tuple(samples.shape[1:]) != self.sample_shape:
+            raise self._misshapen(samples)
         x = self.data.as_input(samples)
         times = x.ndim - len(self.shape)
         if times not in (1, 2) or tuple(x.shape[times:]) != self.shape:
-            wanted = ", ".join(map(str, ("N", *self.sample_shape)))
-            raise ValueError(
-                f"values: expected samples ({wanted}) as {self.name} keeps them, "
-                f"got {tuple(samples.shape)}"
-            )
+            raise self._misshapen(samples)
         return x
 
-    def kept(self, values: Any) -> Tensor:
-        """Samples in a type that the data set keeps, if nothing is lost by that."""
+    def _misshapen(self, samples: Tensor) -> ValueError:
+        wanted = ", ".join(map(str, ("N", *self.sample_shape)))
+        return ValueError(
+            f"values: expected samples ({wanted}) as {self.name} keeps them, "
+            f"got {tuple(samples.shape)}"
+        )
+
+    def kept(self, values: Any, lengths: Any | None = None) -> Tensor:
+        """Finite samples in a type that the data set keeps, if nothing is lost by that."""
+        if isinstance(values, str | Path) or (
+            isinstance(values, list | tuple) and values and isinstance(values[0], str | Path)
+        ):
+            raise TypeError(
+                "values: expected samples, got the path of a file; run.data.read_files([...]) "
+                "reads files"
+            )
+        if isinstance(values, list) and values and isinstance(values[0], np.ndarray):
+            values = np.array(values)
         samples = torch.as_tensor(values)
+        _check_finite(samples, lengths)
         known = getattr(self.data, "dtypes", ())
         if not known or samples.dtype in known:
             return samples
@@ -84,7 +106,7 @@ class Feed:
         if isinstance(values, Files):
             values, lengths, total = values.values, values.lengths, len(values.names)
         else:
-            values = self.kept(values)
+            values = self.kept(values, lengths)
             total = len(values)
         if not total:
             raise ValueError("values: expected at least one sample, got none")
@@ -114,3 +136,16 @@ class Feed:
             moved = self.data.transfer_batch_to_device(before, self.device, 0)
             x, _, *lengths = self.data.on_after_batch_transfer(moved, 0)
             yield x, lengths[0] if lengths else None, x.shape[x.ndim - len(self.shape) - 1]
+
+
+def _check_finite(samples: Tensor, lengths: Any | None) -> None:
+    """Refuse a sample with NaN or infinity; padding may hold anything."""
+    if not samples.is_floating_point() or not samples.ndim:
+        return
+    bad = ~samples.isfinite()
+    if lengths is not None:
+        padding = torch.arange(samples.shape[1]) >= torch.as_tensor(lengths).cpu()[:, None]
+        bad[padding.to(bad.device)] = False
+    if bad.any():
+        row = int(bad.flatten(1).any(1).int().argmax()) if bad.ndim > 1 else int(bad.int().argmax())
+        raise ValueError(f"values: found NaN or infinity in sample {row}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ FOR_TRAINING = ("optim", "regularisers", "compile")
 def load(
     run: str | Path,
     *,
-    imports: Sequence[str] = (),
+    imports: str | Sequence[str] = (),
     checkpoint: str = "best",
     device: str | torch.device = "cpu",
     data: Mapping[str, Any] | None = None,
@@ -40,12 +41,12 @@ def load(
     Args:
         run: the folder of a run of a comparison (`runs/digits/lnm/seed-0`), of a training
             (`runs/fit/version_0`), or of a model card; or a checkpoint in one of them.
-        imports: modules of yours whose classes the run may name.
+        imports: a module of yours whose classes the run may name, or several.
         checkpoint: "best", "last", or the name of another checkpoint in the folder.
         device: where the model runs.
         data: options of the data set that are different here, such as `{"root": "~/data"}`.
     """
-    for module in imports:
+    for module in [imports] if isinstance(imports, str) else imports:
         allow(module)
     place = find_run(run, checkpoint)
     config, saved = place.config(), read_saved(place)
@@ -87,5 +88,8 @@ def _built(
             settings = parser.parse_object({"data": data, "model": model})
             made = parser.instantiate(settings, instantiators=[(restored, DataModule, True)])
     except ValueError as error:
-        raise ValueError(f"{place.folder / CONFIG}: {plain(str(error))}") from error
+        text = plain(str(error))
+        module = re.search(r"--import ([\w.]+)$", text)
+        python = f' (in Python, neurodyn.load takes imports="{module[1]}")' if module else ""
+        raise ValueError(f"{place.folder / CONFIG}: {text}{python}") from error
     return made.model, adapted(made.data)

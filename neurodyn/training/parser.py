@@ -23,6 +23,17 @@ WRONG_NAME = re.compile(
     r"|key '([\w.]+)'|arguments: --([\w.]+)",
     re.IGNORECASE,
 )
+SHORT = {
+    "epochs": "trainer.max_epochs",
+    "max_epochs": "trainer.max_epochs",
+    "batch_size": "data.batch_size",
+    "lr": "model.optim.lr",
+    "learning_rate": "model.optim.lr",
+    "timesteps": "model.timesteps",
+    "device": "trainer.accelerator",
+}
+"""Options as other programs call them, and their names here."""
+
 NOISE = re.compile(
     r"Does not validate against any of the Union|(Subtypes|Errors|Given value( type)?):"
     r"|Expected a <class 'NoneType'>|Problem with given class_path"
@@ -72,6 +83,9 @@ class RecipeParser(LightningArgumentParser):
         by_lower = {name.lower(): name for name in known}
         for groups in WRONG_NAME.findall(message):
             name = next(filter(None, groups))
+            if groups[-1] in SHORT:
+                yield SHORT[groups[-1]]
+                continue
             for near in difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.65):
                 if by_lower[near] != name:
                     yield by_lower[near]

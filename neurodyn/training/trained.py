@@ -145,8 +145,8 @@ class Trained:
         return sum(p.numel() for p in self._model().parameters())
 
     def to(self, device: str | torch.device) -> Trained:
-        """This model, moved to a device."""
-        self.device = torch.device(device)
+        """This model, moved to a device; an error if this machine has none of its kind."""
+        self.device = _present(torch.device(device))
         self._feed = Feed(self.data, self.device)
         self._learner.to(self.device)
         return self
@@ -251,7 +251,7 @@ class Trained:
 
     @property
     def _has_time(self) -> bool:
-        return hasattr(self.data, "steps") or len(self.sample_shape) > len(self.shape)
+        return self._feed.has_time
 
     def _model(self) -> nn.Sequential:
         return nn.Sequential(self.network, self.readout).eval()
@@ -271,4 +271,11 @@ class _ScoreStream(Stream):
 
     @torch.no_grad()
     def __call__(self, chunk: Tensor) -> Any:
-        return super().__call__(chunk.to(self.device))
+        return super().__call__(torch.as_tensor(chunk).to(self.device))
+
+
+def _present(device: torch.device) -> torch.device:
+    """The device, if PyTorch can use it here."""
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: expected cpu, got cuda; PyTorch finds no CUDA device here")
+    return device

@@ -36,6 +36,9 @@ def test_picture_of_dynamics_has_a_panel_per_layer(per):
     assert len(panels) == 2
     points = [line for line in panels[0].lines if line.get_marker() == "o"]
     assert len(points) == (2 if per == "layer" else 0)
+    (legend,) = figure.legends
+    learned = "learned" if per == "layer" else "learned, by channel"
+    assert [text.get_text() for text in legend.get_texts()].count(learned) == 1
 
 
 def test_picture_needs_a_neuron():
@@ -57,6 +60,18 @@ def test_the_axis_begins_where_curves_end():
     )
     assert 80 < low < 91
     assert 95 < high < 100
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_a_short_training_is_shown_whole(epochs):
+    climb = [20.0, 35.0, 40.0, 55.0, 56.0][:epochs]
+    axis = plot_curves({"lif": [climb]}).axes[0]
+    (left, right), (low, high) = axis.get_xlim(), axis.get_ylim()
+    assert 0.5 < left <= 1
+    assert right > epochs - 1
+    assert low <= 20
+    assert high > climb[-1]
+    assert axis.lines[0].get_marker() == "o", "a single epoch has no line"
 
 
 def test_a_neuron_has_its_colour_in_every_picture():

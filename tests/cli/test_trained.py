@@ -26,8 +26,8 @@ def home(runs):
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def elsewhere(here):
+    allowed.allow("tests.training.own")
     for number, image in enumerate(FileDigits().read(train=False)[0][:3].numpy()):
         np.save(f"{number}.npy", image)
 
@@ -102,3 +102,25 @@ def test_mistakes(capsys, runs, home, arguments, message):
     status, _, error = run(capsys, *(places.get(word, word) for word in arguments))
     assert status == 2
     assert message in error
+
+
+def test_energy_without_the_test_set_says_what_to_do(capsys, tmp_path, monkeypatch):
+    x = np.random.default_rng(0).random((40, 5, 3), np.float32)
+    np.savez("mine.npz", x=x, y=np.arange(40) % 2)
+    small = ["--model.network.widths=[4]", "--trainer.max_epochs=1"]
+    compare = ["compare", "--data", "mine.npz", "--neurons", "lif", "--seeds", "1", *small]
+    assert run(capsys, *compare)[0] == 0
+    (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
+    home = "runs/mine/lif/seed-0"
+    status, _, error = run(capsys, "energy", home)
+    assert status == 2
+    assert "--data.path says where it is now" in error
+    assert run(capsys, "energy", home, "moved.npz")[0] == 0
+    assert run(capsys, "energy", home, "--data.path", "moved.npz")[0] == 0
+    status, _, error = run(capsys, "predict", home, tmp_path)
+    assert status == 2
+    assert f"got the folder {tmp_path}; name those in it" in error
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    status, _, error = run(capsys, "predict", home, "moved.npz", "--device", "cuda")
+    assert status == 2
+    assert "device: expected cpu, got cuda" in error

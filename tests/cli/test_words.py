@@ -65,6 +65,10 @@ def test_options_replace_the_recipe_wherever_they_stand():
         (["--trainer.num_sanity_val_steps=2"], "a comparison sets this itself, to 0"),
         (["--trainer.callbacks+=ModelCheckpoint"], "a comparison writes its own checkpoints, got"),
         (["lif,lnm"], "compare: 'lif,lnm' follows no option; did you mean --neurons?"),
+        (["--epochs", "3"], "Did you mean 'trainer.max_epochs'?"),
+        (["--lr=0.1"], "Did you mean 'model.optim.lr'?"),
+        (["."], "compare: '.' follows no option; did you mean --data .?"),
+        (["--neurons", "lif", "lmn"], "unknown name 'lmn'. Did you mean 'lnm'?"),
     ],
 )
 def test_a_comparison_ignores_nothing(capsys, tmp_path, arguments, message):

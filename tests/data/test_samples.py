@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from neurodyn.data.samples import Samples, stratified, whole
+from neurodyn.data.samples import Files, Samples, stratified, whole
 from neurodyn.data.targets import class_labels
 
 LABELS = torch.arange(10) % 2
@@ -102,3 +103,14 @@ def test_whole_labels_of_any_type(labels: Any) -> None:
 def test_labels_that_are_not_classes(labels: Any, message: str) -> None:
     with pytest.raises(ValueError, match=rf"Mine: {message}"):
         class_labels(labels, 2, "Mine")
+
+
+def test_files_are_named_as_they_were_given(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.ones(3))
+    path = tmp_path / "one.npy"
+    for given in (path, str(path), [path], [str(path)]):
+        files = Files.of(given, np.load)
+        assert files.names == [str(path)]
+        assert files.values[torch.tensor([0])].tolist() == [[1, 1, 1]]
+    with pytest.raises(ValueError, match=f"files: expected files, got the folder {tmp_path}; "):
+        Files.of([tmp_path], np.load)

@@ -46,10 +46,16 @@ def test_a_part_that_is_not_by_class_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        (("a/1.png",), r"found 1 folders and the files 1 \.png, expected train/<class>"),
+        (
+            ("a/1.png",),
+            r"found 1 folder and .* 1 \.png, expected train/.*, of two classes or more",
+        ),
         (("1.png",), r"found 0 folders and the files 1 \.png, expected train/<class>"),
         (("a/1.txt", "b/1.txt"), r"found 2 folders and the files 2 \.txt, expected .* images"),
-        (("a/1.png", "b/1.txt"), r"b: found 0 folders and the files 1 \.txt, expected images"),
+        (
+            ("a/1.png", "b/1.txt"),
+            r"b: found 0 folders and .* 1 \.txt, expected images of this class; fill ",
+        ),
         (
             ("train/a/1.png", "train/b/1.png", "test/a/1.png", "test/c/1.png"),
             "test: found the class 'c', which the training set does not have",

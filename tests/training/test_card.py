@@ -7,7 +7,7 @@ import torch
 import yaml
 
 import neurodyn
-from neurodyn.training.card import _config, write_card, write_cards
+from neurodyn.training.card import _config, _modules, write_card, write_cards
 from tests.training.own import FileDigits
 
 
@@ -57,12 +57,24 @@ def test_front_matter_and_sections(run, tmp_path):
             "`body.1.neuron`: LNM(",
             "Triangle(width=1), HardReset(value=0)\n",
             "(N, 1, 8, 8), uint8",
+            "It needs the author's `tests.training.own`.",
+            'neurodyn.load("FOLDER", imports=["tests.training.own"])',
             "limit=200",
         ),
         *("Trained on 200 samples only", f"Parameters: {run.parameters:,}"),
     ):
         assert fact in body, fact
     assert "No licence was given" not in body
+
+
+def test_modules_that_a_card_needs():
+    ours = {"class_path": "neurodyn.models.ConvNet", "init_args": {"shape": [1, 8, 8]}}
+    assert _modules([ours, {"class_path": "torch.nn.ReLU"}]) == []
+    ours["init_args"]["neuron"] = {"class_path": "mine.more.TwoState"}
+    assert _modules([ours, {"class_path": "data.Mine"}, {"class_path": "data.B"}]) == [
+        "data",
+        "mine.more",
+    ]
 
 
 def test_what_is_not_known_is_said_so(run, tmp_path):

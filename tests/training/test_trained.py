@@ -17,6 +17,7 @@ from neurodyn.comparison.compare import run_comparison
 from neurodyn.layers import padded, repeat
 from neurodyn.neurons import LNM
 from neurodyn.training import allowed
+from neurodyn.training.feeding import Feed
 from neurodyn.training.recipe import Recipe
 from tests.training.own import Courses, FileDigits
 
@@ -312,3 +313,47 @@ def test_a_recipe_cannot_name_what_loads_or_writes(name):
     start = f"--trainer.callbacks.on_fit_start=neurodyn.{name}"
     with pytest.raises(ValueError, match="is not allowed in a recipe"):
         Recipe(["--config=digits", callbacks, start], run=False)
+
+
+def test_samples_that_are_not_finite():
+    feed = Feed(Courses(), torch.device("cpu"))
+    x = torch.rand(4, 12, 3)
+    x[2, 9] = float("nan")
+    for lengths in (None, [12, 12, 10, 12]):
+        with pytest.raises(ValueError, match="values: found NaN or infinity in sample 2"):
+            next(feed.batches(x, lengths, 4, progress=False))
+        with pytest.raises(ValueError, match="values: found NaN or infinity in sample 2"):
+            feed.transform(x, lengths)
+    assert feed.transform(x, [12, 12, 9, 12]).shape == (12, 4, 3)
+
+
+def test_mistakes_name_the_way_out(run, monkeypatch):
+    images, _ = digits()
+    with pytest.raises(ValueError, match=r"expected samples \(N, 1, 8, 8\) .*got \(3, 8, 8, 1\)"):
+        run.predict(images[:3].movedim(1, 3))
+    with pytest.raises(TypeError, match=r"path of a file; run.data.read_files"):
+        run.predict("new.png")
+    with pytest.raises(TypeError, match=r"path of a file; run.data.read_files"):
+        run.predict(["new.png"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="device: expected cpu, got cuda"):
+        run.to("cuda")
+
+
+def test_a_stream_takes_arrays(run):
+    images, _ = digits()
+    x = repeat(run.transform(images[:2]), run.timesteps)
+    assert torch.equal(run.stream()(x.numpy()), run.stream()(x))
+
+
+def test_one_module_needs_no_list(home, monkeypatch):
+    monkeypatch.setattr(allowed, "_named", [])
+    with pytest.raises(ValueError, match=r"neurodyn.load takes imports=\"MODULE\""):
+        neurodyn.load(home)
+    assert neurodyn.load(home, imports="tests.training.own").data_name == "FileDigits"
+
+
+def test_a_list_of_arrays(run):
+    images, _ = digits()
+    listed = [image.numpy() for image in images[:3]]
+    assert torch.equal(run.predict(listed).scores, run.predict(images[:3]).scores)

@@ -16,6 +16,11 @@ from neurodyn.data.formats.spikes import hdf5
 
 Array = np.ndarray[Any, Any]
 
+OBJECTS = (
+    "holds Python objects, which could run code; put sequences of different lengths into one "
+    "padded array and add their lengths (N,)"
+)
+
 HEADER = 2**16
 """More bytes than NumPy writes in front of an array."""
 
@@ -61,6 +66,8 @@ def _npz(path: Path, names: tuple[str, ...] | None) -> dict[str, Array]:
                 if version not in HEADERS:
                     raise ValueError(f"{name!r} has the format {version} of NumPy's arrays")
                 shape, _, dtype = HEADERS[version](file)
+                if dtype.hasobject:
+                    raise ValueError(f"{name!r} {OBJECTS}")
                 # Before anything is allocated.
                 if int(np.prod(shape, dtype=object)) * dtype.itemsize > info.file_size:
                     raise ValueError(f"{name!r} claims the shape {shape}, more than it can hold")
@@ -70,7 +77,12 @@ def _npz(path: Path, names: tuple[str, ...] | None) -> dict[str, Array]:
 
 
 def _npy(path: Path, names: tuple[str, ...] | None) -> dict[str, Array]:
-    return {"x": np.load(path, mmap_mode="c", allow_pickle=False)}
+    try:
+        return {"x": np.load(path, mmap_mode="c", allow_pickle=False)}
+    except ValueError as error:
+        if "Python objects" in str(error):
+            raise ValueError(f"the array {OBJECTS}") from error
+        raise
 
 
 def _hdf5(path: Path, names: tuple[str, ...] | None) -> dict[str, Array]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from neurodyn.data.arrays import Array, Part, as_array
 from neurodyn.data.fingerprint import of_files
 from neurodyn.data.formats.arrays import DELIMITERS, read_arrays
-from neurodyn.data.samples import Files
+from neurodyn.data.samples import Files, paths_of
 from neurodyn.data.sets.arrays import ArrayData, Parts, parts_of
 
 NAMES = tuple(
@@ -77,11 +77,10 @@ class ArrayFile(ArrayData):
     def fingerprint(self) -> str | None:
         return of_files(self.paths)
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """Samples of the arrays `x` of files, each row of them one: `arrays.npz[3]`."""
         names, values = [], []
-        for given in paths:
-            path = Path(given).expanduser()
+        for path in paths_of(paths):
             x = self._new_rows(path) if _is_table(path) else _of(path).get("x")
             if x is None:
                 raise ValueError(f"{path}: found {_listed(path)}, expected x")

@@ -112,7 +112,8 @@ class ArrayData(OwnData):
             facts = replace(facts, mean=mean, std=std, peak=peak)
         self._check_augment(facts, padded=lengths is not None)
         if "auto" in (self.layout, self.task):
-            asked = f"{targets.outputs} {targets.kind}{' per step' if targets.per_step else ''}"
+            kind = targets.kind.removesuffix("s") if targets.outputs == 1 else targets.kind
+            asked = f"{targets.outputs} {kind}{' per step' if targets.per_step else ''}"
             tell(
                 f"{name}: taken for {layout} ({_sizes(facts.sample)}) and {asked}; layout and task "
                 "say otherwise"
@@ -167,6 +168,11 @@ class ArrayData(OwnData):
                 f"{name}: found shape {found.shape}, expected (N, {_sizes(facts.sample)}), as the "
                 "network was trained on"
             )
+        if fixed and made.shape[1] != facts.sample[0]:
+            tell(
+                f"{name}: found {len(made):,} sequences of {made.shape[1]} steps; those of the "
+                f"training had up to {facts.sample[0]}"
+            )
         return kept(made, None, name)
 
     def _canonical(self, part: Part, layout: str, where: str) -> Part:
@@ -179,7 +185,10 @@ class ArrayData(OwnData):
         if self.time_first and y.ndim >= 2 and y.shape[:2] == x.shape[1::-1]:
             y = y.swapaxes(0, 1)
         if len(x) != len(y):
-            raise ValueError(f"{name}: found {len(x)} samples and {len(y)} labels")
+            swapped = layout == "sequences" and x.shape[1] == len(y)
+            other = str(not self.time_first).lower()
+            hint = f"; if its first two axes are swapped, set time_first to {other}"
+            raise ValueError(f"{name}: found {len(x)} samples and {len(y)} labels{hint * swapped}")
         if lengths is not None:
             lengths = check_lengths(lengths, len(x), steps, name).numpy()
             y = without_padding(y, lengths, x.shape[1])

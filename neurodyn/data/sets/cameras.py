@@ -19,7 +19,7 @@ from neurodyn.data.cache import cached
 from neurodyn.data.formats.events import read_events
 from neurodyn.data.formats.frames import By, check_window, event_frames, height_and_width
 from neurodyn.data.formats.reading import reading
-from neurodyn.data.samples import Batch, Files, FileValues
+from neurodyn.data.samples import Batch, Files
 from neurodyn.data.sequences import SequenceData
 from neurodyn.errors import check, unknown
 
@@ -101,10 +101,9 @@ class EventData(SequenceData):
         shape = (len(paths), *self.sample_shape)
         return cached(name, self._window, paths, shape, map(self._frames, paths))
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """Recordings in any format that `read_events` reads, as frames like this data set's."""
-        found = [Path(path).expanduser() for path in paths]
-        return Files([str(path) for path in paths], FileValues(found, self._frames))
+        return Files.of(paths, self._frames)
 
     def prepare(self, samples: Tensor, labels: Tensor, seed: int | None) -> Batch:
         frames, labels = super().prepare(samples, labels, seed)

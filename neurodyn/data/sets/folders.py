@@ -135,6 +135,11 @@ class ImageFolder(OwnData, FileImages):
         mean, std = moments(values.numpy(), rows.numpy(), 1)
         self._facts = None
         mean, std = tuple(m / 255 for m in mean), tuple(s / 255 for s in std)
+        tell(
+            f"ImageFolder: {len(labels):,} images of {len(classes)} classes, read as "
+            f"{'grey' if channels == 1 else 'colour'} {size[0]}x{size[1]}; size and channels say "
+            "otherwise"
+        )
         return replace(facts, mean=mean, std=std)
 
     def open(self, train: bool) -> Samples:

@@ -17,7 +17,7 @@ from neurodyn.data.cache import cached
 from neurodyn.data.formats.cochlea import Cochlea, read_wav
 from neurodyn.data.formats.reading import reading
 from neurodyn.data.formats.spikes import read_speakers
-from neurodyn.data.samples import Batch, Files, FileValues, Samples
+from neurodyn.data.samples import Batch, Files, Samples
 from neurodyn.data.sets.heidelberg import SpikeData
 from neurodyn.errors import unknown
 
@@ -156,10 +156,9 @@ class SpokenDigits(SpeakerData):
         """What turns the recordings to spikes."""
         return Cochlea(self.RATE, self.recorded, step_ms=self.step_ms)
 
-    def read_files(self, paths: Sequence[str | Path]) -> Files:
+    def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
         """Recordings of your own, .wav at 8 kHz, through the cochlea."""
-        found = [Path(path).expanduser() for path in paths]
-        return Files([str(path) for path in paths], FileValues(found, self._counts))
+        return Files.of(paths, self._counts)
 
     def _counts(self, path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         sound = read_wav(path, self.RATE)

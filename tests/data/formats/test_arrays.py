@@ -80,6 +80,15 @@ def test_nothing_is_unpickled(tmp_path):
             read_arrays(tmp_path / name)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_sequences_of_different_lengths_in_one_array(suffix, tmp_path):
+    ragged = np.array([np.zeros((k, 2)) for k in (3, 4)], dtype=object)
+    path = tmp_path / f"ragged{suffix}"
+    np.save(path, ragged) if suffix == ".npy" else np.savez(path, x=ragged)
+    with pytest.raises(ValueError, match=r"Python objects.*one padded array and add their lengths"):
+        read_arrays(path)
+
+
 def test_claims_that_a_file_cannot_hold(tmp_path):
     path = tmp_path / "a.npz"
     header = io.BytesIO()

@@ -126,7 +126,7 @@ def test_a_file_that_changes_is_read_again(tmp_path):
     assert other.fingerprint() != before
 
 
-def test_new_files_without_the_training_file(tmp_path):
+def test_new_files_without_the_training_file(tmp_path, capsys):
     path = tmp_path / "a.npz"
     data = ArrayFile(write(path, x=X, y=Y), standardise=True)
     state = saved(data)
@@ -146,6 +146,8 @@ def test_new_files_without_the_training_file(tmp_path):
     assert files.names == ["one.npy", "short.npy[0]", "short.npy[1]"]
     assert files.lengths.tolist() == [20, 6, 6]
     assert files.values.shape == (3, 20, 5)
+    told = "short.npy: found 2 sequences of 6 steps; those of the training had up to 20\n"
+    assert capsys.readouterr().err.count(told) == 1
     assert bare.as_input(files.values[1:], files.lengths[1:]).shape == (6, 2, 5)
     with pytest.raises(ValueError, match=r"new2\.npz: found z, expected x"):
         bare.read_files([write(tmp_path / "new2.npz", z=X)])

@@ -84,7 +84,9 @@ def test_sizes(drawn, given, size, tmp_path, capsys):
     folders.tell.cache_clear()
     data = ImageFolder(tree(tmp_path / "a", size=drawn, number=3), size=given)
     assert data.shape[1:] == size
-    told = "shown at 64x64" in capsys.readouterr().err
+    lines = capsys.readouterr().err
+    told = "shown at 64x64" in lines
+    assert "9 images of 3 classes, read as colour" in lines
     assert told == (drawn == (80, 80))
 
 
