@@ -94,6 +94,11 @@ class Task(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
         self.tet: TETLoss | None = None
         if name == "tet":
+            if targets.per_step:
+                raise ValueError(
+                    "loss: TET is for one class of a whole sequence, and the data have one at "
+                    "every step; expected cross-entropy"
+                )
             if list(readout.parameters()):
                 raise ValueError(
                     f"readout: the TET loss would leave {type(readout).__name__} untrained"

@@ -135,9 +135,7 @@ class Trained:
     @property
     def asked(self) -> str:
         """What the model is asked, in words: `10 classes`, `1 value at every step`."""
-        kind, number = self.targets.kind, self.targets.outputs
-        per = " at every step" if self.targets.per_step else ""
-        return f"{number} {kind.removesuffix('s') if number == 1 else kind}{per}"
+        return f"{self.targets.words}{' at every step' if self.targets.per_step else ''}"
 
     @property
     def parameters(self) -> int:

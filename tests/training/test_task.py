@@ -213,6 +213,7 @@ def test_options_that_do_not_fit_the_task():
         (values, {"label_smoothing": 0.1}, "label_smoothing: only a cross-entropy has it"),
         (Targets("labels", 2), {"class_weights": "balanced"}, "expected numbers for labels"),
         (steps, {"readout": "mean"}, "a target at every step; expected one of each, membrane"),
+        (steps, {"loss": "tet"}, "loss: TET is for one class of a whole sequence"),
         (steps, {"class_weights": [1.0]}, "class_weights: expected 3 numbers, got 1"),
     ]:
         with pytest.raises(ValueError, match=message):
