@@ -150,7 +150,10 @@ def _listed(path: Path) -> str:
 
 def _features(columns: dict[str, Array], path: Path) -> Array:
     if not columns:
-        raise ValueError(f"{path}: found a single column, expected features and a target")
+        raise ValueError(
+            f"{path}: found a single column, expected features and a target, separated by commas "
+            "(.csv) or tabs (.tsv)"
+        )
     for name, column in columns.items():
         if column.dtype.kind == "U":
             raise ValueError(f"{path}: found text in the column {name!r}, expected numbers")

@@ -183,6 +183,12 @@ def test_ragged_arrays_are_explained(tmp_path):
         ArrayFile(write(tmp_path / "a.npz", x=ragged, y=Y[:2])).setup()
 
 
+def test_columns_that_are_separated_otherwise(tmp_path):
+    (tmp_path / "a.csv").write_text("a;b;y\n1;2;0\n2;3;1\n")
+    with pytest.raises(ValueError, match=r"single column.* separated by commas \(.csv\)"):
+        ArrayFile(str(tmp_path / "a.csv")).setup()
+
+
 def test_real_ecg():
     root = find_real("qtdb/QTDB_train.mat") / "qtdb"
     paths = [str(root / f"QTDB_{part}.mat") for part in ("train", "test")]
