@@ -177,12 +177,6 @@ def test_whole_numbers_as_values_have_padding(tmp_path):
     assert 7 < data.targets.mean[0] < 9
 
 
-def test_ragged_arrays_are_explained(tmp_path):
-    ragged = np.array([X[0], X[1, :3]], dtype=object)
-    with pytest.raises(ValueError, match=r"'x' holds Python objects.* pad sequences"):
-        ArrayFile(write(tmp_path / "a.npz", x=ragged, y=Y[:2])).setup()
-
-
 def test_columns_that_are_separated_otherwise(tmp_path):
     (tmp_path / "a.csv").write_text("a;b;y\n1;2;0\n2;3;1\n")
     with pytest.raises(ValueError, match=r"single column.* separated by commas \(.csv\)"):
