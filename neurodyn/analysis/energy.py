@@ -23,6 +23,7 @@ writes the neuron's states, and reads the parameters that are learned for that n
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -33,7 +34,7 @@ from neurodyn.analysis.activity import Activity, LayerActivity
 from neurodyn.analysis.fanout import SYNAPSES, products
 from neurodyn.analysis.uncounted import SPIKING, Watch
 from neurodyn.analysis.updates import operations, words
-from neurodyn.layers import MatMul, Recurrent, TimeDistributed, valid_steps
+from neurodyn.layers import GatedCell, MatMul, Recurrent, TimeDistributed, valid_steps
 from neurodyn.neurons import Stateful
 
 TIMED = (Stateful, TimeDistributed, MatMul)
@@ -70,6 +71,9 @@ class ActivityMeter:
         self._watch = Watch(self.activity.uncounted)
         self._entered = self._warned = False
         self._batches: dict[int, str] = {}
+        self._folded = _parts(model, TimeDistributed)
+        self._looped = _parts(model, GatedCell) - self._folded
+        self._calls: Counter[nn.Module] = Counter()
         self._hooks: list[Any] = []
 
     def __enter__(self) -> ActivityMeter:
@@ -110,6 +114,7 @@ class ActivityMeter:
     def _begin(self, module: nn.Module, inputs: Any) -> None:
         self._entered = False
         self._batches.clear()
+        self._calls.clear()
 
     def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self.activity.samples += self._samples_of(inputs)
@@ -148,7 +153,8 @@ class ActivityMeter:
         def hook(
             module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Tensor
         ) -> None:
-            layer, x = self._layer(name), _first(inputs, named).detach()
+            layer = self._layer(name)
+            x = self._without_padding(module, _first(inputs, named).detach())
             macs, sops, counts = products(module, x, output)
             if not self._entered:
                 layer.analog |= not counts
@@ -157,6 +163,16 @@ class ActivityMeter:
             layer.sops += sops
 
         return hook
+
+    def _without_padding(self, module: nn.Module, x: Tensor) -> Tensor:
+        """The input of synapses at the steps that are not padding."""
+        valid = valid_steps()
+        if valid is None or module in self._folded:  # There, padding is out already.
+            return x
+        if module in self._looped:  # A call for each step.
+            self._calls[module] += 1
+            return x[valid[(self._calls[module] - 1) % len(valid)]]
+        return x[valid] if x.shape[:2] == valid.shape else x
 
     def _neurons(self, name: str) -> Any:
         def hook(module: Stateful, inputs: tuple[Tensor, ...], output: Any) -> None:
@@ -169,8 +185,8 @@ class ActivityMeter:
 
     def _product(self, name: str) -> Any:
         def hook(module: MatMul, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-            layer, (a, b) = self._layer(name), inputs
-            layer.macs += output.numel() * a.shape[-1]
+            layer, (a, b) = self._layer(name), map(_own, inputs)
+            layer.macs += _own(output).numel() * a.shape[-1]
             layer.sops += ((a != 0).double() @ (b != 0).double()).sum().item()
 
         return hook
@@ -191,6 +207,14 @@ def _first(inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor:
 
 def _spikes(output: Any) -> Tensor:
     """The spikes of the steps that are not padding."""
-    spikes: Tensor = output[0] if isinstance(output, tuple) else output
+    return _own(output[0] if isinstance(output, tuple) else output).detach().float()
+
+
+def _own(x: Tensor) -> Tensor:
+    """The steps of `(T, B, ...)` that are not padding."""
     valid = valid_steps()
-    return (spikes if valid is None else spikes[valid]).detach().float()
+    return x if valid is None else x[valid]
+
+
+def _parts(model: nn.Module, kind: type[nn.Module]) -> set[nn.Module]:
+    return {part for m in model.modules() if isinstance(m, kind) for part in m.modules()}

@@ -120,8 +120,11 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
 
 
 def _results(known: argparse.Namespace) -> None:
-    from neurodyn.comparison.results import collect, write_page
+    from neurodyn.comparison.results import check_listed, collect, write_page
 
+    check_listed(
+        known.notes, [folder.resolve().name for folder in known.folders if folder.exists()]
+    )
     for folder in known.folders:
         print(collect(folder, known.notes))
     write_page(known.notes, known.out)

@@ -37,7 +37,13 @@ def finished_runs(folder: Path) -> list[dict[str, Any]]:
     """
     runs = []
     for path in folder.glob("*/seed-*/result.json"):
-        runs.append({**read_json(path), "folder": path.parent.relative_to(folder).as_posix()})
+        result = read_json(path)
+        if "score" not in result:
+            raise ValueError(
+                f"{path}: found a result without a score, which older versions wrote; move the "
+                "folder away and run the comparison again"
+            )
+        runs.append({**result, "folder": path.parent.relative_to(folder).as_posix()})
     first = {name: min(dates) for name, dates in by_neuron(runs, _begun).items()}
     return sorted(runs, key=lambda run: (first[run["neuron"]], run["neuron"], run["seed"]))
 

@@ -11,6 +11,7 @@ The notes are a folder:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,19 +70,32 @@ def collect(run_folder: Path, notes: Path) -> Path:
     return notes / f"{name}.json"
 
 
-def write_page(notes: Path, page: Path) -> str:
-    """Write the page from its notes; return it."""
+def check_listed(notes: Path, names: Iterable[str]) -> None:
+    """Check that the page has a line for each of some tables.
+
+    Raises:
+        ValueError: one has none.
+    """
     template = notes / "page.md"
     if not template.is_file():
-        raise FileNotFoundError(f"notes: expected the prose of the page in {template}, found none")
-    prose = template.read_text()
-    listed = {match[1] for match in TABLE.finditer(prose)}
-    for path in notes.glob("[!.]*.json"):
-        if path.stem not in listed and path.stem != "published":
+        raise FileNotFoundError(
+            f"notes: expected the prose of the page in {template}, found none; run this in a "
+            "checkout of the source, or write one. A run folder has its own table.md"
+        )
+    listed = {match[1] for match in TABLE.finditer(template.read_text())}
+    for name in names:
+        if name not in listed:
             raise ValueError(
-                f"notes: {path} belongs to no line of {template}, "
-                f"expected {{{{ {path.stem}: command }}}}"
+                f"notes: {notes / name}.json belongs to no line of {template}, "
+                f"expected {{{{ {name}: command }}}}"
             )
+
+
+def write_page(notes: Path, page: Path) -> str:
+    """Write the page from its notes; return it."""
+    paths = notes.glob("[!.]*.json")
+    check_listed(notes, [path.stem for path in paths if path.stem != "published"])
+    prose = (notes / "page.md").read_text()
     images = notes.resolve().relative_to(page.resolve().parent)
     text = TABLE.sub(lambda match: _table(notes, images, match[1], match[2]), prose)
     write(page, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from neurodyn.data.arrays import Array, as_array, has_steps, layout_of
 from neurodyn.data.base import SampleData
 from neurodyn.data.facts import Facts
-from neurodyn.data.guess import Coding, coding_of
+from neurodyn.data.guess import Coding, coding_of, without_padding
 from neurodyn.data.loader import global_seed, mix
 from neurodyn.data.samples import Batch, Files
 from neurodyn.data.targets import UNLABELLED, Targets
@@ -169,7 +169,7 @@ class AdaptedModule(lightning.LightningDataModule):
 
     def label_counts(self) -> Tensor:
         """How many labels each class has in the training set, `(classes,)`."""
-        labels = torch.from_numpy(self.coding(np.concatenate([*self._labels()]), self.title))
+        labels = torch.from_numpy(self.coding(self._labels(), self.title))
         return labels[labels != UNLABELLED].bincount(minlength=self.outputs)
 
     def state_dict(self) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class AdaptedModule(lightning.LightningDataModule):
             self._coding = self._coding_of(found, steps)
             targets = self._coding.targets
             if targets.kind == "values":
-                every = np.concatenate([*self._labels()]).astype(np.float32)
+                every = self._labels().astype(np.float32)
                 targets = targets.scaled(torch.from_numpy(every))
         return replace(facts, targets=targets)
 
@@ -217,17 +217,32 @@ class AdaptedModule(lightning.LightningDataModule):
             if y.ndim == 1 + per_step:
                 count = len(names) if names else int(classes)
                 return Coding(Targets("classes", count, per_step, tuple(names or ())))
-        if y.dtype.kind != "f":
-            y = np.concatenate([*self._labels()])
+        if y.dtype.kind != "f" or ((y == 0) | (y == 1) | np.isnan(y)).all():
+            timed = y.ndim > 1 and y.shape[1] == steps
+            y = self._labels()
+            steps = y.shape[1] if timed else steps
         return coding_of(y, steps, task, names, f"{self.title}: y")
 
-    def _labels(self) -> Iterator[Array]:
-        """The targets of all training batches, samples first."""
+    def _labels(self) -> Array:
+        """The targets of the training set, samples first. Padding has none."""
+        found, ends = [], []
         for batch in tqdm(self.module.train_dataloader(), "labels", leave=False, disable=None):
-            x, y, *_ = self._unpacked(batch)
-            found = as_array(y, f"{self.title}: y")
-            per_step = found.ndim > 1 and found.shape[:2] == x.shape[:2]
-            yield found.swapaxes(0, 1) if self.time_first and per_step else found
+            x, y, *lengths = self._unpacked(batch)
+            one = as_array(y, f"{self.title}: y")
+            per_step = one.ndim > 1 and one.shape[:2] == x.shape[:2]
+            one = one.swapaxes(0, 1) if self.time_first and per_step else one
+            steps = one.shape[1] if per_step else 0
+            found.append(one)
+            ends.append(as_array(lengths[0], "lengths") if lengths else np.full(len(one), steps))
+        if not per_step:
+            return np.concatenate(found)
+        longest = max(one.shape[1] for one in found)
+        task: Any = getattr(self.module, "task", "auto")
+        wider = [
+            np.pad(one, ((0, 0), (0, longest - one.shape[1])) + ((0, 0),) * (one.ndim - 2))
+            for one in found
+        ]
+        return without_padding(np.concatenate(wider), np.concatenate(ends), longest, task)
 
     def _unpacked(self, batch: Any) -> tuple[Any, ...]:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):

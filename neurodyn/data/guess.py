@@ -68,7 +68,7 @@ def coding_of(
     | targets | guess |
     |---|---|
     | text or whole numbers `(N,)`, with steps `(N, T)` | classes |
-    | zeros and ones `(N, K)`, with steps `(N, T, K)`; a single one in each row | classes |
+    | zeros and ones `(N, K)`, with steps `(N, T, K)`, of any type; one 1 in each row | classes |
     | the same with other rows | labels |
     | other numbers `(N,)`, `(N, K)`, with steps `(N, T)`, `(N, T, K)` | values |
 
@@ -99,7 +99,7 @@ def coding_of(
         )
         raise ValueError(f"{name}: found targets of shape {y.shape}, expected {expected}")
     width = below[0] if below else 1
-    kind = _kind(y, width, per_step, name) if task == "auto" else task
+    kind = _kind(y, width, per_step, steps, name) if task == "auto" else task
     if kind != "classes":
         if y.dtype.kind == "U":
             raise ValueError(f"task: the targets are text, expected classes, got {kind}")
@@ -110,10 +110,12 @@ def coding_of(
     return _classes(y, per_step, names, name, guessed=task == "auto")
 
 
-def without_padding(y: Array, lengths: Array, steps: int) -> Array:
+def without_padding(y: Array, lengths: Array, steps: int, task: TaskName = "auto") -> Array:
     """Targets whose padded steps have none, whatever stood there."""
     if y.ndim < 2 or y.shape[1] != steps:
         return y
+    if task in ("labels", "values") and y.dtype.kind in "biu":
+        y = y.astype(np.float64)  # Whole numbers have no NaN, which says that there is none.
     padding = np.arange(steps) >= lengths[:, None]
     kind = y.dtype.kind
     nothing: Any = {"f": np.nan, "U": "", "S": b""}.get(kind, 0 if y.ndim == 3 else UNLABELLED)
@@ -123,15 +125,21 @@ def without_padding(y: Array, lengths: Array, steps: int) -> Array:
 
 
 def _kind(
-    y: Array, width: int, per_step: bool, name: str
+    y: Array, width: int, per_step: bool, steps: int | None, name: str
 ) -> Literal["classes", "labels", "values"]:
-    if y.dtype.kind == "f":
-        return "values"
-    if width == 1 or y.dtype.kind == "U":
+    if y.dtype.kind == "U":
         return "classes"
-    if not _binary(y):
+    if width == 1:
+        return "values" if y.dtype.kind == "f" else "classes"
+    if y.dtype.kind == "f":
+        missing = np.isnan(y)
+        if not _binary(y[~missing]) or not (y == 1).any():
+            return "values"
+        y = np.where(missing.all(-1, keepdims=True), 0, y)
+    elif not _binary(y):
+        times = "" if steps is None else f"; targets at every step would be (N, {steps})"
         raise ValueError(
-            f"{name}: found whole numbers of shape {y.shape}, which could be values; {SAY}"
+            f"{name}: found whole numbers of shape {y.shape}, which could be values; {SAY}{times}"
         )
     ones = y.sum(-1)
     return "classes" if (ones <= 1 if per_step else ones == 1).all() else "labels"
@@ -163,6 +171,8 @@ def _classes(
 
 
 def _at_least_two(count: int, per_step: bool, names: Sequence[str], name: str) -> Targets:
+    if not count:
+        raise ValueError(f"{name}: found no step with a label, expected at least two classes")
     if count < 2:
         raise ValueError(f"{name}: found {count} class, expected at least two")
     return Targets("classes", count, per_step, tuple(names))

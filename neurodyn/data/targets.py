@@ -65,6 +65,12 @@ class Targets:
         """The name of an output; its number if it has none."""
         return self.names[output] if self.names else str(output)
 
+    @property
+    def words(self) -> str:
+        """What is asked: `10 classes`, `1 value`."""
+        one = {"classes": "class", "labels": "label", "values": "value"}
+        return f"{self.outputs} {one[self.kind] if self.outputs == 1 else self.kind}"
+
     def shape(self, steps: int | None) -> tuple[int, ...]:
         """The shape of one sample's target."""
         if self.per_step and steps is None:

@@ -52,8 +52,14 @@ def padded(lengths: Tensor, T: int) -> Iterator[Tensor]:
     Yields:
         the valid steps `(T, B)`, bool.
     """
+    if not isinstance(lengths, Tensor) or lengths.ndim != 1 or lengths.is_floating_point():
+        found = getattr(lengths, "shape", type(lengths).__name__)
+        raise ValueError(f"lengths: expected a tensor (B,) of whole numbers, got {found}")
+    low, high = torch.stack(lengths.aminmax()).tolist()
+    if not 1 <= low <= high <= T:
+        raise ValueError(f"lengths: expected numbers from 1 to {T}, got {low} to {high}")
     valid = torch.arange(T, device=lengths.device)[:, None] < lengths
-    token = _valid.set(None if bool(valid.all()) else valid)
+    token = _valid.set(None if low == T else valid)
     _open[0] += 1
     try:
         yield valid

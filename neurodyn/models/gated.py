@@ -46,7 +46,10 @@ class GatedNet(SpikingNetwork):
         step = tuple(shape)
         if maps is not None:
             if math.prod(maps) != math.prod(step):
-                raise ValueError(f"maps: expected as many values as {step}, got {tuple(maps)}")
+                raise ValueError(
+                    f"maps: expected as many values as {step}, got {tuple(maps)}; maps=None and "
+                    "kernel=None take rows as they are"
+                )
             body.extend([nn.Flatten(2), nn.Unflatten(2, tuple(maps))])
             step = tuple(maps)
         if len(step) != 3 and (kernel is not None or pool > 1):

@@ -240,6 +240,8 @@ class Learner(L.LightningModule):
         with self._padding(x, lengths):
             outputs = self(x)
             scores, loss = self.task.readout(outputs), self.task.loss(outputs, targets)
+        if self.trainer.sanity_checking:  # Its few samples may be too few for a metric.
+            return
         metrics = cast(nn.ModuleDict, self.metrics[stage])
         self.task.update(metrics, scores, targets)
         if stage == "test" and self.confusion is not None:

@@ -47,6 +47,9 @@ AROUND = re.compile(
 )
 """The same within a line."""
 
+NO_NETWORK = re.compile(r"the following arguments are required: \w+\.model\.network\b.*")
+FIRST = "expected a recipe, such as --config images or --config sequences, or a --network"
+
 TAKES = {
     "cell": "the network does not take it; a network of neurons takes those, such as lif",
     "neuron": "the network does not take it; a GatedNet takes gated cells, such as spikgru",
@@ -99,6 +102,7 @@ def plain(message: str) -> str:
     text = "\n".join(line for line in lines if line and not NOISE.match(line))
     given = re.search(r"^\s*Given value: (\S+)$", message, re.MULTILINE)
     text = text.replace("Import path does", f"Import path {given[1] if given else ''} does")
+    text = NO_NETWORK.sub(FIRST, text)
     for option, why in TAKES.items():
         text = text.replace(f"Option '{option}' is not accepted", f"Option {option!r}: {why}")
     text = re.sub(r'(?:Parser )?key "([\w.]+)":\n(?:Parser )?key "', r'key "\1.', text)

@@ -68,7 +68,8 @@ class Recipe(LightningCLI):
         # It warns that `args` replaces the command line, which is what we want.
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
-        logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_advertising)
+        for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+            logging.getLogger(f"lightning.pytorch.{name}").addFilter(_no_noise)
         try:
             with only_allowed():
                 super().__init__(
@@ -199,5 +200,7 @@ class Recipe(LightningCLI):
         link_data(parser)
 
 
-def _no_advertising(record: logging.LogRecord) -> bool:
-    return "Tip:" not in record.getMessage()
+def _no_noise(record: logging.LogRecord) -> bool:
+    """Lightning advertises, and says at every checkpoint that it saves more than weights."""
+    text = record.getMessage()
+    return "Tip:" not in text and not text.startswith("`weights_only` was not set")

@@ -7,6 +7,7 @@ verdicts are about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
@@ -87,6 +88,12 @@ class Task(nn.Module):
             raise ValueError(
                 f"class_weights: expected {targets.outputs} numbers, got {len(class_weights)}"
             )
+        if class_weights is not None and not (
+            min(class_weights) >= 0 and 0 < sum(class_weights) < math.inf
+        ):
+            raise ValueError(
+                f"class_weights: expected numbers of 0 or more, not all 0, got {class_weights}"
+            )
         self.targets, self.readout = targets, readout
         self.name, self.criterion = name, name if isinstance(name, nn.Module) else None
         self.label_smoothing = label_smoothing
@@ -94,6 +101,11 @@ class Task(nn.Module):
         self.register_buffer("class_weights", weights, persistent=False)
         self.tet: TETLoss | None = None
         if name == "tet":
+            if targets.per_step:
+                raise ValueError(
+                    "loss: TET is for one class of a whole sequence, and the data have one at "
+                    "every step; expected cross-entropy"
+                )
             if list(readout.parameters()):
                 raise ValueError(
                     f"readout: the TET loss would leave {type(readout).__name__} untrained"
@@ -306,7 +318,17 @@ class _Columns(Metric):
                 column.update(scores[rows, i].float(), wanted[rows, i])  # type: ignore[operator]
 
     def compute(self) -> Tensor:
-        return torch.stack([column.compute() for column in self.columns]).mean()  # type: ignore[operator]
+        return torch.stack([self._column(i) for i in range(len(self.columns))]).mean()
+
+    def _column(self, i: int) -> Tensor:
+        try:
+            found: Tensor = self.columns[i].compute()  # type: ignore[operator]
+        except ValueError as error:
+            raise ValueError(
+                f"validation, test: value {i} is known for fewer than two of the samples or steps, "
+                "too few to say how much variance is explained; set more aside"
+            ) from error
+        return found
 
     def reset(self) -> None:
         super().reset()

@@ -99,10 +99,11 @@ class Trained:
     def metrics(self) -> dict[str, float]:
         """What the training measured, by name, the main metric first and in percent.
 
-        Empty for other checkpoints than the best: nothing was measured with their weights.
+        Of other checkpoints than the best, and of runs of older versions, at most the score on
+        validation samples is known.
         """
         result, heading = self.saved.result, self._learner.task.heading
-        if not result:
+        if "score" not in result:  # Results of older versions have none.
             score = self.saved.val_score
             return {} if score is None else {f"validation {heading}": score}
         found = {result.get("metric", heading): result["score"], **result.get("beside", {})}
@@ -135,9 +136,7 @@ class Trained:
     @property
     def asked(self) -> str:
         """What the model is asked, in words: `10 classes`, `1 value at every step`."""
-        kind, number = self.targets.kind, self.targets.outputs
-        per = " at every step" if self.targets.per_step else ""
-        return f"{number} {kind.removesuffix('s') if number == 1 else kind}{per}"
+        return f"{self.targets.words}{' at every step' if self.targets.per_step else ''}"
 
     @property
     def parameters(self) -> int:

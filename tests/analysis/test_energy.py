@@ -16,9 +16,10 @@ from neurodyn.layers import (
     SpikGRU,
     SpikGRU2,
     TimeDistributed,
+    padded,
     repeat,
 )
-from neurodyn.models import VGGSNN, ConvNet, SEWResNet
+from neurodyn.models import VGGSNN, ConvNet, GatedNet, SequenceNet, SEWResNet, Spikformer
 from neurodyn.models.residual import MSBlock
 from neurodyn.neurons import LIF
 
@@ -256,3 +257,40 @@ def test_a_watched_network_runs_its_kernels():
     with ActivityMeter(net) as meter:
         net(repeat(torch.rand(2, 1, 8, 8), 3))  # an error if a neuron had hooks in its step
     assert meter.activity.spikes > 0
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda shape: SequenceNet(LIF, shape=shape, classes=3, widths=(8, 8)), (5,)),
+        (
+            lambda shape: SequenceNet(
+                partial(Delayed, neuron=partial(Recurrent, neuron=LIF), order=3),
+                shape=shape,
+                synapses=partial(LearnedDelays, order=4),
+                widths=(8, 8),
+            ),
+            (5,),
+        ),
+        (lambda shape: GatedNet(SpikGRU2, shape=shape, hidden=8, kernel=None), (5,)),
+        (lambda shape: GatedNet(CSGRU, shape=shape, hidden=4, kernel=3), (2, 8, 8)),
+        (lambda shape: Spikformer(LIF, shape=shape, channels=8, depth=1, heads=2), (2, 8, 8)),
+    ],
+)
+def test_a_padded_batch_costs_what_its_sequences_cost_alone(make, shape):
+    torch.manual_seed(0)
+    net, x = make(shape), 3 * torch.rand(9, 4, *shape)
+    net(x)
+    net.eval()
+    lengths = [9, 5, 1, 7]
+    with torch.no_grad():
+        with ActivityMeter(net) as batch, padded(torch.tensor(lengths), len(x)):
+            net(x)
+        with ActivityMeter(net) as alone:
+            for sample, steps in enumerate(lengths):
+                net(x[:steps, sample : sample + 1])
+    for name, layer in alone.activity.layers.items():
+        found = batch.activity.layers[name]
+        for count in ("spikes", "updates", "macs", "sops"):
+            assert getattr(found, count) == getattr(layer, count), (name, count)
+    assert alone.activity.spikes > 0

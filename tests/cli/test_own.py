@@ -81,6 +81,7 @@ def test_a_module_that_was_not_imported(capsys, arguments, message):
         (["fit", "--config=digits", "--neuron=mine.TwoStat"], "Did you mean 'mine.TwoState'?"),
         (["fit", "--config=digits", "--network=mine.Nett"], "Did you mean 'Net'?"),
         (["fit", "--config=digits", "--data=mine.Dat"], "Did you mean 'Data'?"),
+        (["fit", "--data=mine.Data"], "expected a recipe, such as --config images or --config"),
         (["fit", "--config=digits", "--data=mine.Net"], "Import path mine.Net does not correspond"),
     ],
 )

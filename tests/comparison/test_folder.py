@@ -21,6 +21,15 @@ def test_a_result_without_its_curve_is_named(tmp_path):
         curves([run])
 
 
+def test_a_result_of_an_older_version_is_named(tmp_path):
+    finished(tmp_path, "lif", 0, 90.0, [start("1", "neurodyn compare")])
+    path = tmp_path / "lif" / "seed-0" / "result.json"
+    result = read_json(path)
+    write_json(path, {"accuracy": result.pop("score"), **result})
+    with pytest.raises(ValueError, match=r"result\.json: found a result without a score"):
+        finished_runs(tmp_path)
+
+
 def test_a_broken_file_is_named(tmp_path):
     write_json(tmp_path / "deep" / "note.json", [1])
     assert read_json(tmp_path / "deep" / "note.json") == [1]

@@ -98,6 +98,13 @@ def test_the_command(folder, notes, capsys, monkeypatch):
     monkeypatch.chdir(notes.parent.parent)
     assert main(["results", str(folder)]) == 0
     assert "92.00 ± 2.83" in Path("docs/results.md").read_text()
+    before = {path: path.read_bytes() for path in notes.iterdir()}
+    stray = folder.rename(folder.with_name("stray"))
+    assert main(["results", str(stray)]) == 2
+    assert "stray.json belongs to no line" in capsys.readouterr().err
+    assert main(["results", str(stray), "--notes", "elsewhere"]) == 2
+    assert "run this in a checkout" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in notes.iterdir()} == before
     assert main(["results", "nowhere"]) == 2
     assert "expected finished runs in nowhere" in capsys.readouterr().err
     assert main(["results", "--seeds", "3"]) == 2

@@ -116,6 +116,39 @@ def test_lengths():
     assert data.shape == (8,), "samples with lengths have time"
 
 
+@pytest.mark.parametrize("fill", [-1, 0, 9])
+def test_padding_is_no_target_whatever_stands_there(fill):
+    class Padded(Foreign):
+        def setup(self, stage=None):
+            self.lengths = torch.arange(60) % 20 + 1
+            self.y[torch.arange(20) >= self.lengths[:, None]] = fill
+            self.set = TensorDataset(self.x, self.y, self.lengths)
+
+    data = adapted(Padded(X, (torch.arange(1200) % 3).reshape(60, 20)))
+    assert data.outputs == 3
+    assert data.label_counts().sum() == (torch.arange(60) % 20 + 1).sum()
+    values = adapted(Padded(X, torch.full((60, 20), 5.0)))
+    assert (values.targets.mean, values.targets.std) == ((5.0,), (1.0,))
+
+
+def test_batches_may_be_of_different_lengths():
+    class Ragged(Foreign):
+        def train_dataloader(self):
+            return [(self.x[:, :t], self.y[:, :t], torch.full((60,), t - 1)) for t in (7, 20, 4)]
+
+    data = adapted(Ragged(X, (torch.arange(1200) % 3).reshape(60, 20)))
+    assert (data.outputs, data.label_counts().sum().item()) == (3, 60 * (6 + 19 + 3))
+    values = adapted(Ragged(X, torch.rand(60, 20, 2)))
+    assert values.targets.kind == "values"
+
+
+def test_zeros_and_ones_are_judged_by_all_batches():
+    y = torch.eye(3)[torch.arange(60) % 3]
+    assert adapted(Foreign(X, y)).targets.kind == "classes"
+    y[17] = 1
+    assert adapted(Foreign(X, y)).targets.kind == "labels"
+
+
 def order(seed, layers):
     data = adapted(Foreign(X, CLASSES))
     lightning.seed_everything(seed, verbose=False)

@@ -25,6 +25,10 @@ def guess(y, steps=None, task="auto", names=None):
         (np.random.default_rng(0).random((40, 2)), 9, "values", 2, False),
         (np.arange(360).reshape(40, 9) % 5, 9, "classes", 5, True),
         (ONE_HOT[np.arange(360).reshape(40, 9) % 3], 9, "classes", 3, True),
+        (ONE_HOT[np.arange(40) % 3].astype(np.float32), None, "classes", 3, False),
+        (np.array([[[0.0, 1], [0, 0], [1, 0]]]), 3, "classes", 2, True),
+        (np.array([[[0.0, 1], [np.nan, np.nan], [1, 0]]]), 3, "classes", 2, True),
+        (np.tile([[1, 1.0, 0], [0, np.nan, 1]], (20, 1)), None, "labels", 3, False),
         (np.ones((40, 9, 3), np.uint8), 9, "labels", 3, True),
         (np.zeros((40, 9), np.float32), 9, "values", 1, True),
         (np.zeros((40, 9, 2), np.float16), 9, "values", 2, True),
@@ -76,6 +80,9 @@ def test_padding_has_no_class_of_its_own():
     assert guess(cut, 4).targets.names == ("1", "2")
     values = without_padding(np.ones((2, 4)), np.array([2, 3]), 4)
     assert np.isnan(values).sum() == 3
+    for task in ("values", "labels"):
+        whole = without_padding(np.ones((2, 4), int), np.array([2, 3]), 4, task)
+        assert (np.isnan(whole).sum(), np.nansum(whole)) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -102,3 +109,10 @@ def test_one_word_overrules():
     assert guess(np.arange(40), task="values").targets.kind == "values"
     assert guess(ONE_HOT, task="labels").targets.kind == "labels"
     assert guess(np.arange(40.0) % 3, task="classes").targets.outputs == 3
+
+
+def test_wrong_numbers_of_steps_and_steps_without_labels_are_named():
+    with pytest.raises(ValueError, match=r"\(4, 7\), which could be values.*would be \(N, 9\)"):
+        guess(np.full((4, 7), 3), 9)
+    with pytest.raises(ValueError, match="y: found no step with a label"):
+        guess(np.full((4, 9), -1), 9)

@@ -18,7 +18,9 @@ from neurodyn.layers import (
     TETLoss,
     TimeDistributed,
     make_readout,
+    padded,
     repeat,
+    valid_steps,
 )
 
 
@@ -176,3 +178,19 @@ def test_tet_loss_by_hand():
     assert loss.item() == pytest.approx(0.9 * entropy + 0.1 * distance, rel=1e-5)
     with pytest.raises(ValueError, match="weight: expected a number from 0 to 1"):
         TETLoss(weight=2)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([3, 2], r"lengths: expected a tensor \(B,\) of whole numbers, got list"),
+        (torch.tensor([3.0]), r"lengths: expected a tensor \(B,\) of whole numbers"),
+        (torch.tensor([[3]]), r"lengths: expected a tensor \(B,\) of whole numbers"),
+        (torch.tensor([0, 3]), "lengths: expected numbers from 1 to 5, got 0 to 3"),
+        (torch.tensor([2, 6]), "lengths: expected numbers from 1 to 5, got 2 to 6"),
+    ],
+)
+def test_lengths_that_cannot_be(lengths, message):
+    with pytest.raises(ValueError, match=message), padded(lengths, 5):
+        pass
+    assert valid_steps() is None

@@ -1,10 +1,13 @@
 """Tasks: losses by hand, metrics by hand, and a training of each kind."""
 
+import math
+
 import lightning as L
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader
 
 from neurodyn import LIF, LNM
 from neurodyn.data import SequenceData
@@ -148,6 +151,19 @@ def test_values_by_hand():
     torch.testing.assert_close(metrics["mae"].compute(), torch.stack(errors).mean())
 
 
+def test_a_value_that_is_rarely_known():
+    x, y = torch.randn(4, 8, FEATURES), torch.randn(8, 2)
+    rare = y.clone()
+    rare[:, 1] = torch.nan
+    learner = Learner(SequenceNet(LIF, shape=(FEATURES,), classes=2), Targets("values", 2))
+    run = trainer()
+    batches = [(x, rare), (x, rare), (x, y)]
+    run.fit(learner, DataLoader(batches, None), DataLoader(batches, None))
+    assert "val_score" in run.callback_metrics
+    with pytest.raises(ValueError, match="value 1 is known for fewer than two of the samples"):
+        run.validate(learner, DataLoader(batches[:1], None), verbose=False)
+
+
 def test_labels_by_hand():
     task = make_task(Targets("labels", 2))
     outputs = torch.tensor([[[2.0, -1.0], [0.5, 3.0]]])
@@ -213,6 +229,14 @@ def test_options_that_do_not_fit_the_task():
         (values, {"label_smoothing": 0.1}, "label_smoothing: only a cross-entropy has it"),
         (Targets("labels", 2), {"class_weights": "balanced"}, "expected numbers for labels"),
         (steps, {"readout": "mean"}, "a target at every step; expected one of each, membrane"),
+        (steps, {"loss": "tet"}, "loss: TET is for one class of a whole sequence"),
+        (
+            steps,
+            {"class_weights": [-1.0, 1.0, 1.0]},
+            "class_weights: expected numbers of 0 or more",
+        ),
+        (steps, {"class_weights": [0.0, 0.0, 0.0]}, "class_weights: expected numbers of 0 or more"),
+        (steps, {"class_weights": [1.0, math.nan, 1.0]}, "class_weights: expected numbers of 0 or"),
         (steps, {"class_weights": [1.0]}, "class_weights: expected 3 numbers, got 1"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -84,6 +84,12 @@ def test_what_it_knows(run):
         assert text in shown
 
 
+def test_a_result_of_an_older_version(run, monkeypatch):
+    monkeypatch.setattr(run.saved, "result", {"accuracy": 97.0})
+    assert [*run.metrics] in (["validation accuracy"], [])
+    assert "ConvNet" in repr(run)
+
+
 def test_predictions_have_names_and_probabilities(run):
     images, _ = digits()
     predictions = run.predict(images[:7], batch_size=3)

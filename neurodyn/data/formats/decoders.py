@@ -114,7 +114,13 @@ def matlab(path: str, name: str) -> Arrays:
     variables = loadmat(path, variable_names=[name])
     if name not in variables:
         raise ValueError(f"found no variable {name!r}")
-    yield np.asarray(variables[name])
+    found = np.asarray(variables[name])
+    if found.dtype.hasobject:
+        raise ValueError(
+            f"{name!r} is a cell or struct, expected an array of numbers; pad sequences of "
+            "different lengths into one array, and save lengths beside it"
+        )
+    yield found
 
 
 DECODERS: dict[str, Callable[..., Arrays]] = {

@@ -17,9 +17,10 @@ from neurodyn.data.formats.arrays import DELIMITERS, read_arrays
 from neurodyn.data.samples import Files, paths_of
 from neurodyn.data.sets.arrays import ArrayData, Parts, parts_of
 
-NAMES = tuple(
-    f"{name}{end}" for end in ("", "_val", "_test") for name in ("x", "y", "lengths", "mask")
-)
+DURATIONS = ("lengths", "mask")
+"""Arrays that say how far each sequence goes."""
+
+NAMES = tuple(f"{name}{end}" for end in ("", "_val", "_test") for name in ("x", "y", *DURATIONS))
 
 
 class ArrayFile(ArrayData):
@@ -78,16 +79,27 @@ class ArrayFile(ArrayData):
         return of_files(self.paths)
 
     def read_files(self, paths: str | Path | Sequence[str | Path]) -> Files:
-        """Samples of the arrays `x` of files, each row of them one: `arrays.npz[3]`."""
-        names, values = [], []
+        """Samples of the arrays `x` of files, each row of them one: `arrays.npz[3]`.
+
+        `lengths` or a `mask` beside `x` say how far each goes.
+        """
+        names, values, lengths = [], [], []
         for path in paths_of(paths):
-            x = self._new_rows(path) if _is_table(path) else _of(path).get("x")
-            if x is None:
-                raise ValueError(f"{path}: found {_listed(path)}, expected x")
-            values.append(torch.from_numpy(self.new_samples(x, str(path))))
-            rows = len(values[-1])
+            part = self.new_samples(self._new_part(path), str(path))
+            values.append(torch.from_numpy(part.x))
+            lengths.append(None if part.lengths is None else torch.from_numpy(part.lengths))
+            rows = len(part.x)
             names += [path.name if rows == 1 else f"{path.name}[{row}]" for row in range(rows)]
-        return Files(names, *_padded(values, self.steps is not None))
+        return Files(names, *_padded(values, lengths, self.steps is not None))
+
+    def _new_part(self, path: Path) -> Part:
+        if _is_table(path):
+            return Part(self._new_rows(path))
+        found = {name: array for name, array in _of(path).items() if name in ("x", *DURATIONS)}
+        if "x" not in found:
+            raise ValueError(f"{path}: found {_listed(path)}, expected x")
+        arrays = {name: as_array(array, f"{path}: {name}") for name, array in found.items()}
+        return parts_of(arrays, str(path), time_first=self.time_first)["train"]
 
     def _new_rows(self, path: Path) -> Array:
         columns = dict(_of(path, all=True))
@@ -141,7 +153,10 @@ def _listed(path: Path) -> str:
 
 def _features(columns: dict[str, Array], path: Path) -> Array:
     if not columns:
-        raise ValueError(f"{path}: found a single column, expected features and a target")
+        raise ValueError(
+            f"{path}: found a single column, expected features and a target, separated by commas "
+            "(.csv) or tabs (.tsv)"
+        )
     for name, column in columns.items():
         if column.dtype.kind == "U":
             raise ValueError(f"{path}: found text in the column {name!r}, expected numbers")
@@ -162,15 +177,20 @@ def _read(path: Path, names: tuple[str, ...] | None, *stamp: int) -> dict[str, A
     return read_arrays(path, names)
 
 
-def _padded(values: list[Tensor], timed: bool) -> tuple[Tensor, Tensor | None]:
+def _padded(
+    values: list[Tensor], lengths: list[Tensor | None], timed: bool
+) -> tuple[Tensor, Tensor | None]:
     """Samples of several files in one tensor; shorter sequences are padded."""
     steps = [v.shape[1] if timed else 0 for v in values]
-    if len(set(steps)) == 1:
+    if len(set(steps)) == 1 and not any(own is not None for own in lengths):
         return torch.cat(values), None
+    own = [
+        torch.full((len(v),), t) if said is None else said
+        for v, t, said in zip(values, steps, lengths, strict=True)
+    ]
     whole = values[0].new_zeros(sum(map(len, values)), max(steps), *values[0].shape[2:])
-    lengths = torch.cat([torch.full((len(v),), t) for v, t in zip(values, steps, strict=True)])
     start = 0
     for v, t in zip(values, steps, strict=True):
         whole[start : start + len(v), :t] = v
         start += len(v)
-    return whole, lengths
+    return whole, torch.cat(own)

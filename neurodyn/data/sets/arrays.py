@@ -112,8 +112,7 @@ class ArrayData(OwnData):
             facts = replace(facts, mean=mean, std=std, peak=peak)
         self._check_augment(facts, padded=lengths is not None)
         if "auto" in (self.layout, self.task):
-            kind = targets.kind.removesuffix("s") if targets.outputs == 1 else targets.kind
-            asked = f"{targets.outputs} {kind}{' per step' if targets.per_step else ''}"
+            asked = f"{targets.words}{' per step' if targets.per_step else ''}"
             tell(
                 f"{name}: taken for {layout} ({_sizes(facts.sample)}) and {asked}; layout and task "
                 "say otherwise"
@@ -154,10 +153,9 @@ class ArrayData(OwnData):
         parts = self.load().values()
         return of_arrays(np.asarray(array) for part in parts for array in part if array is not None)
 
-    def new_samples(self, x: Any, name: str) -> Array:
-        """Samples of the same kind as the training set's, from an array without targets."""
-        facts = self.facts
-        found = as_array(x, name)
+    def new_samples(self, part: Part, name: str) -> Part:
+        """Samples of the same kind as the training set's, without targets; `name` is for errors."""
+        facts, found = self.facts, part.x
         if found.ndim in {len(facts.sample), len(facts.sample) - (facts.sample[:1] == (1,))}:
             whole = found.reshape(1, *facts.sample) if found.size == np.prod(facts.sample) else None
             found = found if whole is None else whole
@@ -173,7 +171,11 @@ class ArrayData(OwnData):
                 f"{name}: found {len(made):,} sequences of {made.shape[1]} steps; those of the "
                 f"training had up to {facts.sample[0]}"
             )
-        return kept(made, None, name)
+        lengths = part.lengths
+        if lengths is not None:
+            steps = made.shape[1] if fixed else None
+            lengths = check_lengths(lengths, len(made), steps, name).numpy()
+        return Part(kept(made, lengths, name), None, lengths)
 
     def _canonical(self, part: Part, layout: str, where: str) -> Part:
         name = f"{self.title} ({'training' if where == 'train' else where} set)"
@@ -191,7 +193,7 @@ class ArrayData(OwnData):
             raise ValueError(f"{name}: found {len(x)} samples and {len(y)} labels{hint * swapped}")
         if lengths is not None:
             lengths = check_lengths(lengths, len(x), steps, name).numpy()
-            y = without_padding(y, lengths, x.shape[1])
+            y = without_padding(y, lengths, x.shape[1], self.task)
         return Part(kept(x, lengths, name), y, lengths)
 
     def _coded(self, part: str) -> Array:

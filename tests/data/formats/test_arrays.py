@@ -127,3 +127,11 @@ def test_matlab_values_stay_values(tmp_path):
     savemat(tmp_path / "a.mat", {"x": X.astype(float) / 2, "big": np.full((2, 2), 1e6)})
     found = read_arrays(tmp_path / "a.mat")
     assert found["x"].dtype == found["big"].dtype == np.float64
+
+
+def test_cells_are_explained(tmp_path):
+    cells = np.empty(2, object)
+    cells[:] = [np.ones((3, 2)), np.ones((4, 2))]
+    savemat(tmp_path / "a.mat", {"x": cells, "y": [0, 1]})
+    with pytest.raises(ValueError, match=r"a\.mat: .*'x' is a cell or struct.* pad sequences"):
+        read_arrays(tmp_path / "a.mat")

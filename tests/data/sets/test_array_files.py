@@ -153,6 +153,38 @@ def test_new_files_without_the_training_file(tmp_path, capsys):
         bare.read_files([write(tmp_path / "new2.npz", z=X)])
 
 
+def test_new_files_say_how_long_their_sequences_are(tmp_path):
+    lengths = np.arange(60) % 20 + 1
+    x = X.copy()
+    x[np.arange(20) >= lengths[:, None]] = np.nan
+    data = ArrayFile(write(tmp_path / "a.npz", x=x, y=Y, lengths=lengths))
+    data.setup()
+    files = data.read_files([data.path])
+    assert files.lengths.tolist() == lengths.tolist()
+    assert not files.values.isnan().any()
+    mask = np.arange(6) < np.array([[2], [5]])
+    masked = write(tmp_path / "mask.mat", x=X[:2, :6], mask=mask)
+    bare = write(tmp_path / "bare.npz", x=X[:3])
+    assert data.read_files([masked, bare]).lengths.tolist() == [2, 5, 20, 20, 20]
+    wrong = write(tmp_path / "wrong.npz", x=X[:2], lengths=np.array([3, 0]))
+    with pytest.raises(ValueError, match=r"wrong.npz: found lengths from 0 to 3, .* from 1 to 20"):
+        data.read_files([wrong])
+
+
+def test_whole_numbers_as_values_have_padding(tmp_path):
+    y, lengths = np.full((60, 20), 7), np.full(60, 5)
+    y[::2] = 9
+    data = ArrayFile(write(tmp_path / "a.npz", x=X, y=y, lengths=lengths), task="values")
+    data.setup()
+    assert 7 < data.targets.mean[0] < 9
+
+
+def test_columns_that_are_separated_otherwise(tmp_path):
+    (tmp_path / "a.csv").write_text("a;b;y\n1;2;0\n2;3;1\n")
+    with pytest.raises(ValueError, match=r"single column.* separated by commas \(.csv\)"):
+        ArrayFile(str(tmp_path / "a.csv")).setup()
+
+
 def test_real_ecg():
     root = find_real("qtdb/QTDB_train.mat") / "qtdb"
     paths = [str(root / f"QTDB_{part}.mat") for part in ("train", "test")]

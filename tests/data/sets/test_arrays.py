@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from neurodyn.data import ImageAugment, SpikeAugment, TensorData
+from neurodyn.data.arrays import Part
 from neurodyn.data.facts import tell
 from neurodyn.layers import padded
 from neurodyn.models import SequenceNet
@@ -174,10 +175,10 @@ def test_a_state_is_enough_for_new_samples():
     bare.load_state_dict(state)
     assert (bare.shape, bare.outputs, bare.targets) == (data.shape, 3, data.targets)
     assert bare.targets.names == ("cat", "cow", "dog")
-    new = torch.from_numpy(bare.new_samples(x[:5], "new"))
+    new = torch.from_numpy(bare.new_samples(Part(x[:5]), "new").x)
     assert torch.equal(bare.as_input(new), data.as_input(new))
     with pytest.raises(ValueError, match=r"new: found shape \(5, 2, 2\), expected \(N, 3, 4, 4\)"):
-        bare.new_samples(np.zeros((5, 2, 2)), "new")
+        bare.new_samples(Part(np.zeros((5, 2, 2))), "new")
 
 
 def test_a_state_does_not_replace_the_samples():
