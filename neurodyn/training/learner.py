@@ -18,7 +18,8 @@ from neurodyn.layers import GatedCell, Readout, padded, repeat
 from neurodyn.layers.regularise import Regulariser
 from neurodyn.neurons import SpikingLayer
 from neurodyn.training.optim import OptimConfig, make_optimizer, make_schedule
-from neurodyn.training.task import LossName, ReadoutName, make_task
+from neurodyn.training.task import LossName, ReadoutName
+from neurodyn.training.tasks import make_task
 
 DROPOUT = 1
 """Keeps the seeds of dropout apart from those of augmentation in the same step."""

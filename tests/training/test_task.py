@@ -15,7 +15,7 @@ from neurodyn.data.targets import UNLABELLED, Targets
 from neurodyn.layers import Membrane
 from neurodyn.models import SequenceNet
 from neurodyn.training.learner import Learner
-from neurodyn.training.task import TASKS, make_task
+from neurodyn.training.tasks import TASKS, make_task
 
 STEPS, FEATURES, OUTPUTS = 12, 5, 3
 
