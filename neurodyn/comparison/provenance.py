@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -26,7 +27,7 @@ def provenance() -> dict[str, Any]:
     return {
         "neurodyn": neurodyn.__version__,
         "git": git_state(),
-        "command": [_program(), *sys.argv[1:]],
+        "command": [_program(), *_said(sys.argv[1:])],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -44,6 +45,16 @@ def _program() -> str:
     """The command as one types it; `python -m neurodyn` is `neurodyn`."""
     name = Path(sys.argv[0]).name
     return "neurodyn" if name in ("__main__.py", "-c") else name
+
+
+def _said(arguments: list[str]) -> Iterator[str]:
+    """The arguments without the place of the data, which differs from machine to machine."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--data.root":
+            next(rest, None)
+        elif not argument.startswith("--data.root="):
+            yield argument
 
 
 @cache

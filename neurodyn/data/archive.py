@@ -44,6 +44,7 @@ class Source:
         mirrors: addresses to try in this order.
         archives: the files to download.
         advice: how to get the files if they cannot be downloaded here.
+        licence: of the data, as commonly stated.
         md5: for each file, its md5 and the number of bytes that its samples have. A file at least
             that large must be the published one. A smaller file passes as your own.
     """
@@ -53,6 +54,7 @@ class Source:
     mirrors: tuple[str, ...] = ()
     archives: tuple[Archive, ...] = ()
     advice: str = ""
+    licence: str = ""
     md5: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
     def find(self, root: str | Path, name: str) -> Path:

@@ -6,6 +6,7 @@ from neurodyn.data.archive import Archive, Source
 
 MNIST = Source(
     title="MNIST",
+    licence="CC BY-SA 3.0",
     folder="MNIST/raw",
     mirrors=(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -27,6 +28,7 @@ MNIST = Source(
 
 FASHION_MNIST = Source(
     title="Fashion-MNIST",
+    licence="MIT",
     folder="FashionMNIST/raw",
     mirrors=(
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
@@ -48,6 +50,7 @@ FASHION_MNIST = Source(
 
 CIFAR10 = Source(
     title="CIFAR-10",
+    licence="not stated (Krizhevsky 2009)",
     folder="cifar-10-batches-py",
     mirrors=("https://www.cs.toronto.edu/~kriz/",),
     archives=(
@@ -69,6 +72,7 @@ CIFAR10 = Source(
 
 CIFAR100 = Source(
     title="CIFAR-100",
+    licence="not stated (Krizhevsky 2009)",
     folder="cifar-100-python",
     mirrors=("https://www.cs.toronto.edu/~kriz/",),
     archives=(
@@ -86,6 +90,7 @@ CIFAR100 = Source(
 
 SHD = Source(
     title="SHD",
+    licence="CC BY 4.0",
     folder="SHD",
     mirrors=("https://zenkelab.org/datasets/",),
     archives=(
@@ -96,6 +101,7 @@ SHD = Source(
 
 SSC = Source(
     title="SSC",
+    licence="CC BY 4.0",
     folder="SSC",
     mirrors=("https://zenkelab.org/datasets/",),
     archives=(
@@ -107,12 +113,14 @@ SSC = Source(
 
 SPOKEN_DIGITS = Source(
     title="Free Spoken Digit Dataset",
+    licence="CC BY-SA 4.0",
     folder="free-spoken-digit-dataset/recordings",
     advice="Get https://github.com/Jakobovski/free-spoken-digit-dataset into the root.",
 )
 
 SPOKEN_DIGIT_SPIKES = Source(
     title="Spoken digits as spikes",
+    licence="CC BY-SA 4.0",
     folder="fsdd_spikes",
     advice="These are the Free Spoken Digit Dataset's recordings turned to spikes by the cochlea "
     "model that made SHD (lauscher), in SHD's layout; SpokenDigits makes spikes of the recordings.",
@@ -120,6 +128,7 @@ SPOKEN_DIGIT_SPIKES = Source(
 
 NMNIST = Source(
     title="N-MNIST",
+    licence="CC BY-SA 4.0",
     folder="NMNIST",
     advice="Get Train.zip and Test.zip from https://www.garrickorchard.com/datasets/n-mnist and "
     "unpack them there.",
@@ -127,6 +136,7 @@ NMNIST = Source(
 
 CIFAR10DVS = Source(
     title="CIFAR10-DVS",
+    licence="CC BY 4.0",
     folder="CIFAR10DVS",
     advice="Get https://figshare.com/ndownloader/files/38023437 (AEDAT 4, Tonic's) and unpack it "
     "and the archives in it there.",
@@ -134,6 +144,7 @@ CIFAR10DVS = Source(
 
 DVS_GESTURE = Source(
     title="DVS128 Gesture",
+    licence="CC BY 4.0",
     folder="DVSGesture",
     advice="Get https://figshare.com/ndownloader/files/38022171 (ibmGestureTrain.tar.gz) and "
     "https://figshare.com/ndownloader/files/38020584 (ibmGestureTest.tar.gz) and unpack them "
@@ -142,6 +153,7 @@ DVS_GESTURE = Source(
 
 IMAGENET = Source(
     title="ImageNet",
+    licence="research only, image-net.org",
     folder="imagenet",
     advice="Get ILSVRC 2012 from https://image-net.org, unpack its training images as "
     "train/<wnid>/*.JPEG and its validation images as val/<wnid>/*.JPEG.",
@@ -149,6 +161,7 @@ IMAGENET = Source(
 
 NTIDIGITS = Source(
     title="N-TIDIGITS18",
+    licence="on request",
     folder="NTIDIGITS",
     advice="https://docs.google.com/document/d/1Uxe7GsKKXcy6SlDUX4hoJVAC0-UkH-8kr5UXp0Ndi1M leads "
     "to n-tidigits.hdf5; put it there.",
@@ -156,6 +169,7 @@ NTIDIGITS = Source(
 
 QTDB = Source(
     title="QT Database",
+    licence="ODC-By 1.0",
     folder="qtdb",
     advice="QTDB_train.mat and QTDB_test.mat come with the code of Yin et al. (2021), "
     "https://github.com/byin-cwi/Efficient-spiking-networks; put them there. The recordings are at "

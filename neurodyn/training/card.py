@@ -175,9 +175,8 @@ def _title(run: Trained) -> str:
 def _data(run: Trained) -> str:
     options = _config(run.config)["data"].get("init_args", {})
     shown = ", ".join(f"{key}={value}" for key, value in options.items() if value is not None)
-    licence = getattr(getattr(run.data, "source", None), "licence", None) or getattr(
-        run.data, "licence", None
-    )
+    source: Any = getattr(run.data, "source", None)
+    licence = source.licence if source else getattr(run.data, "licence", "")
     classes = ", ".join(run.classes) if run.targets.names else ""
     lines = [
         f"- Task: {_task(run)}.",

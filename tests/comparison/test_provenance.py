@@ -1,4 +1,7 @@
 import json
+import sys
+
+import pytest
 
 from neurodyn.comparison.folder import finished_runs, write_json
 from neurodyn.comparison.provenance import commits, origin, provenance
@@ -35,3 +38,10 @@ def test_provenance_is_json(tmp_path):
     note = json.loads((tmp_path / "deep" / "note.json").read_text())
     assert note["machine"]["cores"] >= 1
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "note.json"]
+
+
+@pytest.mark.parametrize("program", ["/bin/neurodyn", "/lib/neurodyn/__main__.py"])
+def test_a_command_says_nothing_of_the_place_of_the_data(program, monkeypatch):
+    given = ["fit", "--data.root", "/home/me", "--data.limit", "9", "--data.root=/home/me"]
+    monkeypatch.setattr(sys, "argv", [program, *given])
+    assert provenance()["command"] == ["neurodyn", "fit", "--data.limit", "9"]

@@ -27,6 +27,7 @@ class Digits(ImageData):
     mean = (0.3057,)
     std = (0.3760,)
     peak = 16
+    licence: ClassVar[str] = "CC BY 4.0"
 
     TEST: ClassVar[int] = 360
 
