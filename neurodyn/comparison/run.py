@@ -92,7 +92,7 @@ class Run:
         quiet = [f"{name}={value}" for name, value in QUIET.items()]
         place = f"--last_checkpoint.folder={self.home}"
         self.cli = Recipe([*arguments, *quiet, place], run=False)
-        self.config = self.cli.parser.dump(self.cli.config, skip_link_targets=False)
+        self.config = self.cli.parser.dump(self.cli.config)
         self.settings = lasting_settings(self.config)
         self.fingerprint = hashlib.sha256(repr(self.settings).encode()).hexdigest()[:16]
         self.target = self.cli.target

@@ -162,6 +162,12 @@ class Recipe(LightningCLI):
                 )
             raise ValueError(message) from error
         self.datamodule = adapted(self.datamodule)
+        steps, shown = getattr(self.datamodule, "steps", None), self.model.schedule
+        if steps is not None and shown != {0: 4}:  # the default
+            raise ValueError(
+                f"model.timesteps: the samples have time of their own, {steps} steps; expected "
+                "none, as no image is shown repeatedly"
+            )
         # A plugin that the recipe names is left as it is.
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = WholeCheckpoints()

@@ -169,3 +169,8 @@ def test_the_neuron_inside_a_layer_takes_another_ones_options_too():
     assert (inside.per, type(inside.spike)) == ("neuron", Rectangle)
     plain = Recipe(["--config=lag-task", *Contender.parse("lif").arguments()], run=False)
     assert next(neurons_of(plain.model.network))[1].per == "layer", "options of the one inside"
+
+
+def test_data_with_time_take_no_timesteps():
+    with pytest.raises(ValueError, match=r"model\.timesteps: the samples have time"):
+        Recipe(["--config=sequential-digits", "--model.timesteps=8"], run=False)
