@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from neurodyn.data import Diabetes
@@ -17,3 +18,12 @@ def test_the_split_and_the_scale():
     torch.testing.assert_close(torch.tensor(asked.mean), values.double().mean()[None].float())
     x, y = data.prepared(next(iter(data.train_dataloader())))
     assert (x.shape, y.shape) == ((50, 10), (50, 1))
+
+
+def test_what_linear_regression_explains():
+    """The figure beside which the page of results puts the neurons."""
+    from sklearn.linear_model import RidgeCV
+
+    x, y = Diabetes().read(train=True)
+    explained = RidgeCV().fit(x, y).score(*Diabetes().read(train=False))
+    assert explained == pytest.approx(0.48, abs=0.005)
