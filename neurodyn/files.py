@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import stat
 import tempfile
@@ -20,6 +21,7 @@ import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 DIGEST = hashlib.sha256().digest_size
 
@@ -114,6 +116,14 @@ def write(path: Path, content: bytes | str) -> Path:
     with written_aside(path) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; an error names the file."""
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected JSON, got {error}") from error
 
 
 def kept(name: str) -> bytes | None:

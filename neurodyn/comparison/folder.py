@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodyn.files import write
+from neurodyn.files import read_json, write
 
 Runs = Sequence[dict[str, Any]]
 
@@ -20,14 +20,6 @@ Runs = Sequence[dict[str, Any]]
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     write(path, json.dumps(content, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; an error names the file."""
-    try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got {error}") from error
 
 
 def finished_runs(folder: Path) -> list[dict[str, Any]]:

@@ -21,12 +21,11 @@ from neurodyn.comparison.folder import (
     curves,
     diverged_runs,
     finished_runs,
-    read_json,
     write_json,
 )
 from neurodyn.comparison.provenance import origin
 from neurodyn.comparison.tables import aligned, curve_label, number, results_table
-from neurodyn.files import write
+from neurodyn.files import read_json, write
 
 TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
 

@@ -20,10 +20,10 @@ from neurodyn.comparison.arguments import QUIET
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.families import Families, plot_families
-from neurodyn.comparison.folder import read_json, write_json
+from neurodyn.comparison.folder import write_json
 from neurodyn.comparison.provenance import provenance
 from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
-from neurodyn.files import remove_leftovers, write
+from neurodyn.files import read_json, remove_leftovers, write
 from neurodyn.neurons import neurons_of
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError

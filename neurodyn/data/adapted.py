@@ -134,10 +134,9 @@ class AdaptedModule(lightning.LightningDataModule):
         steps = x.shape[not self.time_first] if facts.layout == "sequences" else None
         coded = self.coding(found, self.title)
         if per_step and lengths:
-            kind = self.targets.kind
             padding = np.arange(coded.shape[1]) >= as_array(lengths[0], "lengths")[:, None]
             coded = coded.copy()
-            coded[padding] = UNLABELLED if kind == "classes" else np.nan
+            coded[padding] = self.targets.nothing
         return (x, self.targets.checked(coded, self.title, steps), *lengths)
 
     def transfer_batch_to_device(

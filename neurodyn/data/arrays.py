@@ -99,7 +99,7 @@ def has_steps(x: Sequence[int], y: Sequence[int]) -> bool:
     """Whether the shapes of samples and targets say that there is a target for each step."""
     if len(x) < 3 or len(y) < 2 or tuple(x[:2]) != tuple(y[:2]):
         return False
-    # Three labels of each colour image are no labels of its channels.
+    # In (N, 3, H, W) the 3 are colours, and targets (N, 3) belong to whole images.
     return len(x) != 4 or len(y) == 3 or x[1] not in CHANNELS
 
 

@@ -17,7 +17,7 @@ from neurodyn.data.archive import Source, folder_of
 from neurodyn.data.checking import check_samples, check_targets
 from neurodyn.data.fingerprint import below, of_files
 from neurodyn.data.loader import Order, ResumableLoader, global_seed, mix
-from neurodyn.data.samples import Batch, Files, Samples, stratified, whole
+from neurodyn.data.samples import Batch, Files, Samples, set_aside, stratified, whole
 from neurodyn.data.targets import UNLABELLED, Targets
 from neurodyn.errors import check
 
@@ -145,16 +145,9 @@ class SampleData(lightning.LightningDataModule):
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
         """The training set without its validation samples, and the validation samples."""
         assert not isinstance(self.validation, str), "a subclass that takes a name splits by itself"
-        share = self.validation < 1
-        held = round(self.validation * len(samples)) if share else int(self.validation)
-        if held >= len(samples) or (self.validation > 0 and held == 0):
-            raise ValueError(
-                f"validation: {self.validation} sets {held} of {len(samples)} samples aside, "
-                "expected at least one there and one left to train on; give more samples, or "
-                "a whole number of them"
-            )
-        order = stratified(self.targets.strata(samples.labels), self.split_seed)
-        return samples.subset(order[held:]), samples.subset(order[:held])
+        strata = self.targets.strata(samples.labels)
+        training, held = set_aside("validation", self.validation, strata, self.split_seed)
+        return samples.subset(training), samples.subset(held)
 
     def label_counts(self) -> Tensor:
         """How many labels each class has in the training set, `(classes,)`."""

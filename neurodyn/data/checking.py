@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurodyn.data.targets import UNLABELLED, Targets
+from neurodyn.data.targets import Targets
 
 
 def check_samples(
@@ -50,7 +50,7 @@ def check_targets(
     if targets.per_step:
         padding = torch.arange(labels.shape[1]) >= lengths[:, None]
         labels = labels.clone()
-        labels[padding] = UNLABELLED if targets.kind == "classes" else float("nan")
+        labels[padding] = targets.nothing
     return labels, None, lengths
 
 

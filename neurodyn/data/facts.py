@@ -6,18 +6,16 @@ import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from neurodyn.data.arrays import Layout
 from neurodyn.data.base import SampleData
-from neurodyn.data.samples import Samples, stratified
+from neurodyn.data.samples import Samples, set_aside
 from neurodyn.data.targets import Targets
-
-Layout = Literal["images", "sequences", "rows"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 @dataclass(frozen=True)
@@ -105,12 +103,12 @@ class OwnData(SampleData):
         """
         if "test" in self.parts() or not self.test:
             return torch.arange(len(strata)), torch.arange(0)
-        training, test = split_rows(strata, self.test, self.split_seed)
+        training, test = set_aside("test", self.test, strata, self.split_seed)
         tell(
             f"{self.title}: no test set was given, so {len(test):,} of {len(strata):,} "
             "samples are set aside as one (test)"
         )
-        return training, test
+        return training.sort().values, test.sort().values
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -139,24 +137,6 @@ def standardised(values: Tensor, mean: Sequence[float], std: Sequence[float], di
     return (values - values.new_tensor(mean).reshape(-1, *after)) / values.new_tensor(std).reshape(
         -1, *after
     )
-
-
-def split_rows(strata: Tensor, test: float, seed: int) -> tuple[Tensor, Tensor]:
-    """The rows of a training and a test set, where the data have no test set of their own.
-
-    Args:
-        strata: the class of each sample, `(N,)`; the choice is stratified by it.
-        test: share (below 1) or number of test samples.
-        seed: of the choice.
-    """
-    held = round(test * len(strata)) if test < 1 else int(test)
-    if not 0 < held < len(strata):
-        raise ValueError(
-            f"test: {test} sets {held} of {len(strata)} samples aside, expected at least one "
-            "there and one left to train on; give more samples, or a whole number of them"
-        )
-    order = stratified(strata, seed)
-    return order[held:].sort().values, order[:held].sort().values
 
 
 def check_test(test: float) -> None:

@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from neurodyn.data.formats.photographs import Box, middle, read_photograph
 from neurodyn.data.images import ImageData
 from neurodyn.data.loader import global_seed, mix
-from neurodyn.data.samples import Samples
+from neurodyn.data.samples import RowsOfFiles, Samples
 
 
-class Photographs:
+class Photographs(RowsOfFiles):
     """Files as a tensor `(N, channels, size, size)`, uint8; only the rows asked for are read.
 
     A training photograph is cropped at random: a share of its area from `smallest` to 1, an aspect
@@ -67,12 +66,7 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        if rows.ndim == 0:
-            return torch.from_numpy(self._read(int(rows)))
-        return torch.from_numpy(np.stack([self._read(row) for row in rows.tolist()]))
-
-    def _read(self, row: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def read_row(self, row: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
         path = self.folder / os.fsdecode(self.names[row])
         return read_photograph(path, self.size, lambda w, h: self._box(w, h, row), self.channels)
 

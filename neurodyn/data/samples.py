@@ -21,8 +21,21 @@ class Values(Protocol):
     def __getitem__(self, rows: Tensor, /) -> Tensor: ...
 
 
-class FileValues:
-    """Files as samples: only those asked for are read.
+class RowsOfFiles:
+    """Base of samples in files: only those asked for are read."""
+
+    def read_row(self, row: int) -> np.ndarray[Any, Any]:
+        """The sample of one row."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its read_row")
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        if rows.ndim == 0:
+            return torch.from_numpy(self.read_row(int(rows)))
+        return torch.from_numpy(np.stack([self.read_row(row) for row in rows.tolist()]))
+
+
+class FileValues(RowsOfFiles):
+    """Files that are samples, one each.
 
     Args:
         paths: the files.
@@ -35,10 +48,8 @@ class FileValues:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        if rows.ndim == 0:
-            return torch.from_numpy(self.read(self.paths[int(rows)]))
-        return torch.from_numpy(np.stack([self.read(self.paths[row]) for row in rows.tolist()]))
+    def read_row(self, row: int) -> np.ndarray[Any, Any]:
+        return self.read(self.paths[row])
 
 
 class Files(NamedTuple):
@@ -155,3 +166,26 @@ def stratified(labels: Tensor, seed: int, *, balanced: bool = False) -> Tensor:
     # Back among the shuffled, so that a stable sort breaks ties at random and not by class.
     place = torch.empty_like(place).scatter_(0, by_class, place)
     return shuffled[place.argsort(stable=True)]
+
+
+def set_aside(name: str, given: float, strata: Tensor, seed: int) -> tuple[Tensor, Tensor]:
+    """The rows that are left, and those of a stratified part that is set aside.
+
+    Args:
+        name: of the part, for the error.
+        given: its share of the samples (below 1), or its number of them; 0 for none.
+        strata: the class of each sample, `(N,)`.
+        seed: of the choice.
+
+    Raises:
+        ValueError: nothing would be left, or nothing would be set aside though it was asked for.
+    """
+    total = len(strata)
+    held = round(given * total) if given < 1 else int(given)
+    if held >= total or (given > 0 and held == 0):
+        raise ValueError(
+            f"{name}: {given} sets {held} of {total} samples aside, expected at least one there "
+            "and one left to train on; give more samples, or a whole number of them"
+        )
+    order = stratified(strata, seed)
+    return order[held:], order[:held]

@@ -71,6 +71,11 @@ class Targets:
         one = {"classes": "class", "labels": "label", "values": "value"}
         return f"{self.outputs} {one[self.kind] if self.outputs == 1 else self.kind}"
 
+    @property
+    def nothing(self) -> float:
+        """What stands where there is no target."""
+        return UNLABELLED if self.kind == "classes" else float("nan")
+
     def shape(self, steps: int | None) -> tuple[int, ...]:
         """The shape of one sample's target."""
         if self.per_step and steps is None:

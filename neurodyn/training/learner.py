@@ -144,13 +144,14 @@ class Learner(L.LightningModule):
         if self.compiled and lengths is not None:
             raise ValueError("compile: expected none for sequences of different lengths")
         run = self.compiled or self._loss_over
-        with self._padding(x, lengths):
+        with self.padding(x, lengths):
             return run(x, targets, self.steps_now())
 
     def _loss_over(self, x: Tensor, targets: Tensor, steps: int) -> Tensor:
         return self.task.loss(self._outputs(x, steps), targets)
 
-    def _padding(self, x: Tensor, lengths: Tensor | None) -> AbstractContextManager[Any]:
+    def padding(self, x: Tensor, lengths: Tensor | None) -> AbstractContextManager[Any]:
+        """In which a batch is run: its padding is left out if it has any."""
         return nullcontext() if lengths is None else padded(lengths, len(x))
 
     def _outputs(self, x: Tensor, steps: int) -> Tensor:
@@ -238,7 +239,7 @@ class Learner(L.LightningModule):
         self._samples = (
             x.shape[1] if lengths is not None or self.task.targets.per_step else len(targets)
         )
-        with self._padding(x, lengths):
+        with self.padding(x, lengths):
             outputs = self(x)
             scores, loss = self.task.readout(outputs), self.task.loss(outputs, targets)
         if self.trainer.sanity_checking:  # Its few samples may be too few for a metric.

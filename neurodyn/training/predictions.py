@@ -47,11 +47,10 @@ class Predictions:
             values: the task's answers to the scores; used if values were asked.
             lengths: the number of steps of each sample, if they differ.
         """
-        nothing: float = float("nan")
         probabilities: Tensor | None = None
         if targets.kind == "classes":
             probabilities = scores.softmax(-1)
-            answers, nothing = scores.argmax(-1), UNLABELLED
+            answers = scores.argmax(-1)
         elif targets.kind == "labels":
             probabilities = scores.sigmoid()
             answers = (probabilities >= 0.5).to(scores.dtype)
@@ -60,7 +59,7 @@ class Predictions:
         if targets.per_step and lengths is not None:
             padding = torch.arange(scores.shape[1]) >= lengths[:, None]
             answers = answers.clone()
-            answers[padding] = nothing
+            answers[padding] = targets.nothing
         return cls(targets, scores, answers, probabilities, lengths)
 
     def __len__(self) -> int:

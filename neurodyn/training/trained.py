@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from neurodyn.analysis.recording import record
 from neurodyn.data import SampleData
 from neurodyn.data.adapted import AdaptedModule
 from neurodyn.data.targets import Targets
-from neurodyn.layers import GatedCell, Stream, padded
+from neurodyn.layers import GatedCell, Stream
 from neurodyn.neurons import Neuron, SpikingLayer, neurons_of
 from neurodyn.training.feeding import Feed
 from neurodyn.training.learner import Learner
@@ -162,7 +161,7 @@ class Trained:
     @torch.no_grad()
     def scores(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Scores for a batch that `transform` prepared: `(B, K)`, or `(T, B, K)` per step."""
-        with self._padding(x, lengths):
+        with self._learner.padding(x, lengths):
             scores: Tensor = self.readout(self._outputs(x))
         return scores
 
@@ -244,7 +243,7 @@ class Trained:
         samples = 0
         with ActivityMeter(self.network, samples=lambda *_: samples) as meter, torch.no_grad():
             for x, steps, samples in batches:  # noqa: B007 - the meter asks for it
-                with self._padding(x, steps):
+                with self._learner.padding(x, steps):
                     self._outputs(x)
         return meter.activity
 
@@ -258,9 +257,6 @@ class Trained:
     def _outputs(self, x: Tensor) -> Tensor:
         outputs: Tensor = self._learner.eval()(x)
         return outputs
-
-    def _padding(self, x: Tensor, lengths: Tensor | None) -> AbstractContextManager[Any]:
-        return nullcontext() if lengths is None else padded(lengths, len(x))
 
 
 class _ScoreStream(Stream):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import require
-from neurodyn.files import write, written_aside
+from neurodyn.files import read_json, write, written_aside
 from neurodyn.training.place import NOTES, WEIGHTS, Place
 
 PARTS = {"network.": "network.", "task.readout.": "readout."}
@@ -74,7 +74,7 @@ def _from_checkpoint(place: Place) -> Saved:
         weights,
         states,
         epoch=loaded["epoch"] + 1 if "epoch" in loaded else None,
-        result=_read_json(result) if best and result.is_file() else {},
+        result=_read_object(result) if best and result.is_file() else {},
         val_score=_best_score(loaded) if best else None,
     )
 
@@ -99,7 +99,7 @@ def _from_card(place: Place) -> Saved:
     path = place.folder / NOTES
     if not path.is_file():
         raise FileNotFoundError(f"run: expected {NOTES} beside {place.weights}, found none")
-    notes = _read_json(path)
+    notes = _read_object(path)
     for name in ("data", "result"):
         if not isinstance(notes.get(name), dict):
             raise ValueError(f"{path}: expected an object as {name!r}, got {notes.get(name)!r}")
@@ -137,11 +137,8 @@ def fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     model.load_state_dict(weights)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected JSON, got {error}") from error
+def _read_object(path: Path) -> dict[str, Any]:
+    found = read_json(path)
     if not isinstance(found, dict):
         raise ValueError(f"{path}: expected an object, got {type(found).__name__}")
     return found

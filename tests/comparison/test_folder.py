@@ -1,6 +1,7 @@
 import pytest
 
-from neurodyn.comparison.folder import by_neuron, curves, finished_runs, read_json, write_json
+from neurodyn.comparison.folder import by_neuron, curves, finished_runs, write_json
+from neurodyn.files import read_json
 from tests.comparison.runs import finished, start
 
 

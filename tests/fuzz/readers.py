@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from neurodyn.comparison.folder import read_json
 from neurodyn.comparison.settings import saved_settings
 from neurodyn.data import ArrayFile
 from neurodyn.data.archive import Archive, Source
@@ -26,7 +25,7 @@ from neurodyn.data.formats.idx import read_idx
 from neurodyn.data.formats.photographs import read_photograph
 from neurodyn.data.formats.spikes import Bins, read_counts, read_speakers
 from neurodyn.errors import require
-from neurodyn.files import keep, kept
+from neurodyn.files import keep, kept, read_json
 from neurodyn.training.checkpoint import WholeCheckpoints, refuse_broken
 from neurodyn.training.recipe import Recipe
 from tests.data import recordings

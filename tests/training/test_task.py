@@ -102,7 +102,7 @@ def test_the_score_of_a_padded_sequence_is_that_of_the_sequence_alone():
     learner, _ = trained(data, readout="leaky-max")
     learner.eval()
     x, _, lengths = data.prepared(next(iter(data.test_dataloader())))
-    with torch.no_grad(), learner._padding(x, lengths):
+    with torch.no_grad(), learner.padding(x, lengths):
         scores = learner.task.readout(learner(x))
     for i, length in enumerate(lengths.tolist()):
         alone = learner.task.readout(learner(x[:length, i : i + 1]))
