@@ -13,7 +13,8 @@ from typing import Any
 from neurodyn.cli.brief import brief_help
 from neurodyn.cli.checkout import bench, studies
 from neurodyn.cli.listing import show
-from neurodyn.cli.parser import LIGHTNING, import_option, make_parser
+from neurodyn.cli.options import import_option
+from neurodyn.cli.parser import LIGHTNING, make_parser
 from neurodyn.cli.trained import COMMANDS, run_command
 from neurodyn.cli.words import spelled_out
 from neurodyn.errors import require

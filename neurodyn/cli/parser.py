@@ -9,6 +9,7 @@ from typing import Any
 from neurodyn import __version__
 from neurodyn.cli.checkout import studies
 from neurodyn.cli.listing import GROUPS
+from neurodyn.cli.options import Once, add_command
 from neurodyn.cli.trained import add_parsers
 
 EXAMPLES = """\
@@ -41,39 +42,6 @@ Finished runs are kept: start the command again to continue.
 Options of the recipe pass through, such as --trainer.max_epochs 5."""
 
 
-class Defaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Shows a default if there is one, and keeps the lines of the text below the options."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        nothing = action.default is None or action.default == []
-        return action.help if nothing else super()._get_help_string(action)
-
-
-class Once(argparse.Action):
-    """Stores a value. A second one would replace the first unseen, so it is an error."""
-
-    def __call__(
-        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
-    ) -> None:
-        if getattr(namespace, self.dest) is not self.default:
-            parser.error(f"{option_string}: given twice")
-        setattr(namespace, self.dest, values)
-
-
-def import_option() -> argparse.ArgumentParser:
-    """The parser of `--import`, which no recipe can set."""
-    parser = argparse.ArgumentParser(prog="neurodyn", add_help=False, allow_abbrev=False)
-    parser.add_argument(
-        "--import",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="a module of yours, whose classes can then be named; the current folder is searched "
-        "too. Can be repeated",
-    )
-    return parser
-
-
 def make_parser(command: str = "") -> argparse.ArgumentParser:
     """The parser of the top level and of the commands that are not Lightning's.
 
@@ -93,7 +61,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
         commands.add_parser(name, help=purpose, add_help=False)
     _add_compare(commands)
     _add_study(commands, _questions() if command == "study" else "")
-    add_parsers(commands, import_option())
+    add_parsers(commands)
     _add_list(commands)
     _add_results(commands)
     _add_bench(commands)
@@ -101,11 +69,10 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
 
 
 def _add_compare(commands: Any) -> None:
-    compare = commands.add_parser(
+    compare = add_command(
+        commands,
         "compare",
-        parents=[import_option()],
-        allow_abbrev=False,
-        help="train several neurons on the same network with the same recipe",
+        "train several neurons on the same network with the same recipe",
         description=f"Train several neurons on the same network with the same recipe.\n{PASSED_ON}",
         epilog="Options of a neuron follow it after colons: lnm:degree=5:per=channel.\n"
         "So do options of the recipe that apply to it alone: lif:model.timesteps=1.\n"
@@ -113,7 +80,6 @@ def _add_compare(commands: Any) -> None:
         "A neuron of yours goes by its import path: --import mine --neurons lif,mine.TwoState.\n"
         "Data of yours go by their path: --data arrays.npz, or --data photographs/ (<class>/*).\n"
         "`neurodyn list` shows the names of neurons and recipes.",
-        formatter_class=Defaults,
     )
     compare.add_argument(
         "--neurons",
@@ -126,14 +92,12 @@ def _add_compare(commands: Any) -> None:
 
 
 def _add_study(commands: Any, questions: str) -> None:
-    study = commands.add_parser(
+    study = add_command(
+        commands,
         "study",
-        parents=[import_option()],
-        allow_abbrev=False,
-        help="answer a question by a comparison (from a source checkout)",
+        "answer a question by a comparison (from a source checkout)",
         description=f"Answer a question by a comparison of neurons.\n{PASSED_ON}",
         epilog=questions,
-        formatter_class=Defaults,
     )
     study.add_argument("name", help="the study, such as degree")
     study.add_argument(
@@ -153,26 +117,24 @@ def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_list(commands: Any) -> None:
-    listed = commands.add_parser(
+    listed = add_command(
+        commands,
         "list",
-        parents=[import_option()],
-        allow_abbrev=False,
-        help="the names of neurons, recipes, data sets and more",
+        "the names of neurons, recipes, data sets and more",
         description="Show what there is by name, one line each.",
         epilog=f"groups: {', '.join(GROUPS)}",
-        formatter_class=Defaults,
     )
     listed.add_argument("group", nargs="?", default=None, help="one group only")
 
 
 def _add_results(commands: Any) -> None:
-    results = commands.add_parser(
+    results = add_command(
+        commands,
         "results",
-        allow_abbrev=False,
-        help="write the page of results from run folders",
+        "write the page of results from run folders",
+        imports=False,
         description="Copy the finished runs of run folders into the notes of the page of results, "
         "and write the page.",
-        formatter_class=Defaults,
     )
     results.add_argument("folders", nargs="*", type=Path, help="run folders to add")
     results.add_argument(
@@ -182,10 +144,11 @@ def _add_results(commands: Any) -> None:
 
 
 def _add_bench(commands: Any) -> None:
-    bench = commands.add_parser(
+    bench = add_command(
+        commands,
         "bench",
-        allow_abbrev=False,
-        help="measure speed, next to other libraries (from a source checkout)",
+        "measure speed, next to other libraries (from a source checkout)",
+        imports=False,
         description="Run a benchmark of the source checkout. Options pass through to it.",
     )
     bench.add_argument("name", help="a file in benchmarks/, such as neurons")

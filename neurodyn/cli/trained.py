@@ -7,46 +7,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from neurodyn.cli.options import add_command
+
 COMMANDS = ("predict", "energy", "card")
 
 RUN = "a run of a comparison (runs/digits/lnm/seed-0), of a fit (runs/fit/version_0), or a card"
 
 
-def add_parsers(commands: Any, shared: argparse.ArgumentParser) -> None:
-    """Add the parsers of the commands; `shared` has the options that other commands have too."""
-    predict = _parser(commands, "predict", shared, "predict new files with a trained model")
+def add_parsers(commands: Any) -> None:
+    """Add the parsers of the commands."""
+    predict = add_command(commands, "predict", "predict new files with a trained model")
     predict.add_argument("run", help=RUN)
     predict.add_argument("files", nargs="+", help="files of the kind that the data set reads")
     predict.add_argument("--out", type=Path, help="a CSV file; without it, a table is shown")
     _add_options(predict)
-    energy = _parser(commands, "energy", shared, "spikes, operations and energy of a trained model")
+    energy = add_command(commands, "energy", "spikes, operations and energy of a trained model")
     energy.add_argument("run", help=RUN)
     energy.add_argument("files", nargs="*", help="files to measure on (default: the test set)")
     energy.epilog = "Options of the data set pass through, such as --data.root ~/data."
     _add_options(energy)
-    card = _parser(commands, "card", shared, "weights as safetensors, with a model card")
+    card = add_command(commands, "card", "weights as safetensors, with a model card")
     card.add_argument("run", nargs="+", help=f"{RUN}; of several, each gets a folder of its own")
     card.add_argument("--out", type=Path, help="where to (default: `card` in the run's folder)")
-    card.add_argument("--checkpoint", default="best", help="which checkpoint (default: best)")
+    card.add_argument("--checkpoint", default="best", help="which checkpoint")
     card.add_argument("--license", help="of the weights, as hubs spell it: apache-2.0, cc-by-4.0")
 
 
-def _parser(
-    commands: Any, name: str, shared: argparse.ArgumentParser, purpose: str
-) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = commands.add_parser(
-        name,
-        parents=[shared],
-        allow_abbrev=False,
-        help=purpose,
-        description=f"{purpose[0].upper()}{purpose[1:]}.",
-    )
-    return made
-
-
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", default="best", help="which checkpoint (default: best)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--checkpoint", default="best", help="which checkpoint")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--batch-size", type=int, help="samples at a time (default: as trained)")
 
 
