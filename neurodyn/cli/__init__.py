@@ -97,7 +97,7 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
         for whole in (f"--{name}" for name in vars(known)):
             if len(option) > 2 and whole.startswith(option):
                 raise ValueError(f"{option}: options are written out. Did you mean {whole!r}?")
-    recipe = find_recipe(known.config or recipe_for(rest) or "digits")
+    recipe = find_recipe(known.config or recipe_for(rest) or "sequential-digits")
     own = data_path(rest)
     name = own.stem if own else recipe.stem
     if study:

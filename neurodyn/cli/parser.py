@@ -76,6 +76,7 @@ def _add_compare(commands: Any) -> None:
         description=f"Train several neurons on the same network with the same recipe.\n{PASSED_ON}",
         epilog="Options of a neuron follow it after colons: lnm:degree=5:per=channel.\n"
         "So do options of the recipe that apply to it alone: lif:model.timesteps=1.\n"
+        "planar:frozen leaves the dynamics at their start and learns the weights alone.\n"
         "A label in front names it in tables and pictures: short@lif:model.timesteps=1.\n"
         "A neuron of yours goes by its import path: --import mine --neurons lif,mine.TwoState.\n"
         "Data of yours go by their path: --data arrays.npz, or --data photographs/ (<class>/*).\n"
@@ -85,7 +86,7 @@ def _add_compare(commands: Any) -> None:
         "--neurons",
         action=Once,
         nargs="+",
-        default="lif,plif,qif,lnm",
+        default="lif,plif,lnm,planar",
         help="separated by commas or spaces",
     )
     _add_comparison_options(compare)
@@ -110,7 +111,7 @@ def _add_study(commands: Any, questions: str) -> None:
 
 
 def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
-    recipe = "recipe, by name or path (default: digits, or one that fits --data PATH)"
+    recipe = "recipe, by name or path (default: sequential-digits, or one that fits --data PATH)"
     parser.add_argument("--config", "-c", action=Once, help=recipe)
     parser.add_argument("--seeds", action=Once, type=int, default=3, help="number of seeds")
     parser.add_argument("--out", action=Once, type=Path, help="run folder (default: in runs/)")

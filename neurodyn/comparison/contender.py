@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from neurodyn.comparison.arguments import CELL, NEURON, refuse_own
 from neurodyn.layers import GatedCell
-from neurodyn.neurons import SpikingLayer
+from neurodyn.neurons import Neuron, SpikingLayer
 from neurodyn.training.names import find_neuron
 
 RECIPE = ("model.", "data.", "trainer.")
+FROZEN, LEARN_NOTHING = "frozen", "learn=false"
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Contender:
     neuron of the user's module goes by its import path: `mine.TwoState:per=neuron`. Options that
     all neurons share apply as the recipe sets them, unless the contender overrides them. An
     option that begins with `model.`, `data.` or `trainer.` belongs to the recipe, and applies to
-    this contender alone: `lif:model.timesteps=1`. A label in front names the contender in tables
-    and pictures: `short@lif:model.timesteps=1`.
+    this contender alone: `lif:model.timesteps=1`. `planar:frozen` learns the weights alone, with
+    the dynamics as they start: what it adds to learn them is seen beside `planar`. A label in front
+    names the contender in tables and pictures: `short@lif:model.timesteps=1`.
     """
 
     label: str
@@ -42,11 +44,16 @@ class Contender:
             raise ValueError(f"{setting}: expected label@name:option=value, got {text!r}")
         name, *options = (rest if given else text).split(":")
         for option in options:
-            if "=" not in option:
+            if "=" not in option and option != FROZEN:
                 raise ValueError(
                     f"{setting}: expected name:option=value, got {option!r} in {text!r}"
                 )
         name, neuron = find_neuron(name, setting)
+        if FROZEN in options and not issubclass(neuron, Neuron):
+            raise ValueError(
+                f"{setting}: only the dynamics of a neuron are frozen, got {text!r}; in a layer "
+                "around one, write neuron.learn=false"
+            )
         contender = cls(label if given else ":".join([name, *options]), neuron, tuple(options))
         refuse_own(contender.arguments()[1:])
         return contender
@@ -62,5 +69,8 @@ class Contender:
         setting = CELL if issubclass(self.cls, GatedCell) else NEURON
         return [
             f"{setting}={path}",
-            *(f"--{o}" if o.startswith(RECIPE) else f"{setting}.{o}" for o in self.options),
+            *(
+                f"--{option}" if option.startswith(RECIPE) else f"{setting}.{option}"
+                for option in (LEARN_NOTHING if o == FROZEN else o for o in self.options)
+            ),
         ]

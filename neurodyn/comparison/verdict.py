@@ -1,6 +1,7 @@
 """Who is ahead: means and spreads over seeds, and when two of them differ.
 
-One contender is *ahead* of another if their means differ by more than both standard deviations.
+One contender is *ahead* of another if their means differ by more than both standard deviations, and
+*level* with it if neither is ahead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable
 from neurodyn.comparison.folder import Runs, by_neuron
 
 MOST = 8
-"""The names of more contenders would not make a sentence: they are counted instead."""
+"""Differences from more contenders would not make a sentence: only the number is told."""
 
 Spread = tuple[float, float]
 """Mean and standard deviation."""
@@ -29,28 +30,51 @@ def ahead(one: Spread, other: Spread) -> bool:
 
 
 def verdict(runs: Runs) -> list[str]:
-    """A sentence on the contender with the best test score: which others it is ahead of.
+    """In words: how far the contender with the best test score is ahead of the others, and who of
+    those is ahead of whom.
 
-    A single seed has no spread, so contenders with one seed are left out. Fewer than two contenders
-    get no sentence.
+    The differences between two contenders with the same seeds are paired: the range is that of the
+    differences by seed. A single seed has no spread, so contenders with one seed are left out.
+    Fewer than two contenders get no sentence.
     """
-    values = by_neuron(runs, lambda run: run["score"])
-    scores = {name: mean_and_spread(a) for name, a in values.items() if len(a) > 1}
-    if len(scores) < 2:
-        return []
-    best = max(scores, key=lambda name: scores[name][0])
-    others = [name for name in scores if name != best]
-    beaten = [name for name in others if ahead(scores[best], scores[name])]
-    level = [name for name in others if name not in beaten]
-    if not level:
-        found = "all others"
-    elif not beaten:
-        found = "no other"
-    elif len(others) > MOST:
-        found = f"{len(beaten)} of the {len(others)} others"
-    else:
-        found = f"{listed(beaten)}, not of {listed(level)}"
-    return [f"{best} has the highest mean. It is ahead of {found}."]
+    scores = {
+        name: {run["seed"]: run["score"] for run in group}
+        for name, group in by_neuron(runs).items()
+        if len(group) > 1
+    }
+    spreads = {name: mean_and_spread(by_seed.values()) for name, by_seed in scores.items()}
+    ranked = sorted(spreads, key=lambda name: -spreads[name][0])
+    sentences = []
+    for place, name in enumerate(ranked[:-1]):
+        beaten = [other for other in ranked[place + 1 :] if ahead(spreads[name], spreads[other])]
+        level = [other for other in ranked[place + 1 :] if other not in beaten]
+        if len(ranked) - 1 > MOST:
+            sentences.append(_counted(name, len(beaten), len(level)))
+            break
+        if place == 0:
+            far = [f"{other} by {_difference(scores[name], scores[other])}" for other in beaten]
+            sentences.append(_sentence(name, far, level))
+        else:
+            sentences.append(_sentence(name, beaten, level))
+    return [" ".join(sentences)] if sentences else []
+
+
+def _sentence(name: str, beaten: list[str], level: list[str]) -> str:
+    parts = [f"ahead of {listed(beaten)}"] if beaten else []
+    parts += [f"level with {listed(level)}"] if level else []
+    return f"{name} is {', and '.join(parts)}."
+
+
+def _counted(name: str, beaten: int, level: int) -> str:
+    return f"{name} has the highest mean. It is ahead of {beaten} of the {beaten + level} others."
+
+
+def _difference(one: dict[int, float], other: dict[int, float]) -> str:
+    """The difference of the means, and its range over the seeds that both have."""
+    mean = statistics.fmean(one.values()) - statistics.fmean(other.values())
+    paired = [one[seed] - other[seed] for seed in one if seed in other]
+    seeds = f" (by seed {min(paired):.1f} to {max(paired):.1f})" if len(paired) > 1 else ""
+    return f"{mean:.1f} points{seeds}"
 
 
 def listed(names: Iterable[object]) -> str:

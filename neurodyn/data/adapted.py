@@ -81,6 +81,11 @@ class AdaptedModule(lightning.LightningDataModule):
         return self.facts.shape
 
     @property
+    def steps(self) -> int | None:
+        """Timesteps of the first sequences, with padding; None if samples have no time."""
+        return self.facts.steps
+
+    @property
     def targets(self) -> Targets:
         """What a network is asked for."""
         return self.facts.targets

@@ -43,6 +43,11 @@ class Facts:
         """A network's input at one timestep."""
         return self.sample[1:] if self.layout == "sequences" else self.sample
 
+    @property
+    def steps(self) -> int | None:
+        """Timesteps of a sample, with padding; None if samples have no time."""
+        return self.sample[0] if self.layout == "sequences" else None
+
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Facts:
         """The facts of which `asdict` made the state."""

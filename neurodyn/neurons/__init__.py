@@ -3,7 +3,7 @@
 from neurodyn.neurons.adaptive import ALIF, AdLIF
 from neurodyn.neurons.base import Neuron
 from neurodyn.neurons.basis import Rational, Spline, TanhNet
-from neurodyn.neurons.collect import dynamics_parameters, neurons_of
+from neurodyn.neurons.collect import dynamics_parameters, neurons_of, set_horizon
 from neurodyn.neurons.complementary import CLIF
 from neurodyn.neurons.exponential import EIF
 from neurodyn.neurons.fixed_point import round_dynamics
@@ -53,4 +53,5 @@ __all__ = [
     "grade_timescales",
     "neurons_of",
     "round_dynamics",
+    "set_horizon",
 ]

@@ -159,6 +159,10 @@ class Neuron(SpikingLayer, Declared):
         """The states that a sequence starts from, broadcastable to one step."""
         return tuple([getattr(self, f"{name}_0") for name in self.states])
 
+    def set_horizon(self, steps: int) -> None:
+        """Get ready for sequences of this many steps, before training. Most neurons do nothing.
+        Those whose start depends on it start again."""
+
     def variance(self, *, with_reset: bool = False) -> Tensor:
         """`Var[h]` of the charged membrane under normalised input, for derived windows.
 

@@ -18,6 +18,16 @@ def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:
             yield name, child
 
 
+def set_horizon(module: nn.Module, steps: int) -> None:
+    """Tell the neurons in a module how many steps the sequences have that they will see.
+
+    Those whose start depends on it, such as `Modal`, start again, and `QIF` gets a clip. Call it
+    before training, and before weights are loaded. A recipe does so with the length in its data.
+    """
+    for _, neuron in neurons_of(module):
+        neuron.set_horizon(steps)
+
+
 def dynamics_parameters(module: nn.Module) -> list[nn.Parameter]:
     """The learned parameters of all neurons in a module (dynamics, thresholds, widths, states), and
     those that other layers name as their `dynamics`, such as delays.

@@ -14,6 +14,11 @@ from neurodyn.errors import check, unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron, Per, State
 
+SHORTEST = 6
+"""The shortest horizon. Time constants start at 5 timesteps at least."""
+UNKNOWN = 100
+"""The horizon where nothing says how long the sequences are."""
+
 Start = float | tuple[float, float] | Sequence[float | tuple[float, float]] | None
 
 
@@ -33,7 +38,7 @@ class Modes(Neuron):
         self,
         features: Features = None,
         *,
-        horizon: float = 100.0,
+        horizon: float | None = None,
         oscillate: bool = True,
         feedback: Literal["none", "soft"] = "none",
         tau: Start = None,
@@ -42,28 +47,41 @@ class Modes(Neuron):
         **options: Any,
     ) -> None:
         modes = self.modes
-        check("horizon", horizon, 6)
+        if horizon is not None:
+            check("horizon", horizon, SHORTEST)
         if feedback not in ("none", "soft"):
             raise unknown("feedback", feedback, ("none", "soft"))
         if period is not None and not oscillate:
             raise ValueError("period: modes that do not oscillate have none, expected None")
         self.states = tuple(f"{part}{j}" for j in range(modes) for part in "uv"[: 1 + oscillate])
         super().__init__(features, per=per or ("neuron" if features else "layer"), **options)
-        self.horizon, self.oscillate, self.feedback = float(horizon), oscillate, feedback
-        self.tau = _by_mode("tau", (5.0, self.horizon) if tau is None else tau, modes)
-        if oscillate:
-            spread = (6.0, 2 * self.horizon)
-            self.period = _by_mode("period", spread if period is None else period, modes)
-        several = self.declared["gain"].changed(learn=modes > 1)
-        start = [torch.sqrt(-torch.expm1(-2 / t.detach().double()) / modes) for t in self.tau]
-        self.start("gain", start, several.changed(default=start))
-        if oscillate:
-            self.start("phase", [0.0] * modes, several.changed(default=[0.0] * modes))
+        self.oscillate, self.feedback = oscillate, feedback
+        self._tau, self._period = tau, period
+        self._own_horizon = horizon is not None
+        self._spread(UNKNOWN if horizon is None else horizon)
         if feedback == "soft":
             self.a = [1 / modes] * modes
             if oscillate:
                 self.b = [0.0] * modes
         self.operations = self._operations()  # type: ignore[misc]
+
+    def set_horizon(self, steps: int) -> None:
+        if not self._own_horizon:
+            self._spread(max(steps, SHORTEST))
+
+    def _spread(self, horizon: float) -> None:
+        """Start the modes: time constants, periods and gains."""
+        modes, self.horizon = self.modes, float(horizon)
+        tau, period = self._tau, self._period
+        self.tau = _by_mode("tau", (5.0, self.horizon) if tau is None else tau, modes)
+        if self.oscillate:
+            spread = (6.0, 2 * self.horizon)
+            self.period = _by_mode("period", spread if period is None else period, modes)
+        several = self.declared["gain"].changed(learn=modes > 1)
+        start = [torch.sqrt(-torch.expm1(-2 / t.detach().double()) / modes) for t in self.tau]
+        self.start("gain", start, several.changed(default=start))
+        if self.oscillate:
+            self.start("phase", [0.0] * modes, several.changed(default=[0.0] * modes))
 
     def _operations(self) -> tuple[int, int]:
         parts = 1 + self.oscillate
@@ -150,8 +168,9 @@ class Modal(Modes):
     Args:
         features, **options: as for `Neuron`, but `per` is "neuron" if the features are given.
         modes: number of modes `k`.
-        horizon: timesteps that have to be remembered, such as the length of the sequences. Sets the
-            ranges of `tau` and `period`.
+        horizon: timesteps that have to be remembered. Sets the ranges of `tau` and `period`. Unless
+            given, a recipe sets it to the length of the sequences (`neurodyn.neurons.set_horizon`);
+            until then it is 100.
         oscillate: False for real modes, which decay without rotation: leaky integrators.
         feedback: "none" (the spike leaves the membrane alone: linear dynamics) or "soft".
         tau: time constants in timesteps; (5, horizon) unless given. A list has one entry per mode.

@@ -11,6 +11,9 @@ from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron
 from neurodyn.surrogate import Rectangle
 
+SHORT = 16
+"""Timesteps for which the parabola needs no clip."""
+
 
 class QIF(Neuron):
     """Quadratic integrate and fire (Jahns et al., arXiv:2510.05168):
@@ -26,8 +29,10 @@ class QIF(Neuron):
     Args:
         features, **options: as for `Neuron`.
         lower: clip the membrane from below at this potential before the square is taken. The
-            parabola turns strong inhibition (`u < u1 - 1/a`, -4 by default) into excitation;
-            normalised inputs do not get there, others may need the clip.
+            parabola turns strong inhibition (`u < u1 - 1/a`, -4 by default) into excitation.
+            Within a few steps normalised inputs do not get there. Over many steps they do, and
+            training diverges: unless given, `set_horizon` sets the clip to -1 for sequences of more
+            than 16 steps. -inf is no clip.
     """
 
     a = Learned(0.25, "gain, 1 / potential; the paper's figure has this one")
@@ -41,6 +46,10 @@ class QIF(Neuron):
     ) -> None:
         super().__init__(features, **options)
         self.lower = lower
+
+    def set_horizon(self, steps: int) -> None:
+        if self.lower is None and steps > SHORT:
+            self.lower = -1.0
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         v = u if self.lower is None else u.clamp(min=self.lower)

@@ -18,6 +18,7 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from neurodyn.data.adapted import adapted
 from neurodyn.errors import unknown
 from neurodyn.files import write
+from neurodyn.neurons import set_horizon
 from neurodyn.training.allowed import only_allowed
 from neurodyn.training.checkpoint import (
     BestCheckpoint,
@@ -168,6 +169,7 @@ class Recipe(LightningCLI):
                 f"model.timesteps: the samples have time of their own, {steps} steps; expected "
                 "none, as no image is shown repeatedly"
             )
+        set_horizon(self.model.network, self.model.timesteps if steps is None else steps)
         # A plugin that the recipe names is left as it is.
         if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             self.trainer.strategy.checkpoint_io = WholeCheckpoints()

@@ -32,6 +32,14 @@ def test_neurons_by_name():
         Contender.parse("lnm:degree")
 
 
+def test_frozen_dynamics():
+    contender = Contender.parse("planar:frozen")
+    assert contender.label == "planar:frozen"
+    assert contender.arguments()[1:] == ["--model.network.init_args.neuron.learn=false"]
+    with pytest.raises(ValueError, match="neurons: only the dynamics of a neuron are frozen, got"):
+        Contender.parse("delayed:frozen")
+
+
 def test_one_contender_has_one_label():
     assert Contender.parse("LNM:degree=2").label == Contender.parse("lnm:degree=2").label
     assert Contender.parse("My@LNM").label == "My"

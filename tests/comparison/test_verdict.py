@@ -5,9 +5,9 @@ from neurodyn.comparison.verdict import ahead, mean_and_spread, verdict
 
 def runs(**accuracies):
     return [
-        {"neuron": neuron, "score": accuracy}
+        {"neuron": neuron, "score": accuracy, "seed": seed}
         for neuron, values in accuracies.items()
-        for accuracy in values
+        for seed, accuracy in enumerate(values)
     ]
 
 
@@ -27,15 +27,26 @@ def test_mean_and_spread():
     ("accuracies", "found"),
     [
         (
-            {"lif": (80, 81), "lnm": (90, 91), "qif": (84, 92), "plif": (82, 83)},
-            "lif and plif, not of qif",
+            {"lif": (80, 81), "lnm": (90, 91.5), "qif": (89, 92), "plif": (80.5, 82)},
+            "lnm is ahead of plif by 9.5 points (by seed 9.5 to 9.5) and lif by 10.2 points (by "
+            "seed 10.0 to 10.5), and level with qif. qif is ahead of plif and lif. plif is level "
+            "with lif.",
         ),
-        ({"lif": (80, 81), "lnm": (90, 91)}, "all others"),
-        ({"lif": (80, 90), "lnm": (90, 91)}, "no other"),
+        (
+            {"lif": (80, 81), "lnm": (90, 93)},
+            "lnm is ahead of lif by 11.0 points (by seed 10.0 to 12.0).",
+        ),
+        ({"lif": (80, 90), "lnm": (90, 91)}, "lnm is level with lif."),
     ],
 )
-def test_a_sentence_on_the_best(accuracies, found):
-    assert verdict(runs(**accuracies)) == [f"lnm has the highest mean. It is ahead of {found}."]
+def test_in_words(accuracies, found):
+    assert verdict(runs(**accuracies)) == [found]
+
+
+def test_only_the_seeds_that_both_have_are_paired():
+    results = [*runs(lnm=(90, 92, 97)), *({**run, "seed": 5} for run in runs(lif=(70,)))]
+    results += [{"neuron": "lif", "score": 80, "seed": 1}]
+    assert verdict(results) == ["lnm is ahead of lif by 18.0 points."]
 
 
 def test_many_contenders_are_counted_and_not_named():
@@ -48,5 +59,5 @@ def test_many_contenders_are_counted_and_not_named():
 def test_one_seed_has_no_spread_and_no_verdict():
     assert verdict(runs(lif=(80, 81), lnm=(99,))) == []
     assert verdict(runs(lif=(80, 81), lnm=(99,), qif=(70, 71))) == [
-        "lif has the highest mean. It is ahead of all others."
+        "lif is ahead of qif by 10.0 points (by seed 10.0 to 10.0)."
     ]

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from neurodyn.layers import Delayed, Recurrent, Stream
 from neurodyn.models import SequenceNet
-from neurodyn.neurons import Modal, Planar
+from neurodyn.neurons import Modal, Planar, set_horizon
 
 
 def by_hand(neuron, x, feedback):
@@ -71,6 +72,28 @@ def test_where_modes_start():
     assert Planar((8,), tau=20.0).tau[0].tolist() == pytest.approx([20] * 8)
     two = Modal((8,), tau=[(5.0, 10.0), 50.0])
     assert two.tau[0].max() < 10 < two.tau[1].min()
+
+
+@torch.no_grad()
+def test_the_length_of_the_sequences_sets_the_start():
+    layers = [Modal((2000,)), Planar((2000,), horizon=20), Modal((2000,), oscillate=False)]
+    network = nn.ModuleList(layers)
+    assert 90 < layers[0].tau[0].max() <= 100
+    names = set(network.state_dict())
+    set_horizon(network, 1000)
+    assert set(network.state_dict()) == names
+    for neuron, horizon in zip(layers, (1000, 20, 1000), strict=True):
+        assert 0.95 * horizon < neuron.tau[0].max() <= horizon
+        if neuron.oscillate:
+            assert 1.9 * horizon < neuron.period[-1].max() <= 2 * horizon
+        size = (1 - torch.exp(-2 / neuron.tau[0])) / neuron.modes
+        torch.testing.assert_close(neuron.gain[0].square(), size)
+    set_horizon(network, 2)
+    assert layers[0].tau[0].max() <= 6
+    own = Planar((8,), tau=3.0)
+    own.set_horizon(50)
+    assert own.tau[0].tolist() == pytest.approx([3] * 8)
+    assert own.period[0].max() > 50
 
 
 @torch.no_grad()

@@ -31,6 +31,19 @@ def test_every_recipe_builds(name, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "steps"), [("sequential-digits", 64), ("digits", 6), ("ecg", 1301)]
+)
+def test_the_data_say_how_long_the_sequences_are(name, steps):
+    """Images are shown for four steps, and the shortest horizon is six."""
+    given = ["--config", name, *Contender.parse("planar").arguments()]
+    network = Recipe(given, run=False).model.network
+    assert {neuron.horizon for _, neuron in neurons_of(network)} == {steps}
+    given = ["--config", name, *Contender.parse("planar:horizon=30").arguments()]
+    network = Recipe(given, run=False).model.network
+    assert {neuron.horizon for _, neuron in neurons_of(network)} == {30}
+
+
 def test_options_of_the_guard_and_of_the_last_checkpoint():
     given = ["--config=digits", "--guard.every=7", "--last_checkpoint.minutes=3"]
     callbacks = Recipe(given, run=False).trainer.callbacks

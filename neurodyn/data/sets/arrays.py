@@ -86,8 +86,7 @@ class ArrayData(OwnData):
     @property
     def steps(self) -> int | None:
         """Timesteps of a sample, with padding; None if samples have no time."""
-        facts = self.facts
-        return facts.sample[0] if facts.layout == "sequences" else None
+        return self.facts.steps
 
     def look(self) -> Facts:
         name = self.title
