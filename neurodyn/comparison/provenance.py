@@ -21,6 +21,9 @@ from neurodyn.comparison.folder import Runs, by_neuron, distinct
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "kornia", "numpy", "llvmlite")
 
+ROUNDING = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA")
+"""Variables that choose other kernels, and so another rounding."""
+
 
 def provenance() -> dict[str, Any]:
     """Versions, machine, git state and command line of this process."""
@@ -36,6 +39,8 @@ def provenance() -> dict[str, Any]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "threads": torch.get_num_threads(),
+            "instructions": _instructions(),
+            "environment": {name: os.environ[name] for name in ROUNDING if name in os.environ},
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
     }
@@ -127,7 +132,16 @@ def _machine(start: dict[str, Any]) -> str:
     machine = start["machine"]
     threads = machine["threads"]
     count = f"{threads} thread{'s' if threads > 1 else ''}"
-    return machine["gpu"] or f"{count} of {machine['processor']}"
+    kind = f" ({machine['instructions']})" if "instructions" in machine else ""
+    return machine["gpu"] or f"{count} of {machine['processor']}{kind}"
+
+
+def _instructions() -> str:
+    """What decides how a CPU rounds: the kind of processor that our kernels are compiled for, and
+    the instruction set of PyTorch's. The same name of a processor can stand for several."""
+    from llvmlite.binding import get_host_cpu_name
+
+    return f"{get_host_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _version(package: str) -> str | None:

@@ -1,10 +1,11 @@
 import json
+import re
 import sys
 
 import pytest
 
 from neurodyn.comparison.folder import finished_runs, write_json
-from neurodyn.comparison.provenance import commits, origin, provenance
+from neurodyn.comparison.provenance import ROUNDING, commits, origin, provenance
 from tests.comparison.runs import start
 
 
@@ -33,10 +34,17 @@ def test_a_row_says_by_which_commit_it_was_run():
     assert text == ("commits: plif: bbbbbbb to ccccccc+; lif: aaaaaaa (+ with uncommitted changes)")
 
 
-def test_provenance_is_json(tmp_path):
+def test_provenance_is_json(tmp_path, monkeypatch):
+    for name in ROUNDING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     write_json(tmp_path / "deep" / "note.json", provenance())
     note = json.loads((tmp_path / "deep" / "note.json").read_text())
     assert note["machine"]["cores"] >= 1
+    assert re.fullmatch(r"[\w-]+, [\w ]+", note["machine"]["instructions"])
+    assert note["machine"]["environment"] == {"MKL_CBWR": "COMPATIBLE"}
+    one = {"score": 1, "neuron": "lif", "epochs": 1, "seconds": 1, "starts": [note]}
+    assert f"({note['machine']['instructions']})" in origin([one]) or note["machine"]["gpu"]
     assert list((tmp_path / "deep").iterdir()) == [tmp_path / "deep" / "note.json"]
 
 
