@@ -14,7 +14,7 @@ from neurodyn.cli.trained import add_parsers
 
 EXAMPLES = """\
 examples:
-  neurodyn compare                                   LIF, PLIF, LNM and Planar on real digits, 3 seeds
+  neurodyn compare                                   LIF, PLIF, LNM, Planar on real digits, 3 seeds
   neurodyn compare --config fashion-mnist --neurons lif,lnm:degree=5 --seeds 5
   neurodyn compare --data photographs/ --neurons lif,lnm            your data: a folder or a file
   neurodyn compare --import mine --neurons lif,mine.TwoState        yours, from mine.py here
