@@ -1,7 +1,8 @@
 """A run folder on disk: results are written and read here.
 
 <contender>/seed-<n>/result.json    a finished run; diverged.json, if its numbers blew up
-table.md  table.json  curves.png    all finished runs of the folder
+table.md  table.json                all finished runs of the folder
+scores.png  curves.png              their results by seed, their learning curves
 study.md  study.png                 the conclusion of a study
 """
 

@@ -14,24 +14,22 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger
 from tqdm.auto import tqdm
 
-from neurodyn.analysis.confusion import plot_confusion
-from neurodyn.analysis.pictures import plot_dynamics, save
 from neurodyn.comparison.arguments import QUIET
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
-from neurodyn.comparison.families import Families, plot_families
+from neurodyn.comparison.families import Families
 from neurodyn.comparison.folder import write_json
+from neurodyn.comparison.portrait import PICTURES, FirstSample, Portrait
 from neurodyn.comparison.provenance import provenance
 from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
 from neurodyn.files import read_json, remove_leftovers, write
-from neurodyn.neurons import neurons_of
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
 from neurodyn.training.recipe import Recipe
 
 WRITTEN = (
     *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
-    *("families.json", "families.png", "dynamics.png", "confusion.png"),
+    *("families.json", *PICTURES),
 )
 """The files of a run."""
 
@@ -130,6 +128,9 @@ class Run:
         write(self.home / "config.yaml", self.config)
         starts = self.home / "starts.json"
         write_json(starts, [*(read_json(starts) if self._begun else []), provenance()])
+        title = f"{self.contender.label}, seed {self.seed}"
+        portrait, sample = Portrait(self.cli.model, self.home, title), FirstSample()
+        self.cli.trainer.callbacks.append(sample)  # type: ignore[attr-defined]
         try:
             clock, families = self._train(bar)
         except NonFiniteError as error:
@@ -155,12 +156,9 @@ class Run:
             data=self.cli.datamodule.fingerprint(),
             starts=read_json(starts),
         )
-        title = f"{self.contender.label}, seed {self.seed}"
-        if any(neurons_of(self.cli.model.network)):
-            save(plot_dynamics(self.cli.model.network, title=title), self.home / "dynamics.png")
         if history:
             write_json(self.home / "families.json", history)
-            save(plot_families(history, title=title), self.home / "families.png")
+        portrait.draw(history, sample.x)
         write_json(self.home / "result.json", asdict(result))
 
     def _tidy(self) -> None:
@@ -218,7 +216,7 @@ class Run:
             weights_only=True,
         )
         activity = {key: score[key] for key in ("firing_rate", "spikes", "sops", "energy_nJ")}
-        task = self.cli.model.task
+        task, confusion = self.cli.model.task, self.cli.model.confusion
         beside = {
             heading: factor * score[f"test_{name}"]
             for name, (heading, factor) in task.beside().items()
@@ -227,20 +225,9 @@ class Run:
             "metric": task.heading,
             "score": 100 * score["test_score"],
             "beside": beside,
-            "confusion": self._confusion(),
+            "confusion": None if confusion is None else confusion.compute().cpu().tolist(),
             **activity,
         }
-
-    def _confusion(self) -> list[list[int]] | None:
-        """Which classes of the test set were taken for which; a picture of it is drawn."""
-        metric, targets = self.cli.model.confusion, self.cli.model.task.targets
-        if metric is None:
-            return None
-        counts = metric.compute().cpu()
-        title = f"{self.contender.label}, seed {self.seed}"
-        save(plot_confusion(counts, targets.names, title=title), self.home / "confusion.png")
-        rows: list[list[int]] = counts.tolist()
-        return rows
 
 
 class _Bar(L.Callback):

@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from neurodyn.analysis.pictures import plot_curves, save
+from neurodyn.analysis.scores import plot_scores
 from neurodyn.comparison.clock import seconds_to
 from neurodyn.comparison.folder import (
     Runs,
@@ -39,7 +40,8 @@ SCORES = 2
 
 
 def write_report(folder: Path) -> str:
-    """Write `table.md`, `table.json` and `curves.png` of all finished runs; return the table."""
+    """Write `table.md`, `table.json`, `scores.png` and `curves.png` of all finished runs; return the
+    table."""
     runs, lost = finished_runs(folder), diverged_runs(folder)
     if not runs:
         reasons = "".join(f"; {line}" for line in casualties(lost))
@@ -47,6 +49,8 @@ def write_report(folder: Path) -> str:
     table = results_table(runs, lost)
     write(folder / "table.md", f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
+    scores = by_neuron(runs, lambda run: run["score"])
+    save(plot_scores(scores, xlabel=f"test {runs[0]['metric']} [%]"), folder / "scores.png")
     save(plot_curves(curves(runs), ylabel=curve_label(runs)), folder / "curves.png")
     return table
 
