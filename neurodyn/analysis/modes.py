@@ -16,14 +16,15 @@ from torch import Tensor
 from neurodyn.declared import shallow
 from neurodyn.neurons import Neuron
 
-NEWTON = 50
+NEWTON = 30
 """Steps after which the search for a rest ends."""
 ABOVE = 1e-9
 """How far above a state its slopes are taken."""
 
 
+@torch.inference_mode(False)
 def eigenvalues(neuron: Neuron) -> Tensor:
-    """The eigenvalues of a step at rest, without input and spike: complex, `(*granularity, states)`.
+    """Eigenvalues of a step at rest, without input and spike: `(*granularity, states)`, complex.
 
     The slowest comes first; of a complex pair, the one with the positive imaginary part. A state
     that keeps nothing without a spike, such as the last spike itself, has the eigenvalue 0.
@@ -31,7 +32,7 @@ def eigenvalues(neuron: Neuron) -> Tensor:
     Rest is the fixed point that Newton's method finds from the initial state. Where it finds none,
     the initial state is taken.
     """
-    found = torch.linalg.eigvals(jacobian(neuron, *rest_state(neuron)))
+    found: Tensor = torch.linalg.eigvals(jacobian(neuron, *rest_state(neuron)))
     found = found.gather(-1, found.imag.argsort(dim=-1, descending=True, stable=True))
     return found.gather(-1, found.abs().argsort(dim=-1, descending=True, stable=True))
 
@@ -39,7 +40,8 @@ def eigenvalues(neuron: Neuron) -> Tensor:
 def time_constant(eigenvalue: Tensor) -> Tensor:
     """Timesteps in which a mode decays to `1/e`: infinite if it does not decay, negative if it
     grows."""
-    return -1 / eigenvalue.abs().log()
+    tau: Tensor = -1 / eigenvalue.abs().log()
+    return tau
 
 
 def period(eigenvalue: Tensor) -> Tensor:
@@ -49,7 +51,7 @@ def period(eigenvalue: Tensor) -> Tensor:
 
 
 def oscillates(eigenvalue: Tensor) -> Tensor:
-    """Whether a mode is one of a complex pair that turns faster than it decays: `period < 2 pi tau`.
+    """Whether a mode belongs to a complex pair and turns before it decays: `period < 2 pi tau`.
 
     Its response to an impulse then overshoots rest by more than `exp(-pi)`, 4 %.
     """
@@ -58,6 +60,7 @@ def oscillates(eigenvalue: Tensor) -> Tensor:
     return pair & (eigenvalue.angle().abs() > -eigenvalue.abs().log())
 
 
+@torch.inference_mode(False)
 def rest_state(neuron: Neuron, x: float = 0.0) -> tuple[Tensor, ...]:
     """The states that a step with a constant input and no spike leaves alone, as `eigenvalues`
     takes them, each of the granularity's shape, in float64."""
@@ -76,6 +79,7 @@ def rest_state(neuron: Neuron, x: float = 0.0) -> tuple[Tensor, ...]:
     return torch.where(settled, state, start).unbind(-1)
 
 
+@torch.inference_mode(False)
 def jacobian(neuron: Neuron, *state: Tensor, x: float = 0.0) -> Tensor:
     """The derivative of a step without spike by the states, `(*granularity, states, states)`: rows
     are the new states, columns the old ones."""
@@ -87,8 +91,8 @@ def impulse_response(neuron: Neuron, steps: int = 100, size: float = 0.3) -> Ten
     """The charged membrane after an impulse at step 0, without spikes: `(steps, *granularity)`.
 
     A neuron starts at rest. Where its dynamics are not linear, the size of the impulse matters: the
-    default leaves `QIF` below its critical potential. The first state stands for the membrane of a neuron whose step calls
-    neither `fire` nor `driven`.
+    default leaves `QIF` below its critical potential. If a step calls neither `fire` nor `driven`,
+    its first state is taken.
     """
     state = rest_state(neuron)
     twin = shallow(in_double(neuron))

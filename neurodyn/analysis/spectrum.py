@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from neurodyn.analysis.modes import eigenvalues, period, time_constant
@@ -21,7 +22,7 @@ from neurodyn.neurons import Neuron
 MOST = 128
 """Neurons of a layer that are drawn, evenly spaced."""
 FORGOTTEN = 0.05
-"""Modes below this size are gone within a step, and are not drawn."""
+"""Modes below this size are gone within a step. Only the slowest of a neuron is drawn then."""
 TAUS = (2, 5, 20)
 PERIODS = (3, 4, 6, 8, 12, 20, 50)
 STRIP = 1.5
@@ -42,17 +43,21 @@ def plot_eigenvalues(before: nn.Module | None, after: nn.Module, *, title: str =
         after: the network after it.
         title: of the picture.
     """
-    figure, drawn = _by_layer(before, after, title, height=3.3)
-    everything = torch.cat([pairs.flatten() for _, pairs in drawn])
-    left = min(everything.real.min().item(), 0.5) - 0.05
-    right = max(everything.real.max().item(), 1.0) + 0.22
+    drawn = _compared(before, after)
+    everything = torch.cat([pairs.flatten() for pairs in drawn.values()])
+    left = min(everything.real.min().item(), 0.5) - 0.15
+    right = max(everything.real.max().item(), 1.0) + 0.25
     top = max(everything.imag.max().item(), 0.3) + 0.1
-    for axis, pairs in drawn:
+    size = 3.9, 0.5 + 3.2 * top / (right - left)
+    label = "same time constant τ, or same period [timesteps]"
+    guide = Line2D([], [], color=GUIDE, lw=1, label=label)
+    figure, axes = _panels(drawn, size, title, [guide, *_marks(before is not None)])
+    for axis, pairs in zip(axes, drawn.values(), strict=True):
         axis.set(aspect="equal", xlim=(left, right), ylim=(-0.03, top))
         axis.set_xlabel("real part", fontsize=9)
         axis.set_ylabel("imaginary part", fontsize=9)
         _draw_plane(axis, left, top)
-        _draw_pairs(axis, pairs.real, pairs.imag, before is not None)
+        _draw_pairs(axis, pairs, pairs.real, pairs.imag, before is not None)
     return figure
 
 
@@ -66,10 +71,11 @@ def plot_modes(before: nn.Module | None, after: nn.Module, *, title: str = "") -
     Args:
         before, after, title: as for `plot_eigenvalues`.
     """
-    figure, drawn = _by_layer(before, after, title, height=3.3)
-    everything = torch.cat([pairs.flatten() for _, pairs in drawn])
+    drawn = _compared(before, after)
+    everything = torch.cat([pairs.flatten() for pairs in drawn.values()])
     right, top = _edge(period(everything)), _edge(time_constant(everything))
-    for axis, pairs in drawn:
+    figure, axes = _panels(drawn, (3.9, 3.3), title, _marks(before is not None))
+    for axis, pairs in zip(axes, drawn.values(), strict=True):
         axis.set(xscale="log", yscale="log")
         _scale(axis, "x", period(everything), right, "none")
         _scale(axis, "y", time_constant(everything), top, "never")
@@ -79,65 +85,70 @@ def plot_modes(before: nn.Module | None, after: nn.Module, *, title: str = "") -
         x, y = _placed(period(pairs), right), _placed(time_constant(pairs), top)
         # Side by side in the strip: many neurons may have the same time constant.
         aside = torch.linspace(-0.5, 0.5, len(x), dtype=x.dtype)[:, None]
-        _draw_pairs(axis, torch.where(x == right, x * STRIP**aside, x), y, before is not None)
+        x = torch.where(x == right, x * STRIP**aside, x)
+        _draw_pairs(axis, pairs, x, y, before is not None)
     return figure
 
 
-def _by_layer(
-    before: nn.Module | None, after: nn.Module, title: str, height: float
-) -> tuple[Figure, list[tuple[Any, Tensor]]]:
-    """A figure with a panel for each layer; the panels, and what each shows."""
+def _compared(before: nn.Module | None, after: nn.Module) -> dict[str, Tensor]:
+    """By the title of a layer the modes of some of its neurons, `(M, 2)`: before and after, folded
+    to the upper half plane."""
     layers = layers_of(after)
     earlier = layers if before is None else layers_of(before)
     if earlier.keys() != layers.keys():
         raise ValueError(f"before: expected the layers {list(layers)}, got {list(earlier)}")
-    figure, axes = panels(len(layers), width=3.9, height=height)
-    drawn = []
-    for axis, (name, neuron) in zip(axes, layers.items(), strict=True):
-        axis.set_title(name, fontsize=11)
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
-        drawn.append((axis, _pairs(earlier[name], neuron)))
-    look: dict[str, Any] = {"color": REFERENCE, "mfc": "white", "marker": "o", "ls": ""}
-    marks = [Line2D([], [], label="before learning", **look)]
-    marks.append(Line2D([], [], label="after learning", **look | {"color": LEARNED, "mfc": LEARNED}))
-    figure.legend(
-        handles=[] if before is None else marks,
-        loc="outside upper center",
-        ncols=2,
-        fontsize=9,
-        frameon=False,
-        title=title,
-        title_fontsize=11,
-    )
-    return figure, drawn
+    return {name: _pairs(earlier[name], neuron) for name, neuron in layers.items()}
 
 
 def _pairs(before: Neuron, after: Neuron) -> Tensor:
-    """The modes of some neurons, `(M, 2)`: before and after, folded to the upper half plane."""
     old, new = (eigenvalues(neuron).flatten(0, -2) for neuron in (before, after))
     chosen = torch.linspace(0, len(new) - 1, min(MOST, len(new))).long()
-    pairs = torch.stack([nearest(new[chosen], old[chosen]), new[chosen]], -1).flatten(0, -2)
-    # Of two pairs one is drawn. Two real modes that became a pair are both.
-    pairs = pairs[(pairs.imag >= 0).any(-1) & (pairs.abs() > FORGOTTEN).any(-1)]
+    pairs = torch.stack([nearest(new[chosen], old[chosen]), new[chosen]], -1)
+    drawn = (pairs.abs() > FORGOTTEN).any(-1)
+    drawn[:, 0] = True
+    # One mode of a complex pair is drawn. Both are if they were real before, or are now.
+    pairs = pairs[drawn & (pairs.imag >= 0).any(-1)]
+    pairs = torch.where(pairs.abs() < FORGOTTEN, FORGOTTEN, pairs)
     return torch.complex(pairs.real, pairs.imag.abs())
 
 
 def nearest(new: Tensor, old: Tensor) -> Tensor:
-    """The old modes of each neuron, `(N, modes)`, each at the place of the new one next to it."""
-    distance = (new[..., None] - old[:, None]).abs()
-    found = []
-    for i in range(new.shape[1]):
-        place = distance[:, i].argmin(-1, keepdim=True)
-        found.append(old.gather(1, place))
-        distance.scatter_(2, place[:, None].expand(-1, new.shape[1], -1), math.inf)
-    return torch.cat(found, 1)
+    """The old modes of each neuron, `(N, modes)`, each at the place of the new one that it became:
+    the assignment with the smallest sum of distances."""
+    distance = (new[..., None] - old[:, None]).abs().numpy()
+    places = torch.tensor([linear_sum_assignment(table)[1].tolist() for table in distance])
+    return old.gather(1, places)
 
 
-def _draw_pairs(axis: Any, x: Tensor, y: Tensor, both: bool) -> None:
+def _panels(
+    drawn: dict[str, Tensor], size: tuple[float, float], title: str, handles: list[Line2D]
+) -> tuple[Figure, list[Any]]:
+    figure, axes = panels(len(drawn), width=size[0], height=size[1])
+    for axis, name in zip(axes, drawn, strict=True):
+        axis.set_title(name, fontsize=11)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    style: dict[str, Any] = {"fontsize": 9, "title_fontsize": 11, "frameon": False, "ncols": 3}
+    figure.legend(handles=handles, loc="outside upper center", title=title, **style)
+    return figure, axes
+
+
+def _marks(both: bool) -> list[Line2D]:
+    look: dict[str, Any] = {"color": REFERENCE, "mfc": "white", "marker": "o", "ls": ""}
+    marks = [Line2D([], [], label="before learning", **look)]
+    marks.append(
+        Line2D([], [], label="after learning", **look | {"color": LEARNED, "mfc": LEARNED})
+    )
+    return marks if both else []
+
+
+def _draw_pairs(axis: Any, pairs: Tensor, x: Tensor, y: Tensor, both: bool) -> None:
     if both:
         lines = torch.stack([x, y], -1).tolist()
-        axis.add_collection(LineCollection(lines, colors=LEARNED, lw=0.6, alpha=0.5, zorder=2))
+        # A mode that began or ceased to turn leaps: its line would hide the others.
+        leaps = (pairs.imag > 0).diff(dim=-1).flatten()
+        alpha = torch.where(leaps, 0.12, 0.5)
+        axis.add_collection(LineCollection(lines, colors=LEARNED, lw=0.7, alpha=alpha, zorder=2))
         axis.plot(x[:, 0], y[:, 0], "o", color=REFERENCE, mfc="white", ms=4.5, mew=0.9, zorder=3)
     axis.plot(x[:, 1], y[:, 1], "o", color=LEARNED, ms=4.5, mew=0, alpha=0.85, zorder=4)
 
@@ -151,12 +162,11 @@ def _draw_plane(axis: Any, left: float, top: float) -> None:
     for tau in TAUS:
         r = math.exp(-1 / tau)
         axis.plot(r * angles.cos(), r * angles.sin(), color=GUIDE, lw=0.8, zorder=0)
-        # Where the arc leaves the panel, or at its highest point.
-        x = max(left, 0.0)
-        y = math.sqrt(max(r * r - x * x, 0.0))
-        if 0 < y < top - 0.03:
-            box = {"fc": "white", "ec": "none", "pad": 1}
-            axis.text(x + 0.015, y, f"τ = {tau}", bbox=box, zorder=1, **text)
+        # Where the arc leaves the panel, at the left or at the top.
+        y = min(math.sqrt(max(r * r - max(left, 0.0) ** 2, 0.0)), top - 0.03)
+        x = math.sqrt(max(r * r - y * y, 0.0))
+        box = {"fc": "white", "ec": "none", "pad": 1}
+        axis.text(x + 0.015, y, f"τ = {tau}", bbox=box, zorder=1, **text)
     for turn in PERIODS:
         tip = cmath.rect(1.0, 2 * math.pi / turn)
         axis.plot([0, tip.real], [0, tip.imag], color=GUIDE, lw=0.8, zorder=0)
@@ -166,15 +176,14 @@ def _draw_plane(axis: Any, left: float, top: float) -> None:
 
 def _shade(axis: Any, right: float) -> None:
     """Shade where modes decay before they turn, up to a period."""
-    left, bottom = axis.get_xlim()[0], axis.get_ylim()[0]
-    if right <= left or right / (2 * math.pi) <= bottom:
+    (left, end), bottom = axis.get_xlim(), axis.get_ylim()[0]
+    right = min(right, end)
+    if right < 6 * left or right / (2 * math.pi) <= bottom:
         return
     periods = torch.tensor([left, right], dtype=torch.float64)
     axis.fill_between(periods, periods / (2 * math.pi), bottom, color="#f0f0f0", lw=0, zorder=0)
-    axis.text(
-        *(right / 1.05, bottom * 1.05, "decays before it turns"),
-        **{"fontsize": 8, "color": "#707070", "ha": "right", "va": "bottom"},
-    )
+    text: dict[str, Any] = {"fontsize": 8, "color": "#707070", "ha": "right", "va": "bottom"}
+    axis.text(right / 1.05, bottom * 1.05, "decays before it turns", **text)
 
 
 def _edge(values: Tensor) -> float:
