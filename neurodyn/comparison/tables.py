@@ -40,8 +40,7 @@ SCORES = 2
 
 
 def write_report(folder: Path) -> str:
-    """Write `table.md`, `table.json`, `scores.png` and `curves.png` of all finished runs; return the
-    table."""
+    """Write tables and pictures of all finished runs; return the table."""
     runs, lost = finished_runs(folder), diverged_runs(folder)
     if not runs:
         reasons = "".join(f"; {line}" for line in casualties(lost))

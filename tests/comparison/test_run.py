@@ -68,8 +68,8 @@ def test_table(finished):
 def test_everything_to_repeat_it_is_there(finished):
     folder, _ = finished
     here = files(folder)
-    assert {"table.md", "table.json", "curves.png"} <= here
-    pictures = ("dynamics.png", "families.png")
+    assert {"table.md", "table.json", "scores.png", "curves.png"} <= here
+    pictures = ("dynamics.png", "families.png", "raster.png", "confusion.png")
     for name in ("config.yaml", "result.json", "families.json", "best.ckpt", *pictures):
         assert f"lnm+degree=2/seed-1/{name}" in here
     result = json.loads((folder / "lnm+degree=2" / "seed-1" / "result.json").read_text())
