@@ -1,17 +1,18 @@
 """What a neuron has learned: its map `u -> F(u)`, fixed points, their stability, its family.
 
 All of it follows from the step with a constant input and no spike, so it works for any neuron. Of
-a neuron with several states the first one is shown, with the others at their initial values.
+a neuron with several states the first one is shown, with the others at their initial values; only
+`families` looks at all of them.
 """
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from neurodyn.analysis.modes import eigenvalues, in_double, oscillates
 from neurodyn.neurons import Neuron
 
 BY_STABILITY = {
@@ -73,7 +74,7 @@ def fixed_points(
         bounds: the potentials to search. Beyond the clip of a polynomial the map is another one.
         points: size of the grid on which sign changes are looked for.
     """
-    neuron = _in_double(neuron)
+    neuron = _single(neuron)
 
     def residual(u: Tensor) -> Tensor:
         return membrane_map(neuron, u, x).flatten() - u
@@ -101,7 +102,7 @@ def fixed_points(
 
 def family(neuron: Neuron, bounds: tuple[float, float] = (-2.0, 2.0)) -> str:
     """The family of a neuron with one set of parameters (`per="layer"`), see `families`."""
-    return families(_in_double(neuron), bounds)[0]
+    return families(_single(neuron), bounds)[0]
 
 
 def families(
@@ -109,7 +110,10 @@ def families(
 ) -> list[str]:
     """The family of the dynamics without input, for each layer, channel or neuron.
 
-    It follows from `f(u) = F(u) - u` between the bounds:
+    A neuron with several states is `"oscillating"` if two of its eigenvalues at rest are a complex
+    pair that turns faster than it decays, `period < 2 pi tau`: an impulse makes it overshoot rest,
+    by more than 4 % for that pair alone. For all others the family follows from `f(u) = F(u) - u`
+    between the bounds, `u` the first state:
 
     - `"LIF-like"`: a falling straight line, within 5 % of its range;
     - `"self-exciting"`: rises everywhere;
@@ -125,7 +129,7 @@ def families(
         bounds: the potentials to search. Two roots closer than an 800th of this range are missed.
         most: the largest number of maps. Of more, this many are taken, evenly spaced.
     """
-    neuron = copy.deepcopy(neuron).double()
+    neuron = in_double(neuron)
     u = torch.linspace(*bounds, 801, dtype=torch.float64)
     count = neuron.threshold.numel()
     chosen = torch.linspace(0, count - 1, min(most, count)).long()
@@ -141,8 +145,13 @@ def families(
     crosses = (f >= 0).diff(dim=0)
     stable = (1 + f.diff(dim=0) / u.diff()[:, None]).abs() < 1
     found = [tuple(stable[crosses[:, i], i].tolist()) for i in range(len(chosen))]
+    turns = torch.zeros(len(chosen), dtype=torch.bool)
+    if len(neuron.states) > 1:
+        turns = oscillates(eigenvalues(neuron).flatten(0, -2)[chosen]).any(-1)
     return [
-        "LIF-like"
+        "oscillating"
+        if turns[i]
+        else "LIF-like"
         if lif[i]
         else "self-exciting"
         if exciting[i]
@@ -151,7 +160,7 @@ def families(
     ]
 
 
-def _in_double(neuron: Neuron) -> Neuron:
+def _single(neuron: Neuron) -> Neuron:
     if neuron.per != "layer":
         raise ValueError(f"neuron: expected per='layer', got per={neuron.per!r}")
-    return copy.deepcopy(neuron).double()
+    return in_double(neuron)

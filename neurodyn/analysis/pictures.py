@@ -32,8 +32,11 @@ COLOURS = {
     "cubalif": "#17becf",
     "multitimescale": "#9467bd",
     "delayed": "#bcbd22",
+    "planar": "#e7298a",
+    "modal": "#8e0152",
+    "brf": "#1b9e77",
 }
-OTHERS = ["#e377c2", "#1b9e77", "#a6761d", "#66a61e", "#7570b3", "#e7298a", "#386cb0"]
+OTHERS = ["#e377c2", "#a6761d", "#66a61e", "#7570b3", "#386cb0"]
 STYLES: list[Any] = ["-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1))]
 PLAIN = ("branch", "layer", "neuron")
 """Parts of a module's path that tell a reader nothing."""
@@ -53,18 +56,9 @@ def plot_dynamics(
     Filled points attract and open ones repel. A layer with a map per channel or neuron shows some
     of them as thin lines.
     """
-    layers = list(neurons_of(model))
-    if not layers:
-        raise ValueError("model: expected at least one neuron in it, found none")
-    columns = min(COLUMNS, len(layers))
-    rows = math.ceil(len(layers) / columns)
-    # The legend and the title above the panels need this room, however many panels there are.
-    height = 3.0 * rows + 0.9
-    figure = Figure(figsize=(max(3.1 * columns, 5.2), height), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axis in axes[len(layers) :]:
-        axis.set_visible(False)
-    for axis, (name, neuron) in zip(axes, layers, strict=False):
+    layers = layers_of(model)
+    figure, axes = panels(len(layers))
+    for axis, (name, neuron) in zip(axes, layers.items(), strict=True):
         _draw_map(axis, neuron, bounds)
         kind = f"\n{family(neuron)}" if neuron.per == "layer" else ""
         axis.set_title(f"{name}{kind}", fontsize=9)
@@ -73,6 +67,36 @@ def plot_dynamics(
         handles, labels, loc="outside upper center", ncols=5, fontsize=8, frameon=False, title=title
     )
     return figure
+
+
+def panels(count: int, *, width: float = 3.1, height: float = 3.0) -> tuple[Figure, list[Any]]:
+    """A figure with so many axes, at most four in a row, and room for a legend above them."""
+    columns = min(COLUMNS, count)
+    rows = math.ceil(count / columns)
+    size = (max(width * columns, 5.2), height * rows + 0.9)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
+
+
+def layers_of(model: nn.Module) -> dict[str, Neuron]:
+    """The neurons of a model by a title for each layer, such as "layer 1, 64 neurons"."""
+    layers = dict(neurons_of(model))
+    if not layers:
+        raise ValueError("model: expected at least one neuron in it, found none")
+    return {
+        name + _size(neuron): neuron
+        for name, neuron in zip(layer_names(layers), layers.values(), strict=True)
+    }
+
+
+def _size(neuron: Neuron) -> str:
+    features = neuron.features or ()
+    if features and min(features) > 0:
+        return f", {math.prod(features):,} neurons"
+    return "" if neuron.per == "layer" else f", {neuron.threshold.numel()} {neuron.per}s"
 
 
 def layer_names(paths: Iterable[str]) -> list[str]:
@@ -121,7 +145,7 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     axis.set_ylabel("F(u)", fontsize=8)
     axis.set_xlim(*bounds)
     axis.set_ylim(*bounds)
-    axis.tick_params(labelsize=7)
+    axis.tick_params(labelsize=8)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
 

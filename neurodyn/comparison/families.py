@@ -23,6 +23,7 @@ FAMILIES = {
     "bistable": "#e0a030",
     "two critical": "#f2d8a0",
     "self-exciting": "#c0392b",
+    "oscillating": "#c2559d",
     "other": "#7d5ba6",
 }
 
