@@ -95,7 +95,7 @@ def layers_of(model: nn.Module) -> dict[str, Neuron]:
 def _size(neuron: Neuron) -> str:
     features = neuron.features or ()
     if features and min(features) > 0:
-        return f", {math.prod(features)} neurons"
+        return f", {math.prod(features):,} neurons"
     return "" if neuron.per == "layer" else f", {neuron.threshold.numel()} {neuron.per}s"
 
 
@@ -145,7 +145,7 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     axis.set_ylabel("F(u)", fontsize=8)
     axis.set_xlim(*bounds)
     axis.set_ylim(*bounds)
-    axis.tick_params(labelsize=7)
+    axis.tick_params(labelsize=8)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
 

@@ -62,7 +62,7 @@ def plot_raster(
         _draw_input(panels.pop(0), x.detach().cpu().flatten(1))
     for axis, (name, layer) in zip(panels, spikes.items(), strict=True):
         _draw_spikes(axis, layer.detach().cpu())
-        axis.set_title(f"{name}, {layer.shape[1]} neurons", fontsize=9, loc="left")
+        axis.set_title(f"{name}, {layer.shape[1]:,} neurons", fontsize=9, loc="left")
         axis.set_ylabel("neuron", fontsize=9)
     steps = max(len(layer) for layer in spikes.values())
     panels[-1].set(xlim=(-0.5, steps - 0.5))

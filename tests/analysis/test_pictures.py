@@ -4,9 +4,16 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from neurodyn.analysis.pictures import layer_names, plot_curves, plot_dynamics, save, styles
+from neurodyn.analysis.pictures import (
+    layer_names,
+    layers_of,
+    plot_curves,
+    plot_dynamics,
+    save,
+    styles,
+)
 from neurodyn.models import ConvNet
-from neurodyn.neurons import LNM
+from neurodyn.neurons import LIF, LNM
 
 
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -33,12 +40,23 @@ def test_picture_of_dynamics_has_a_panel_per_layer(per):
 
     figure = plot_dynamics(ConvNet(neuron, widths=(3, 4)))
     panels = [axis for axis in figure.axes if axis.get_visible()]
-    assert len(panels) == 2
+    titles = [axis.get_title().partition("\n")[0] for axis in panels]
+    assert titles == ["layer 1, 192 neurons", "layer 2, 64 neurons"]
     points = [line for line in panels[0].lines if line.get_marker() == "o"]
     assert len(points) == (2 if per == "layer" else 0)
     (legend,) = figure.legends
     learned = "learned" if per == "layer" else "learned, by channel"
     assert [text.get_text() for text in legend.get_texts()].count(learned) == 1
+
+
+def test_layers_have_titles_with_their_size():
+    layers = torch.nn.Sequential(LIF(), LNM((3, -1, -1), per="channel"), LNM(5), LIF((64, 32, 32)))
+    assert list(layers_of(layers)) == [
+        "layer 1",
+        "layer 2, 3 channels",
+        "layer 3, 5 neurons",
+        "layer 4, 65,536 neurons",
+    ]
 
 
 def test_picture_needs_a_neuron():

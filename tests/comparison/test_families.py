@@ -3,7 +3,7 @@ import torch
 
 from neurodyn.comparison.families import FAMILIES, Families, changes, mean_shares, plot_families
 from neurodyn.models import ConvNet
-from neurodyn.neurons import LNM
+from neurodyn.neurons import LNM, Planar
 
 
 @pytest.mark.parametrize("per", ["layer", "channel"])
@@ -30,6 +30,15 @@ def test_families_over_training(per):
     bounds = areas["QIF-like"].get_datalim(figure.axes[0].transData)
     assert (bounds.y0, bounds.y1) == (1 - left, 1.0)
     assert set(FAMILIES) >= set(areas)
+
+
+def test_neurons_that_oscillate_are_in_the_picture():
+    log = Families()
+    model = ConvNet(lambda f: Planar(f, tau=[20.0], period=[20.0]), widths=(2,))
+    log._note(model)
+    log._note(model)
+    figure = plot_families(log.history)
+    assert [area.get_label() for area in figure.axes[0].collections] == ["oscillating"]
 
 
 def test_shares_over_runs():
