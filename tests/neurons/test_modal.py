@@ -8,7 +8,7 @@ from torch import nn
 
 from neurodyn.layers import Delayed, Recurrent, Stream
 from neurodyn.models import SequenceNet
-from neurodyn.neurons import Modal, Planar, set_horizon
+from neurodyn.neurons import BRF, Modal, Planar, set_horizon
 
 
 def by_hand(neuron, x, feedback):
@@ -102,6 +102,36 @@ def test_white_input_keeps_the_same_size_however_long_the_memory():
     record = neuron.record(torch.randn(600, 64, 64))
     size = sum(record[name][300:].square() for name in neuron.states)
     assert size.mean() == pytest.approx(1.0, rel=0.05)
+
+
+@torch.no_grad()
+def test_c_silif_is_a_planar_with_feedback():
+    """Fabre et al. 2025: `u <- exp(dt (-1/2 + i pi)) (u - s/2) + b x`, a spike if `2 Re u >= 1`."""
+    dt, b = torch.empty(5).uniform_(0.01, 0.5).double(), torch.rand(5).double()
+    planar = Planar((5,), feedback="soft", tau=2 / dt, period=2 / dt).double()
+    planar.gain = [2 * b]
+    x = 2 * torch.randn(60, 3, 5).double()
+    u, s, spikes = torch.zeros(3, 5, dtype=torch.complex128), torch.zeros(3, 5).double(), []
+    for current in x:
+        u = torch.exp(torch.complex(-dt / 2, math.pi * dt)) * (u - s / 2) + b * current
+        s = (2 * u.real >= 1).double()
+        spikes.append(s)
+    assert 0 < torch.stack(spikes).mean() < 1
+    assert torch.equal(planar(x), torch.stack(spikes))
+
+
+@torch.no_grad()
+def test_brf_between_spikes_is_a_planar():
+    brf = BRF((5,), per="neuron", threshold=1e6).double()
+    x = torch.randn(60, 3, 5).double()
+    damping = (torch.sqrt(1 - (brf.dt * brf.omega) ** 2) - 1) / brf.dt - brf.offset
+    pole = torch.complex(1 + brf.dt * damping, brf.dt * brf.omega)
+    period = 2 * math.pi / pole.angle()
+    planar = Planar((5,), tau=-1 / pole.abs().log(), period=period, threshold=1e6).double()
+    planar.gain = [1.0]
+    # The planar neuron started in single precision.
+    close = {"rtol": 1e-4, "atol": 1e-4}
+    torch.testing.assert_close(planar.record(x)["u0"], brf.record(x)["u"], **close)
 
 
 def test_what_is_learned():
