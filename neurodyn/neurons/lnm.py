@@ -10,7 +10,8 @@ from torch import Tensor
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features
-from neurodyn.neurons.basis import LearnedMembrane, horner
+from neurodyn.neurons.basis import LearnedMembrane
+from neurodyn.neurons.polynomial import horner
 from neurodyn.neurons.window import polynomial_variance
 
 QIF_START = (0.0, -0.125, 0.25)

@@ -62,6 +62,10 @@ FEWER = {
     "Planar": lambda *a, reset, detach_reset=False, **k: Planar(*a, **k),
     "Modal": lambda *a, reset, detach_reset=False, **k: Modal(*a, feedback="soft", **k),
     "Modal-real": lambda *a, reset, detach_reset=False, **k: Modal(*a, oscillate=False, **k),
+    "Planar-powers": lambda *a, reset, detach_reset=False, **k: Planar(
+        *a, degree=3, coupling="full", clip="smooth", feedback="soft", **k
+    ),
+    "Modal-powers": lambda *a, reset, detach_reset=False, **k: Modal(*a, degree=2, **k),
     "Rational": Rational,
     "Spline": Spline,
     "Spline-cubic": lambda *a, **k: Spline(*a, order=3, points=4, clip="smooth", **k),
