@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from neurodyn.errors import unknown
@@ -39,8 +40,13 @@ class LNM(LearnedMembrane):
         clip: `"hard"`, `"smooth"` (`k tanh(u / k)`) or `"none"`. Unclipped, a positive cubic
             coefficient diverges and a positive square one turns inhibition into spikes.
         clip_range: `k`, in units of the membrane potential; two default thresholds.
-        start: `"lif"`, `"qif"` (degree >= 2: a = .25, u1 = 0, u2 = .5), or the coefficients
-            `(c0, ..., cd)` themselves.
+        start: `"lif"`, `"qif"` (degree >= 2: a = .25, u1 = 0, u2 = .5), `"spread"`, or the
+            coefficients `(c0, ..., cd)` themselves. `"spread"` is LIF whose time constant differs
+            between neurons (with `per="neuron"`): uniformly in the logarithm, from `tau` to
+            `horizon`. Its input is multiplied by `gain = sqrt(1 - (1 - 1/tau)^2)`: white input of
+            variance 1 gives every leak a membrane of variance 1. A hard reset forgets what a long
+            time constant is there for, so that the spread pays with `reset="none"` alone.
+        horizon: timesteps that have to be remembered; for `"spread"`, if `tau` is a number.
     """
 
     tau = Learned(
@@ -51,6 +57,7 @@ class LNM(LearnedMembrane):
         inverse=True,
     )
     c: Any = Learned(vector=True)
+    gain: Tensor
 
     def __init__(
         self,
@@ -59,17 +66,24 @@ class LNM(LearnedMembrane):
         degree: int = 3,
         form: Literal["euler", "absorbed"] = "euler",
         start: str | Sequence[float] = "lif",
+        horizon: float = 100.0,
         **options: Any,
     ) -> None:
+        tau = options.get("tau", self.declared["tau"].default)
+        if start == "spread" and isinstance(tau, int | float):
+            options["tau"] = (tau, horizon)
         super().__init__(features, **options)
         if not isinstance(degree, int) or degree < 1:
             raise ValueError(f"degree: expected a whole number, at least 1, got {degree}")
         if form not in ("euler", "absorbed"):
             raise unknown("form", form, ("euler", "absorbed"))
-        self.degree, self.form = degree, form
+        self.degree, self.form, self.spread = degree, form, start == "spread"
         if self.clip != "smooth":
-            self.operations = (degree, degree)  # type: ignore[misc]
-        self.c = self._start(start, 1 / self.tau.detach().double())
+            self.operations = (degree + self.spread, degree)  # type: ignore[misc]
+        rate = 1 / self.tau.detach().double()
+        self.c = self._start(start, rate)
+        if self.spread:
+            self.start("gain", torch.sqrt(rate * (2 - rate)), Learned(low=0.0, learn=False))
 
     def _start(self, start: str | Sequence[float], rate: Tensor) -> list[Any]:
         """The coefficients to start from, in this neuron's form."""
@@ -80,11 +94,11 @@ class LNM(LearnedMembrane):
                     f"got {len(start)}"
                 )
             return [float(value) for value in start]
-        if start not in ("lif", "qif"):
-            raise unknown("start", start, ("lif", "qif"))
+        if start not in ("lif", "qif", "spread"):
+            raise unknown("start", start, ("lif", "qif", "spread"))
         if start == "qif" and self.degree < 2:
             raise ValueError(f"start: 'qif' needs degree >= 2, got {self.degree}")
-        change: list[Any] = [0.0, -rate] if start == "lif" else list(QIF_START)
+        change: list[Any] = list(QIF_START) if start == "qif" else [0.0, -rate]
         change += [0.0] * (self.degree + 1 - len(change))
         if self.form == "euler":
             return [value / rate for value in change]
@@ -99,6 +113,8 @@ class LNM(LearnedMembrane):
         return self.rate * horner(self.c, v)
 
     def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        if self.spread:
+            x = self.gain * x
         if self.form == "absorbed":
             return self.fire(horner(self.c, self.clipped(u)) + x)
         return super().step(x, u)
@@ -118,7 +134,8 @@ class LNM(LearnedMembrane):
         """
         if with_reset or self.clip != "none":
             return super().variance(with_reset=with_reset)
-        return self.threshold**2 + polynomial_variance(self.map_coefficients(), self.threshold)
+        gained = self.gain * self.threshold if self.spread else self.threshold
+        return gained**2 + polynomial_variance(self.map_coefficients(), self.threshold)
 
     def extra_repr(self) -> str:
         return f"degree={self.degree}, form={self.form}, {super().extra_repr()}"

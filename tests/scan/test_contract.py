@@ -66,6 +66,7 @@ FEWER = {
         *a, degree=3, coupling="full", clip="smooth", feedback="soft", **k
     ),
     "Modal-powers": lambda *a, reset, detach_reset=False, **k: Modal(*a, degree=2, **k),
+    "LNM-spread": lambda *a, **k: LNM(*a, start="spread", horizon=30, **k),
     "Rational": Rational,
     "Spline": Spline,
     "Spline-cubic": lambda *a, **k: Spline(*a, order=3, points=4, clip="smooth", **k),
