@@ -28,7 +28,7 @@ class Modes(Clipped):
     phase = Learned(None, "angle of the input to each mode, radians", vector=True)
     a = Learned(None, "real part of what a spike takes from each mode", vector=True)
     b = Learned(None, "minus the imaginary part of it", vector=True)
-    c = Learned(None, "coefficients of the powers of its state", vector=True, scale=0.1)
+    c = Learned(None, "coefficients of the powers of its state", vector=True, scale=0.01)
     own_reset = True
     modes: int = 1
 
@@ -188,7 +188,7 @@ class Modal(Modes):
         Re z_j[t] += P_j(clip(Re z_j[t-1]), clip(Im z_j[t-1])), Im likewise         coupling="full"
 
     of the powers 2 to `degree`. The coefficients `c` start at 0, where the neuron is the linear
-    one, and are learned at a tenth of the learning rate.
+    one, and are learned at a hundredth of the learning rate.
 
     Related neurons: resonate-and-fire (Izhikevich 2001) is one mode; BRF adds a refractory variable
     to it. S5-RF and SiLIF are one mode without and with feedback, PMSN is several.

@@ -146,13 +146,13 @@ def test_powers_cost_what_their_step_computes(modes, feedback, oscillate, coupli
         assert torch.equal(*more)
 
 
-def test_powers_are_learned_at_a_tenth_of_the_rate():
+def test_powers_are_learned_at_a_hundredth_of_the_rate():
     neuron = Planar((6,), degree=3, coupling="full", horizon=20)
     optimiser = torch.optim.Adam(neuron.parameters(), lr=0.01)
     neuron(torch.randn(20, 8, 6)).sum().backward()
     optimiser.step()
     sizes = torch.stack(neuron.c).abs()
-    assert sizes.max().item() == pytest.approx(0.001, rel=1e-3)
+    assert sizes.max().item() == pytest.approx(0.0001, rel=1e-3)
 
 
 @torch.no_grad()
