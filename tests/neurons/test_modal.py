@@ -96,9 +96,7 @@ def test_powers_of_the_states(degree, options, per, backend):
     x = 2 * torch.randn(40, 3, 5, dtype=torch.float64)
     for name, value in linear.record(x).items():
         assert torch.equal(neuron.record(x)[name], value), "at the start, the linear neuron"
-    with torch.no_grad():
-        for value in neuron.raw_c:
-            value.copy_(torch.rand_like(value) - 0.5)
+    neuron.c = [torch.rand_like(value) - 0.5 for value in neuron.c]
     spikes, h, z = by_hand(neuron, x, options["feedback"])
     record = neuron.record(x)
     torch.testing.assert_close(record["h"], h)
