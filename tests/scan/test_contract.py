@@ -50,7 +50,7 @@ NEURONS = {
 
 def bent(neuron):
     """With powers that count: they start at 0."""
-    neuron.c = [0.1 * (-1) ** k for k in range(len(neuron.c))]
+    neuron.c = [0.03 * (-1) ** k for k in range(len(neuron.c))]
     return neuron
 
 
