@@ -19,10 +19,12 @@ Beside = Mapping[str, Sequence[str]]
 def conclude(folder: Path, beside: Beside) -> tuple[str, Figure]:
     """The table with its sentence, and the picture, of the runs in a folder.
 
-    A non-linear contender is ahead if it is ahead of all linear ones beside it.
+    A non-linear contender is ahead if it is ahead of all linear ones beside it. A single seed has
+    no spread, and so no such word.
     """
     runs = finished_runs(folder)
-    scores = {k: mean_and_spread(v) for k, v in by_neuron(runs, lambda run: run["score"]).items()}
+    values = by_neuron(runs, lambda run: run["score"])
+    scores = {name: mean_and_spread(group) for name, group in values.items()}
     sizes = {run["neuron"]: run["parameters"] for run in runs}
     pairs = [(k, other) for k in beside for other in beside[k] if {k, other} <= scores.keys()]
     if not pairs:
@@ -30,13 +32,18 @@ def conclude(folder: Path, beside: Beside) -> tuple[str, Figure]:
             f"folder: expected runs of a non-linear neuron and a linear one beside it in {folder}"
         )
     rows = [["non-linear", "test [%]", "parameters", "is", "linear", "test [%]", "parameters"]]
+    found: dict[str, set[str]] = {}
     for name, other in pairs:
         cells = [[k, number(*scores[k], 2), f"{sizes[k]:,}"] for k in (name, other)]
-        rows.append([*cells[0], standing(scores[name], scores[other]), *cells[1]])
-    won = [k for k in dict(pairs) if all(ahead(scores[k], scores[o]) for a, o in pairs if a == k)]
-    found = f"in {listed(won)}" if won else "in none of these neurons"
-    sentence = f"Powers are ahead of every linear neuron beside them {found}."
-    return f"{aligned(rows)}\n\n{sentence}", plot_scores(scores, sizes, beside)
+        several = min(len(values[name]), len(values[other])) > 1
+        word = standing(scores[name], scores[other]) if several else ""
+        found.setdefault(name, set()).add(word)
+        rows.append([*cells[0], word, *cells[1]])
+    won = [name for name, words in found.items() if words == {"ahead of"}]
+    where = f"in {listed(won)}" if won else "in none of these neurons"
+    sentence = f"Powers are ahead of every linear neuron beside them {where}."
+    table = "\n\n".join([aligned(rows), *([] if {""} in found.values() else [sentence])])
+    return table, plot_scores(scores, sizes, beside)
 
 
 def standing(one: Spread, other: Spread) -> str:

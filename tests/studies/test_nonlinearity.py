@@ -44,6 +44,13 @@ def test_ahead_of_one_linear_neuron_is_not_enough(scores, words, tmp_path):
     assert table.endswith("beside them in none of these neurons.")
 
 
+def test_one_seed_is_ahead_of_nothing(tmp_path):
+    runs(tmp_path, {name: values[:1] for name, values in SCORES.items()})
+    table, _ = conclude(tmp_path, BESIDE)
+    assert "ahead" not in table
+    assert "90.00" in table
+
+
 def test_the_best_is_on_top():
     scores = {"planar": (90.0, 1.0), "planar:degree=2": (80.0, 0.0), "other": (85.0, 0.5)}
     axis = plot_scores(scores, dict.fromkeys(scores, 7), BESIDE).axes[0]
