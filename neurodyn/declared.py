@@ -115,7 +115,7 @@ class Declared(nn.Module):
         if isinstance(given, list) and not declaration.vector:
             given = tuple(given)
         learn = self.learns(name, declaration.learn)
-        key = f"raw_{name}" if learn and declaration.link else name
+        key = f"raw_{name}" if learn and declaration.is_raw else name
         if declaration.vector:
             numbers = [self._stored(declaration, name, one, learn) for one in given]
             self._keep_only(name, key, self._modules)

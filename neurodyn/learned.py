@@ -86,6 +86,8 @@ class Learned:
         inverse: the equation multiplies by one over the value, as by a time constant's; that is
             what `round_dynamics` then rounds.
         vector: a list of quantities, set by assignment in `__init__`: `self.c = [0.0, -1.0]`.
+        scale: how fast it is learned. What is stored and learned is the number divided by this:
+            under Adam it then moves at `scale` times the learning rate.
 
     On the instance:
 
@@ -93,7 +95,7 @@ class Learned:
       `Learned`, which takes the declaration's place, with its own bounds.
     - Reading gives the value, of the granularity's shape: `(1,)` for a layer.
     - Assigning starts it again: `neuron.tau = (2.0, 20.0)`.
-    - A learned quantity with bounds is the parameter `raw_<name>`, any other `<name>`.
+    - A learned quantity with bounds or a scale is the parameter `raw_<name>`, any other `<name>`.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Learned:
         spread: Literal["log", "uniform"] | None = None,
         inverse: bool = False,
         vector: bool = False,
+        scale: float = 1.0,
     ) -> None:
         if low is not None and high is not None and not low < high:
             raise ValueError(f"low, high: expected low < high, got {low} and {high}")
@@ -120,10 +123,12 @@ class Learned:
             raise ValueError(f"link: 'logit' needs low and high, got {low} and {high}")
         if link in ("softplus", "exp") and (low is None or high is not None):
             raise ValueError(f"link: {link!r} needs low and no high, got {low} and {high}")
+        if not (scale > 0 and math.isfinite(scale)):
+            raise ValueError(f"scale: expected a positive number, got {scale}")
         self.default, self.doc, self.low, self.high, self.link = default, doc, low, high, link
-        self.learn, self.inverse, self.vector = learn, inverse, vector
-        scale = low is not None and low >= 0 and high is None
-        self.spread = spread or ("log" if scale else "uniform")
+        self.learn, self.inverse, self.vector, self.scale = learn, inverse, vector, scale
+        is_size = low is not None and low >= 0 and high is None
+        self.spread = spread or ("log" if is_size else "uniform")
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -161,16 +166,22 @@ class Learned:
 
     def as_structure(self) -> tuple[Any, ...]:
         """What the trace of a step depends on."""
-        return self.low, self.high, self.link, self.vector
+        return self.low, self.high, self.link, self.vector, self.scale
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the number that is learned is another than the value."""
+        return self.link is not None or self.scale != 1
 
     def linked(self, raw: Any) -> Tensor:
         """The value of the number that is learned."""
-        value: Tensor = raw
-        return value if self.link is None else LINKS[self.link].value(raw, self.low, self.high)
+        value: Tensor = raw if self.scale == 1 else self.scale * raw
+        return value if self.link is None else LINKS[self.link].value(value, self.low, self.high)
 
     def unlinked(self, value: Tensor) -> Tensor:
         """The number that is learned for a value."""
-        return value if self.link is None else LINKS[self.link].raw(value, self.low, self.high)
+        raw = value if self.link is None else LINKS[self.link].raw(value, self.low, self.high)
+        return raw if self.scale == 1 else raw / self.scale
 
     def tensor(self, name: str, given: Any, shape: Shape, *, learn: bool) -> Tensor:
         """The numbers to start from, in float64."""

@@ -78,6 +78,17 @@ def late(path: str, *options: Any) -> Callable[[Path], Any]:
     return call
 
 
+SPREAD = "lnm:per=neuron:start=spread:reset=none"
+POWERS = {
+    "planar:degree=2": ["planar", "modal:modes=2"],
+    "planar:degree=3": ["planar", "modal:modes=2"],
+    "planar:degree=2:coupling=full": ["planar", "modal:modes=2"],
+    "planar:degree=3:coupling=full": ["planar", "modal:modes=4"],
+    f"{SPREAD}:degree=3": [f"{SPREAD}:degree=1", "modal:modes=2:oscillate=false"],
+}
+"""Neurons with powers of their states. Beside each, the same neuron without them, and a linear one
+with at least as many parameters."""
+
 STUDIES = {
     study.name: study
     for study in (
@@ -147,6 +158,12 @@ STUDIES = {
             "How far do learned neurons depart from LIF, and what is lost without that?",
             ["lif", "plif:per=channel", "lnm:per=channel"],
             late("departure.conclude"),
+        ),
+        Study(
+            "nonlinearity",
+            "Do powers of a neuron's states pay, beside linear neurons with as many parameters?",
+            [*dict.fromkeys(each for name in POWERS for each in (*POWERS[name], name))],
+            late("nonlinearity.conclude", POWERS),
         ),
         Study(
             "transplant",

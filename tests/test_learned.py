@@ -23,6 +23,7 @@ from neurodyn.neurons import (
     MultiTimescale,
     Neuron,
     SmoothReset,
+    round_dynamics,
 )
 from neurodyn.surrogate import ArcTan, Gaussian, Triangle
 
@@ -412,6 +413,76 @@ def test_equal_instances_share_a_program():
     assert len(_programs) == before
 
 
+class Scaled(Neuron):
+    free = Learned(0.5, scale=0.1)
+    share = Learned(0.9, low=0.0, high=1.0, scale=0.2)
+    fixed = Learned(0.7, scale=0.1, learn=False)
+    c = Learned(vector=True, scale=0.1)
+
+    def __init__(self, features=None, **options):
+        super().__init__(features, **options)
+        self.c = [0.3, -0.2]
+
+    def step(self, x, u):
+        return self.fire(self.share * u + self.free * x + self.fixed * self.c[0] + self.c[1] * u)
+
+
+def test_a_scale_slows_the_learning_and_nothing_else():
+    neuron = Scaled()
+    names = {name for name, _ in neuron.named_parameters()}
+    assert names == {"raw_free", "raw_share", "raw_c.0", "raw_c.1"}
+    start = {name: getattr(neuron, name).item() for name in ("free", "share", "fixed")}
+    assert start == pytest.approx({"free": 0.5, "share": 0.9, "fixed": 0.7})
+    assert [value.item() for value in neuron.c] == pytest.approx([0.3, -0.2])
+    assert neuron.raw_free.item() == pytest.approx(5.0)
+    assert neuron.raw_share.item() == pytest.approx(math.log(9) / 0.2)
+
+    (neuron.free + neuron.c[1]).sum().backward()
+    torch.optim.Adam([neuron.raw_free, neuron.raw_c[1]], lr=0.01).step()
+    assert neuron.free.item() == pytest.approx(0.5 - 0.1 * 0.01, abs=1e-6)
+    assert neuron.c[1].item() == pytest.approx(-0.2 - 0.1 * 0.01, abs=1e-6)
+    neuron.free = 0.25
+    assert neuron.raw_free.item() == pytest.approx(2.5)
+
+    frozen = Scaled(learn=False)
+    assert dict(frozen.named_buffers())["free"].item() == 0.5, "stored as its value"
+    changes = round_dynamics(frozen, bits=4)
+    assert frozen.free.item() == 0.5
+    assert frozen.c[0].item() == pytest.approx(5 / 16)
+    assert changes["fixed"] == pytest.approx(abs(11 / 16 - 0.7), abs=1e-6)
+    learned = Scaled()
+    round_dynamics(learned, bits=4)
+    assert [value.item() for value in learned.c] == pytest.approx([5 / 16, -3 / 16])
+    assert learned.share.item() == pytest.approx(14 / 16)
+
+
+def test_kernels_of_a_scale():
+    torch.manual_seed(0)
+    x = torch.randn(9, 2, 4, dtype=torch.float64)
+    fast, slow = Scaled(backend="cpu").double(), Scaled(backend="reference").double()
+    torch.testing.assert_close(fast.record(x)["h"], slow.record(x)["h"])
+    fast(x).sum().backward()
+    slow(x).sum().backward()
+    for one, other in zip(fast.parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_neurons_of_other_scales_have_other_programs():
+    class Free(Neuron):
+        def __init__(self, scale):
+            super().__init__()
+            self.start("free", None, Learned(1.0, scale=scale))
+
+        free = Learned(1.0)
+
+        def step(self, x, u):
+            return self.fire(self.free * u + x)
+
+    x = torch.full((4, 1, 1), 0.3)
+    one, other = Free(0.5), Free(0.1)
+    assert torch.equal(one.record(x)["h"], other.record(x)["h"])
+
+
 def test_a_parametrised_quantity():
     neuron = PLIF(backend="reference")
     torch.nn.utils.parametrize.register_parametrization(neuron, "raw_tau", torch.nn.Identity())
@@ -439,6 +510,7 @@ def test_a_parametrised_quantity():
         (lambda: AdLIF(beta=0.5), ValueError, r"0.96 to 0.99, got 0.5; beta=Learned\(0.5, low="),
         (lambda: LNM(tau=0.0), ValueError, "tau: expected above 0, got 0.0"),
         (lambda: ConvNet(LNM(), (1, 8, 8), 2), TypeError, r"LNM or partial\(LNM, ...\), not LNM"),
+        (lambda: Learned(1.0, scale=0.0), ValueError, "scale: expected a positive number, got 0"),
         (lambda: Learned(1.0, link="tanh"), ValueError, "link: unknown name 'tanh'"),
         (lambda: Learned(1.0, low=0.0, link="logit"), ValueError, "link: 'logit' needs low and"),
     ],

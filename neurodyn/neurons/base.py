@@ -23,6 +23,9 @@ Per = Literal["layer", "channel", "neuron"]
 Features = int | tuple[int, ...] | None
 State = tuple[Tensor, ...]
 
+UNKNOWN_HORIZON = 100
+"""Timesteps to remember, for the neurons that ask, where nothing says how long sequences are."""
+
 
 class Neuron(SpikingLayer, Declared):
     """Base of all neurons. A subclass is its equation, and a line for each learned parameter:

@@ -8,22 +8,21 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron
+from neurodyn.neurons.polynomial import horner
 
 Clip = Literal["hard", "smooth", "none"]
 
 
-class LearnedMembrane(Neuron):
-    """Base of neurons whose dynamics are a learned function `f`, their `change`:
-
-        h[t] = u[t-1] + f(v) + x[t]        v = clip(u[t-1])
+class Clipped(Neuron):
+    """Base of neurons with a function of a clipped state.
 
     Args:
-        features, **options: as for `Neuron`; `per` says how many functions a layer has.
+        features, **options: as for `Neuron`.
         clip: `"hard"`, `"smooth"` (`k tanh(u / k)`) or `"none"`.
         clip_range: `k`, in units of the membrane potential; two default thresholds.
     """
@@ -43,13 +42,6 @@ class LearnedMembrane(Neuron):
             raise ValueError(f"clip_range: expected a positive potential, got {clip_range}")
         self.clip, self.clip_range = clip, float(clip_range)
 
-    def change(self, v: Tensor) -> Tensor:
-        """`f(v)`: what the membrane gains per step without input."""
-        raise NotImplementedError(f"{type(self).__name__} does not define its change")
-
-    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        return self.fire(u + self.change(self.clipped(u)) + x)
-
     def clipped(self, u: Tensor) -> Tensor:
         """The argument of the learned function."""
         if self.clip == "hard":
@@ -60,6 +52,24 @@ class LearnedMembrane(Neuron):
 
     def extra_repr(self) -> str:
         return f"clip={self.clip}, {super().extra_repr()}"
+
+
+class LearnedMembrane(Clipped):
+    """Base of neurons whose dynamics are a learned function `f`, their `change`:
+
+        h[t] = u[t-1] + f(v) + x[t]        v = clip(u[t-1])
+
+    Args:
+        features, clip, clip_range, **options: as for `Clipped`; `per` says how many functions a
+            layer has.
+    """
+
+    def change(self, v: Tensor) -> Tensor:
+        """`f(v)`: what the membrane gains per step without input."""
+        raise NotImplementedError(f"{type(self).__name__} does not define its change")
+
+    def step(self, x: Tensor, u: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+        return self.fire(u + self.change(self.clipped(u)) + x)
 
 
 class Rational(LearnedMembrane):
@@ -190,16 +200,6 @@ class TanhNet(LearnedMembrane):
         for w, a, b in zip(self.w, self.a, self.b, strict=True):
             total = total + w * torch.tanh(a * v + b)
         return total
-
-
-def horner(coefficients: nn.ParameterList, v: Tensor) -> Tensor:
-    """`c0 + c1 v + ... + cd v^d`."""
-    # By index: Dynamo before PyTorch 2.11 does not unpack a list of parameters.
-    last = len(coefficients) - 1
-    total: Tensor = coefficients[last]
-    for i in reversed(range(last)):
-        total = total * v + coefficients[i]
-    return total
 
 
 def _check_tau(tau: float) -> None:

@@ -56,7 +56,7 @@ def _numbers(part: nn.Module) -> Iterator[tuple[str, Tensor, Learned]]:
             if name != stored and name in declared:
                 yield name + dot + place, tensor, declared[name]
             else:  # Stored as its value.
-                yield key, tensor, declared.get(stored, Learned()).changed(link=None)
+                yield key, tensor, declared.get(stored, Learned()).changed(link=None, scale=1.0)
 
 
 def _round(tensor: Tensor, step: float, quantity: Learned) -> float:

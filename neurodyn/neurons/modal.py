@@ -12,17 +12,17 @@ from torch import Tensor
 from neurodyn.declared import shallow
 from neurodyn.errors import check, unknown
 from neurodyn.learned import Learned
-from neurodyn.neurons.base import Features, Neuron, Per, State
+from neurodyn.neurons.base import UNKNOWN_HORIZON, Features, Neuron, Per, State
+from neurodyn.neurons.basis import Clipped
+from neurodyn.neurons.polynomial import monomials, polynomial
 
 SHORTEST = 6
 """The shortest horizon. Time constants start at 5 timesteps at least."""
-UNKNOWN = 100
-"""The horizon where nothing says how long the sequences are."""
 
 Start = float | tuple[float, float] | Sequence[float | tuple[float, float]] | None
 
 
-class Modes(Neuron):
+class Modes(Clipped):
     """Base of the neurons that are made of modes; see `Modal`."""
 
     tau = Learned(None, "time constant of each mode, timesteps", low=0.0, vector=True)
@@ -31,6 +31,7 @@ class Modes(Neuron):
     phase = Learned(None, "angle of the input to each mode, radians", vector=True)
     a = Learned(None, "real part of what a spike takes from each mode", vector=True)
     b = Learned(None, "minus the imaginary part of it", vector=True)
+    c = Learned(None, "coefficients of the powers of its state", vector=True, scale=0.01)
     own_reset = True
     modes: int = 1
 
@@ -41,6 +42,8 @@ class Modes(Neuron):
         horizon: float | None = None,
         oscillate: bool = True,
         feedback: Literal["none", "soft"] = "none",
+        degree: int = 1,
+        coupling: Literal["separate", "full"] = "separate",
         tau: Start = None,
         period: Start = None,
         per: Per | None = None,
@@ -51,18 +54,26 @@ class Modes(Neuron):
             check("horizon", horizon, SHORTEST)
         if feedback not in ("none", "soft"):
             raise unknown("feedback", feedback, ("none", "soft"))
+        if not isinstance(degree, int) or degree < 1:
+            raise ValueError(f"degree: expected a whole number, at least 1, got {degree}")
+        if coupling not in ("separate", "full"):
+            raise unknown("coupling", coupling, ("separate", "full"))
         if period is not None and not oscillate:
             raise ValueError("period: modes that do not oscillate have none, expected None")
         self.states = tuple(f"{part}{j}" for j in range(modes) for part in "uv"[: 1 + oscillate])
         super().__init__(features, per=per or ("neuron" if features else "layer"), **options)
         self.oscillate, self.feedback = oscillate, feedback
+        self.degree, self.coupling = degree, coupling
+        self.terms = len(monomials(1 + (oscillate and coupling == "full"), degree))
         self._tau, self._period = tau, period
         self._own_horizon = horizon is not None
-        self._spread(UNKNOWN if horizon is None else horizon)
+        self._spread(UNKNOWN_HORIZON if horizon is None else horizon)
         if feedback == "soft":
             self.a = [1 / modes] * modes
             if oscillate:
                 self.b = [0.0] * modes
+        if self.terms:
+            self.c = [0.0] * (len(self.states) * self.terms)
         self.operations = self._operations()  # type: ignore[misc]
 
     def set_horizon(self, steps: int) -> None:
@@ -90,11 +101,18 @@ class Modes(Neuron):
         products, sums = parts * parts + inputs, parts * (parts - 1) + inputs
         if self.feedback == "soft":
             products, sums = products + parts, sums + parts
-        return self.modes * products, self.modes * (sums + 1) - 1
+        products, sums = self.modes * products, self.modes * (sums + 1) - 1
+        if self.terms:
+            # Besides a product and a sum for each term, each state's polynomial has a product with
+            # a square, and each pair of coupled states one more square.
+            pairs = self.modes if self.oscillate and self.coupling == "full" else 0
+            terms = len(self.states) * self.terms
+            products, sums = products + terms + len(self.states) + pairs, sums + terms
+        return products, sums
 
     def rows(self) -> list[Tensor]:
         """For each mode, what its state and its input are multiplied by: real part, then imaginary
-        part if it oscillates."""
+        part if it oscillates. Behind those of all modes, the coefficients of the powers."""
         found = []
         for j, tau in enumerate(self.tau):
             r = torch.exp(-1 / tau)
@@ -104,7 +122,7 @@ class Modes(Neuron):
             turn, phase = 2 * math.pi / self.period[j], self.phase[j]
             found += [r * torch.cos(turn), r * torch.sin(turn)]
             found += [self.gain[j] * torch.cos(phase), self.gain[j] * torch.sin(phase)]
-        return found
+        return [*found, *self.c] if self.terms else found
 
     def cell(self) -> Neuron:
         # One value per neuron is computed once here, and not at every step.
@@ -117,7 +135,7 @@ class Modes(Neuron):
         return twin
 
     def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        size = self.modes * (4 if self.oscillate else 2)
+        size = len(self.states) * (2 + self.terms)
         known = "row0" in self._buffers
         rows = [getattr(self, f"row{i}") for i in range(size)] if known else self.rows()
         z = self._charged(x, state, rows)
@@ -136,7 +154,20 @@ class Modes(Neuron):
                 continue
             (u, v), (c, d, p, q) = state[2 * j : 2 * j + 2], rows[4 * j : 4 * j + 4]
             z += [c * u - d * v + p * x, d * u + c * v + q * x]
-        return z
+        if not self.terms:
+            return z
+        powers = self._powers(state, rows[2 * len(state) :])
+        return [u + more for u, more in zip(z, powers, strict=True)]
+
+    def _powers(self, state: State, c: list[Tensor]) -> list[Tensor]:
+        """What each state gains from the powers of its own, or of both states of its mode."""
+        clipped, parts, n = [self.clipped(u) for u in state], 1 + self.oscillate, self.terms
+        found = []
+        for i in range(len(state)):
+            mode = i - i % parts
+            of = clipped[mode : mode + parts] if self.coupling == "full" else clipped[i : i + 1]
+            found.append(polynomial(c[i * n : (i + 1) * n], of, self.degree))
+        return found
 
     def _reset(self, z: list[Tensor], s: Tensor) -> list[Tensor]:
         if not self.oscillate:
@@ -145,6 +176,11 @@ class Modes(Neuron):
         for j in range(self.modes):
             after += [z[2 * j] - self.a[j] * s, z[2 * j + 1] + self.b[j] * s]
         return after
+
+    def extra_repr(self) -> str:
+        if self.degree == 1:
+            return Neuron.extra_repr(self)
+        return f"degree={self.degree}, coupling={self.coupling}, {super().extra_repr()}"
 
 
 class Modal(Modes):
@@ -162,6 +198,14 @@ class Modal(Modes):
     1, however long the memory. Gain and phase are learned if there are several modes; with one, the
     weights do that.
 
+    With a `degree` above 1, each state also gains powers of where it was: a polynomial
+
+        Re z_j[t] += P_j(clip(Re z_j[t-1]))       Im z_j[t] += Q_j(clip(Im z_j[t-1]))
+        Re z_j[t] += P_j(clip(Re z_j[t-1]), clip(Im z_j[t-1])), Im likewise         coupling="full"
+
+    of the powers 2 to `degree`. The coefficients `c` start at 0, where the neuron is the linear
+    one, and are learned at a hundredth of the learning rate.
+
     Related neurons: resonate-and-fire (Izhikevich 2001) is one mode; BRF adds a refractory variable
     to it. S5-RF and SiLIF are one mode without and with feedback, PMSN is several.
 
@@ -172,7 +216,12 @@ class Modal(Modes):
             given, a recipe sets it to the length of the sequences (`neurodyn.neurons.set_horizon`);
             until then it is 100.
         oscillate: False for real modes, which decay without rotation: leaky integrators.
-        feedback: "none" (the spike leaves the membrane alone: linear dynamics) or "soft".
+        feedback: "none" (the spike leaves the membrane alone: linear dynamics, at degree 1) or
+            "soft".
+        degree: of the polynomial, >= 1; 1 for linear dynamics.
+        coupling: "separate" (powers of each state alone, `degree - 1` coefficients per state) or
+            "full" (all products of powers of the two states of a mode; 7 per state at degree 3).
+        clip, clip_range: of the polynomial's argument, as for `LNM`.
         tau: time constants in timesteps; (5, horizon) unless given. A list has one entry per mode.
         period: periods in timesteps; (6, 2 horizon) unless given. A list has one entry per mode.
     """
@@ -193,7 +242,8 @@ class Planar(Modes):
     It is `Modal` with one mode, which leaves gain and phase of the input to the weights.
 
     Args:
-        features, horizon, oscillate, feedback, tau, period, **options: as for `Modal`.
+        features, horizon, oscillate, feedback, degree, coupling, clip, clip_range, tau, period,
+            **options: as for `Modal`.
     """
 
 

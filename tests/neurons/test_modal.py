@@ -1,4 +1,4 @@
-"""Modes: the complex equation by hand, where they start, and what they are special cases of."""
+"""Modes: the complex equation by hand, powers of the states, where they start, what is refused."""
 
 import math
 
@@ -6,9 +6,28 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.analysis import operations
 from neurodyn.layers import Delayed, Recurrent, Stream
 from neurodyn.models import SequenceNet
 from neurodyn.neurons import BRF, Modal, Planar, set_horizon
+
+
+def gained(neuron, z):
+    """What the states of a mode gain from their powers, one monomial after the other."""
+    k = neuron.clip_range
+    u, v = (k * torch.tanh(part / k) for part in (z.real, z.imag))
+    c, n = iter(neuron.c), neuron.degree
+    if neuron.coupling == "full":
+        powers = [(i, j) for i in range(n + 1) for j in range(n + 1) if 2 <= i + j <= n]
+        return [
+            [sum(next(c) * u[m] ** i * v[m] ** j for i, j in powers) for _ in "uv"]
+            for m in range(neuron.modes)
+        ]
+    parts = (u, v) if neuron.oscillate else (u,)
+    return [
+        [sum(next(c) * w[m] ** i for i in range(2, n + 1)) for w in parts]
+        for m in range(neuron.modes)
+    ]
 
 
 def by_hand(neuron, x, feedback):
@@ -17,10 +36,12 @@ def by_hand(neuron, x, feedback):
     turn = [2 * math.pi / p for p in neuron.period] if neuron.oscillate else [0.0] * neuron.modes
     spikes, course = [], []
     for step in x:
+        more = gained(neuron, z) if neuron.degree > 1 else [[0.0]] * neuron.modes
         for j in range(neuron.modes):
             pole = torch.polar(torch.exp(-1 / neuron.tau[j]), torch.as_tensor(turn[j]).double())
             phase = neuron.phase[j] if neuron.oscillate else torch.zeros(1).double()
             z[j] = pole * z[j] + torch.polar(neuron.gain[j], phase.expand_as(neuron.gain[j])) * step
+            z[j] = z[j] + more[j][0] + 1j * (more[j][1] if len(more[j]) > 1 else 0.0)
         h = z.real.sum(0)
         s = (h >= neuron.threshold).double()
         if feedback == "soft":
@@ -54,6 +75,83 @@ def test_the_complex_equation(modes, feedback, oscillate, per, backend):
         torch.testing.assert_close(record[f"u{j}"][-1], z[j].real)
         if oscillate:
             torch.testing.assert_close(record[f"v{j}"][-1], z[j].imag)
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("per", ["neuron", "layer"])
+@pytest.mark.parametrize(
+    ("degree", "options"),
+    [
+        (2, {"feedback": "none", "coupling": "full"}),
+        (3, {"feedback": "soft", "coupling": "full"}),
+        (3, {"feedback": "soft", "coupling": "separate"}),
+        (4, {"feedback": "none", "oscillate": False, "coupling": "separate"}),
+    ],
+)
+def test_powers_of_the_states(degree, options, per, backend):
+    neuron = Modal(
+        (5,), modes=2, horizon=20, degree=degree, clip="smooth", per=per, backend=backend, **options
+    ).double()
+    linear = Modal((5,), modes=2, horizon=20, per=per, backend=backend, **options).double()
+    linear.load_state_dict(neuron.state_dict(), strict=False)
+    x = 2 * torch.randn(40, 3, 5, dtype=torch.float64)
+    for name, value in linear.record(x).items():
+        assert torch.equal(neuron.record(x)[name], value), "at the start, the linear neuron"
+    neuron.c = [torch.rand_like(value) - 0.5 for value in neuron.c]
+    spikes, h, z = by_hand(neuron, x, options["feedback"])
+    record = neuron.record(x)
+    torch.testing.assert_close(record["h"], h)
+    assert torch.equal(record["spikes"], spikes)
+    assert (h - linear.record(x)["h"]).abs().max() > 0.1
+    for j in range(2):
+        torch.testing.assert_close(record[f"u{j}"][-1], z[j].real)
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({"degree": 3, "coupling": "full"}, 14),
+        ({"degree": 3}, 4),
+        ({"degree": 2, "coupling": "full"}, 6),
+        ({"degree": 3, "oscillate": False, "coupling": "full"}, 2),
+    ],
+)
+def test_how_many_powers(options, count):
+    neuron = Planar((3,), **options)
+    assert len(neuron.c) == count
+    assert [value.shape for value in neuron.raw_c] == [(3,)] * count
+    assert len(Planar(degree=3).c[0]) == 1, "one for the layer"
+    assert "degree" not in repr(Planar())
+    assert f"degree={options['degree']}" in repr(neuron)
+
+
+@pytest.mark.parametrize("coupling", ["separate", "full"])
+@pytest.mark.parametrize("oscillate", [True, False])
+@pytest.mark.parametrize("feedback", ["none", "soft"])
+@pytest.mark.parametrize("modes", [1, 2])
+def test_powers_cost_what_their_step_computes(modes, feedback, oscillate, coupling):
+    def counted(neuron, *, traced):
+        if traced:
+            neuron.operations = None
+        return torch.tensor(operations(neuron))
+
+    options = {"modes": modes, "feedback": feedback, "oscillate": oscillate}
+    for degree in (2, 3, 4):
+        more = [
+            counted(Modal(degree=degree, coupling=coupling, **options), traced=traced)
+            - counted(Modal(**options), traced=traced)
+            for traced in (True, False)
+        ]
+        assert torch.equal(*more)
+
+
+def test_powers_are_learned_at_a_hundredth_of_the_rate():
+    neuron = Planar((6,), degree=3, coupling="full", horizon=20)
+    optimiser = torch.optim.Adam(neuron.parameters(), lr=0.01)
+    neuron(torch.randn(20, 8, 6)).sum().backward()
+    optimiser.step()
+    sizes = torch.stack(neuron.c).abs()
+    assert sizes.max().item() == pytest.approx(0.0001, rel=1e-3)
 
 
 @torch.no_grad()
@@ -177,6 +275,9 @@ def test_options_that_cannot_be():
         ({"oscillate": False, "period": 5.0}, "period: modes that do not oscillate have none"),
         ({"tau": [5.0]}, "tau: expected one start for each of 2 modes"),
         ({"tau": 0.0}, "tau: expected"),
+        ({"degree": 0}, "degree: expected a whole number, at least 1, got 0"),
+        ({"degree": 2.5}, "degree: expected a whole number"),
+        ({"coupling": "all"}, "coupling: unknown name 'all'"),
         ({"reset": "hard"}, "reset: Modal has its own reset"),
     ]:
         with pytest.raises(ValueError, match=message):

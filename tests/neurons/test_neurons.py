@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from neurodyn.analysis import operations
 from neurodyn.neurons import EIF, IF, KLIF, LIF, LNM, PLIF, QIF, HardReset, SmoothReset
 
 
@@ -132,6 +133,31 @@ def test_lnm_started_as_qif_is_qif(form):
     assert torch.equal(lnm["spikes"], qif["spikes"])
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("form", ["euler", "absorbed"])
+def test_lnm_with_a_spread_of_leaks(form):
+    neuron = LNM((500,), per="neuron", start="spread", horizon=60, form=form, clip="none")
+    tau = neuron.tau
+    assert 2 <= tau.min() < 2.1
+    assert 55 < tau.max() <= 60
+    assert tau.log().mean() == pytest.approx(math.log(math.sqrt(2 * 60)), abs=0.15)
+    x = torch.randn(30, 2, 500)
+    other = LIF((500,), per="neuron", tau=tau).record(neuron.gain * x)
+    torch.testing.assert_close(neuron.record(x)["u"], other["u"])
+    calm = LNM((64,), per="neuron", start="spread", form=form, clip="none", threshold=1e6)
+    u = calm.record(torch.randn(600, 64, 64))["u"][400:]
+    assert u.square().mean() == pytest.approx(1.0, rel=0.05)
+    assert "gain" not in LNM((3,), per="neuron").state_dict()
+    calm.set_horizon(1000)
+    assert 900 < calm.tau.max() <= 1000
+    torch.testing.assert_close(calm.gain.double() ** 2, 1 - (1 - 1 / calm.tau.double()) ** 2)
+    neuron.set_horizon(1000)
+    assert neuron.tau.max() <= 60
+    assert operations(neuron) == (4, 3)
+    own = LNM((500,), per="neuron", start="spread", tau=(5.0, 7.0)).tau
+    assert 5 <= own.min() < own.max() <= 7
+
+
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 5, 8])
 def test_lnm_of_any_degree_learns_every_coefficient(degree):
     neuron = LNM(degree=degree)
@@ -183,6 +209,8 @@ def test_learned_threshold_and_initial_state():
         (lambda: LNM(clip="sharp"), "clip: unknown name 'sharp'"),
         (lambda: LNM(form="eulr"), "Did you mean 'euler'"),
         (lambda: LNM(start="lfi"), "Did you mean 'lif'"),
+        (lambda: LNM(start="spread", horizon=1), r"tau: .*low <= high, got \(2.0, 1\)"),
+        (lambda: LNM(start="spread", tau=0.3, horizon=0.4), "gain: expected at least 0, got"),
         (lambda: LNM(start=(0, 1)), "start: expected 4 coefficients c0..c3, got 2"),
         (lambda: LNM(degree=1, start="qif"), "'qif' needs degree >= 2"),
         (lambda: LNM(clip_range=0), "clip_range: expected a positive"),

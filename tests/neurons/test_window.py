@@ -20,6 +20,7 @@ CUBIC = (0.05, -0.9, 0.3, -0.1)
         QIF(threshold=2.0),
         LNM(start=CUBIC, clip="none"),
         LNM(start=CUBIC, clip="none", threshold=0.6),
+        LNM(start="spread", clip="none", tau=(9.0, 20.0), threshold=0.6),
         LNM(degree=5, start=(*CUBIC, 0.02, 0.01), clip="none", form="absorbed"),
     ],
 )

@@ -46,6 +46,14 @@ NEURONS = {
     "MultiTimescale": lambda *a, learn_threshold, **k: MultiTimescale(*a, **k),
     "Adaptive": Adaptive,
 }
+
+
+def bent(neuron):
+    """With powers that count: they start at 0."""
+    neuron.c = [0.03 * (-1) ** k for k in range(len(neuron.c))]
+    return neuron
+
+
 # Made of what the others are made of: two rows each, as every row is a compilation.
 FEWER = {
     "PLIF-mixed-reset": lambda *a, reset, detach_reset=False, **k: PLIF(*a, reset="smooth", **k),
@@ -62,6 +70,11 @@ FEWER = {
     "Planar": lambda *a, reset, detach_reset=False, **k: Planar(*a, **k),
     "Modal": lambda *a, reset, detach_reset=False, **k: Modal(*a, feedback="soft", **k),
     "Modal-real": lambda *a, reset, detach_reset=False, **k: Modal(*a, oscillate=False, **k),
+    "Planar-powers": lambda *a, reset, detach_reset=False, **k: bent(
+        Planar(*a, degree=3, coupling="full", clip="smooth", feedback="soft", **k)
+    ),
+    "Modal-powers": lambda *a, reset, detach_reset=False, **k: bent(Modal(*a, degree=2, **k)),
+    "LNM-spread": lambda *a, **k: LNM(*a, start="spread", horizon=30, **k),
     "Rational": Rational,
     "Spline": Spline,
     "Spline-cubic": lambda *a, **k: Spline(*a, order=3, points=4, clip="smooth", **k),
