@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from neurodyn.cli import checkout, main
 from neurodyn.training.find import recipe_folder, recipe_names
@@ -311,3 +312,12 @@ def test_list_options_of_a_neuron():
     assert main(["compare", "--neurons", neuron, "--seeds=1", "--out=here", *FAST[:2]]) == 0
     (config,) = Path("here").rglob("seed-0/config.yaml")
     assert "- 0.1" in config.read_text()
+
+
+def test_a_terminated_training_is_no_success(monkeypatch, capsys):
+    def stopped(*given):
+        raise SIGTERMException
+
+    monkeypatch.setattr("neurodyn.cli._run", stopped)
+    assert main(["compare"]) == 143
+    assert "terminated; the same command goes on" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import re
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"neurodyn: ckpt_path: refused a file that could run code. {reason}", file=sys.stderr)
     except _mistakes() as error:
         print(f"neurodyn: {error}", file=sys.stderr)
+    except SystemExit as stop:
+        # Lightning ends a run so after SIGTERM, as a success. A scheduler has to see that it is none.
+        if type(stop).__name__ != "SIGTERMException":
+            raise
+        print("neurodyn: terminated; the same command goes on from here", file=sys.stderr)
+        return 128 + signal.SIGTERM
     return 2
 
 
