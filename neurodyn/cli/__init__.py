@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _mistakes() as error:
         print(f"neurodyn: {error}", file=sys.stderr)
     except SystemExit as stop:
-        # Lightning ends a run so after SIGTERM, as a success. A scheduler has to see that it is none.
+        # Lightning ends a run so after SIGTERM, as a success. A scheduler has to see the truth.
         if type(stop).__name__ != "SIGTERMException":
             raise
         print("neurodyn: terminated; the same command goes on from here", file=sys.stderr)
