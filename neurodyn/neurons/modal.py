@@ -13,6 +13,7 @@ from neurodyn.declared import shallow
 from neurodyn.errors import check, unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron, Per, State
+from neurodyn.neurons.parallel import membrane
 
 SHORTEST = 6
 """The shortest horizon. Time constants start at 5 timesteps at least."""
@@ -54,8 +55,9 @@ class Modes(Neuron):
         if period is not None and not oscillate:
             raise ValueError("period: modes that do not oscillate have none, expected None")
         self.states = tuple(f"{part}{j}" for j in range(modes) for part in "uv"[: 1 + oscillate])
+        self.feedback = feedback
         super().__init__(features, per=per or ("neuron" if features else "layer"), **options)
-        self.oscillate, self.feedback = oscillate, feedback
+        self.oscillate = oscillate
         self._tau, self._period = tau, period
         self._own_horizon = horizon is not None
         self._spread(UNKNOWN if horizon is None else horizon)
@@ -109,12 +111,25 @@ class Modes(Neuron):
     def cell(self) -> Neuron:
         # One value per neuron is computed once here, and not at every step.
         own = super().cell()
-        if self.per == "layer" or torch.compiler.is_compiling():
+        once = self.per == "layer" or self.backend == "parallel"
+        if once or torch.compiler.is_compiling():
             return own
         twin = shallow(own)
         held = {f"row{i}": row for i, row in enumerate(self.rows())}
         twin.__dict__["_buffers"] = {**own._buffers, **held}
         return twin
+
+    @property
+    def nonlinear(self) -> str | None:
+        if self.feedback != "none":
+            return f"{type(self).__name__} with feedback={self.feedback!r}"
+        own = type(self).step is not Modes.step
+        return f"{type(self).__name__} with a step of its own" if own else None
+
+    def over_time(self, inputs: State, state: State) -> tuple[Tensor, ...]:
+        h, final = membrane(inputs[0], state, self.rows(), self.modes)
+        s, _ = self.fire(sum(inputs[1:], h))
+        return s, *final
 
     def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         size = self.modes * (4 if self.oscillate else 2)

@@ -6,12 +6,13 @@ elementwise function of this step's inputs, of the states and of the cell's para
 """
 
 from neurodyn.files import cache_dir
-from neurodyn.scan.api import BACKENDS, Cell, kernel_source, scan, why_not
+from neurodyn.scan.api import BACKENDS, Cell, check_parallel, kernel_source, scan, why_not
 from neurodyn.step.graph import UnsupportedStepError
 
 __all__ = [
     "BACKENDS",
     "Cell",
+    "check_parallel",
     "UnsupportedStepError",
     "cache_dir",
     "kernel_source",
