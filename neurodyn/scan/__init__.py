@@ -12,9 +12,9 @@ from neurodyn.step.graph import UnsupportedStepError
 __all__ = [
     "BACKENDS",
     "Cell",
-    "check_parallel",
     "UnsupportedStepError",
     "cache_dir",
+    "check_parallel",
     "kernel_source",
     "scan",
     "why_not",
