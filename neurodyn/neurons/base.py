@@ -53,7 +53,7 @@ class Neuron(SpikingLayer, Declared):
             the threshold), `"smooth"` (a learned mix of the two), `"none"`, or a `Reset`; hard
             unless the neuron says otherwise.
         detach_reset: cut the gradient through the reset.
-        backend: how `scan` runs it.
+        backend: how `scan` runs it; `"parallel"` takes linear dynamics alone.
 
     Calling a neuron, `spikes = neuron(x)`, takes `x` of shape `(T, B, *features)`, starts from the
     initial state and returns spikes of the same shape and dtype. Nothing is kept between calls:
