@@ -2,6 +2,7 @@
 
     neurodyn bench neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile]
     neurodyn bench neurons --device cuda [--dtype bfloat16] [--resume]
+    neurodyn bench neurons --parallel [--device cuda] [--compile]
 
 Every contender runs forward and backward on the same input with a dense gradient. In each round all
 take turns, so that each finds the caches as the others left them. Results are medians over rounds.
@@ -12,6 +13,9 @@ are left out and named.
 
 On a GPU the batch is larger, so that no sequence fits into the chip's cache. Times are those
 between events in its stream.
+
+`--parallel` measures a linear neuron instead, by its kernel and with all steps at once, on small
+batches of long sequences.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from benchmarks._machine import machine, pin
@@ -44,10 +49,11 @@ from benchmarks._measure import (
 )
 from benchmarks._peers import LONG, Contender, chosen_kernels, peers
 from benchmarks._results import Results, add_results
-from neurodyn.neurons import ALIF, LIF, LNM, QIF, Neuron
+from neurodyn.neurons import ALIF, LIF, LNM, QIF, Modal, Neuron
 from neurodyn.surrogate import ArcTan
 
 CASES = [(4, 32, 64, 32, 32), (16, 32, 64, 16, 16), (100, 128, 512), (1000, 64, 512)]
+LINEAR_CASES = [(1000, 1, 64), (1000, 4, 128), (196, 100, 64)]
 BATCHES = {"cpu": 1, "cuda": 8}
 """The factor on the batch of a case, by device."""
 ROUNDS = {"cpu": 7, "cuda": 15}
@@ -97,6 +103,18 @@ def compiled_loops() -> list[Contender]:
         )
         for loop in loops()
     ]
+
+
+def linear(features: tuple[int, ...], *, compiled: bool) -> list[Contender]:
+    """A kernel for scale; two modes per neuron by their kernel, and with all steps at once."""
+    # Nothing drawn: the error is that of two neurons made alike.
+    two = {"Modal, 2 modes": partial(Modal, features, tau=[20.0, 200.0], period=[10.0, 100.0])}
+    at_once = neurons(two, "all steps at once, ", "parallel")
+    found = [*neurons({"LNM, degree 3": LNM, **two}, "neurodyn ", "auto"), *at_once]
+    if compiled:
+        name, make = f"torch.compile of {at_once[0].name}", at_once[0].make
+        found.append(Contender(name, lambda: torch.compile(make())))
+    return found
 
 
 def measure(
@@ -217,13 +235,13 @@ def scientific(number: float | None) -> str:
     return "" if number is None else f"{number:.0e}" if number else "0"
 
 
-def heading(device: torch.device, dtype: str) -> list[str]:
+def heading(device: torch.device, dtype: str, more: str) -> list[str]:
     place = "events in the GPU's stream" if device.type == "cuda" else "wall, allocator pinned"
     return [
         "# Neurons over time",
         "",
-        f"`neurodyn bench neurons --device {device.type} --dtype {dtype}`; {place}; medians of "
-        "interleaved rounds.",
+        f"`neurodyn bench neurons --device {device.type} --dtype {dtype}{more}`; {place}; medians "
+        "of interleaved rounds.",
         "A neuron moves at least five sequences: input and spikes forward, input and two gradients "
         "backward. Two copies move four, so 1.25 x floor is the minimum. Sequences are "
         f"{dtype}, our states float32.",
@@ -238,11 +256,14 @@ def heading(device: torch.device, dtype: str) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="neurodyn bench neurons", description="Neurons in time.")
-    parser.add_argument("--cases", type=int, nargs="+", default=range(len(CASES)))
+    parser.add_argument("--cases", type=int, nargs="+", help="default: all")
     parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}")
     parser.add_argument("--batches", type=int, help=f"factor on the batch; default: {BATCHES}")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument(
+        "--parallel", action="store_true", help="a linear neuron at all steps at once"
+    )
     add_device(parser)
     add_results(parser)
     options = parser.parse_args(arguments)
@@ -250,20 +271,28 @@ def main(arguments: list[str] | None = None) -> None:
     rounds, batches = options.rounds or ROUNDS[device.type], options.batches or BATCHES[device.type]
     torch.set_num_threads(options.threads)
     said = chosen_kernels() if device.type == "cuda" else []
+    if options.parallel:
+        options.no_peers, batches = True, options.batches or 1
     others, absent = ([], []) if options.no_peers else peers(device, dtype)
     facts = {**machine(), **device_facts(device)}
     facts |= {"threads": str(options.threads), "rounds": str(rounds)}
     usual = device.type == "cpu" and dtype == torch.float32
-    name = "neurons" if usual else f"neurons-{device.type}-{options.dtype}"
-    results = Results(name, heading(device, options.dtype), facts, absent, table, options)
+    name = "neurons-parallel" if options.parallel else "neurons"
+    name = name if usual else f"{name}-{device.type}-{options.dtype}"
+    lines = heading(device, options.dtype, " --parallel" if options.parallel else "")
+    results = Results(name, lines, facts, absent, table, options)
     exact = {c.name: c.make for c in (*ours(), *loops())}
     contenders = [*ours(), *loops(), *(compiled_loops() if options.compile else []), *others]
-    for i in options.cases:
-        steps, batch, *features = CASES[i]
+    cases = LINEAR_CASES if options.parallel else CASES
+    for i in options.cases or range(len(cases)):
+        steps, batch, *features = cases[i]
         shape = (steps, batches * batch, *features)
         title = f"T={steps}, step {' x '.join(map(str, shape[1:]))}"
         if title in results:
             continue
+        if options.parallel:
+            contenders = linear(tuple(features), compiled=options.compile)
+            exact = {c.name: c.make for c in contenders if "compile" not in c.name}
         rows, notes = measure(shape, contenders, rounds, device, dtype)
         for row in rows:
             if row.name in exact:

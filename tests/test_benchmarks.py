@@ -45,6 +45,14 @@ def test_neurons(tiny, tmp_path, dtype, name, kept, bound):
     assert "| neurodyn LIF |" in (tmp_path / f"{name}.md").read_text()
 
 
+def test_all_steps_at_once(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(neurons, "LINEAR_CASES", [(40, 1, 3)])
+    neurons.main([*tiny, "--parallel"])
+    found = rows_of(tmp_path / "neurons-parallel.json")
+    for name in ("neurodyn Modal, 2 modes", "all steps at once, Modal, 2 modes"):
+        assert 0 < found[name]["error"] < 1e-5
+
+
 def test_resumed_results_keep_what_they_have(tiny, tmp_path):
     neurons.main([*tiny, "--cases=0"])
     before = json.loads((tmp_path / "neurons.json").read_text())["cases"]

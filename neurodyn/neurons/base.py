@@ -16,7 +16,7 @@ from neurodyn.neurons.driven import Affine, Driven, check_affine, check_drive
 from neurodyn.neurons.layer import SpikingLayer, check_input, check_state, granularity
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
-from neurodyn.scan import kernel_source, scan
+from neurodyn.scan import check_parallel, kernel_source, scan
 from neurodyn.surrogate import Surrogate, Triangle, make_surrogate
 
 Per = Literal["layer", "channel", "neuron"]
@@ -56,7 +56,7 @@ class Neuron(SpikingLayer, Declared):
             the threshold), `"smooth"` (a learned mix of the two), `"none"`, or a `Reset`; hard
             unless the neuron says otherwise.
         detach_reset: cut the gradient through the reset.
-        backend: how `scan` runs it.
+        backend: how `scan` runs it; `"parallel"` takes linear dynamics alone.
 
     Calling a neuron, `spikes = neuron(x)`, takes `x` of shape `(T, B, *features)`, starts from the
     initial state and returns spikes of the same shape and dtype. Nothing is kept between calls:
@@ -108,6 +108,8 @@ class Neuron(SpikingLayer, Declared):
         self._drive: list[Tensor] = []
         self.features = (features,) if isinstance(features, int) else features
         self.per, self.backend = per, backend
+        if backend == "parallel":
+            check_parallel(self)
         if learn is not True:
             self._learn = (learn,) if isinstance(learn, str) else learn
         self._check_options(given)
@@ -157,6 +159,17 @@ class Neuron(SpikingLayer, Declared):
         twin = shallow(self)
         twin.spike = self.spike.silenced()
         return twin.step(x, *state)[1:]
+
+    @property
+    def nonlinear(self) -> str | None:
+        """The neuron in words if its states do not follow the input linearly, or spikes act on
+        them; None if `over_time` can run it."""
+        return type(self).__name__
+
+    def over_time(self, inputs: State, state: State) -> tuple[Tensor, ...]:
+        """`step` for all steps at once, of linear dynamics: `((x[, drive]), states before)` to
+        `(spikes, *states after)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not run all steps at once")
 
     def initial_state(self) -> State:
         """The states that a sequence starts from, broadcastable to one step."""

@@ -50,6 +50,17 @@ class Driven(nn.Module):
         spikes, *states = neuron.driven_step(x, *rest) if self.driven else neuron.step(x, *rest)
         return (spikes, *seen[:1], *states)
 
+    @property
+    def nonlinear(self) -> str | None:
+        """As the neuron says."""
+        return self.neuron.nonlinear
+
+    def over_time(self, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...]) -> Any:
+        """All steps at once, as the neuron runs them."""
+        x, *drive = inputs
+        x = self.scale * x + self.shift if self.mapped else x
+        return self.neuron.over_time((x, *drive), state)
+
 
 def check_affine(affine: Affine, x: Tensor) -> None:
     """An error unless scale and shift broadcast to a step of `x`."""

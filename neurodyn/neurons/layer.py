@@ -60,6 +60,15 @@ class Dynamics(Protocol):
     def charge(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """New states if no spike were fired."""
 
+    @property
+    def nonlinear(self) -> str | None:
+        """What keeps all steps from running at once."""
+
+    def over_time(
+        self, inputs: tuple[Tensor, ...], state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        """All steps at once."""
+
 
 def check_input(x: Any, features: tuple[int, ...] | None, per: str) -> None:
     """An error unless `x` is a sequence `(T, B, ...)`: of as many dimensions as the features say

@@ -14,6 +14,7 @@ from neurodyn.errors import check, unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.base import UNKNOWN_HORIZON, Features, Neuron, Per, State
 from neurodyn.neurons.basis import Clipped
+from neurodyn.neurons.parallel import membrane
 from neurodyn.neurons.polynomial import monomials, polynomial
 
 SHORTEST = 6
@@ -61,9 +62,9 @@ class Modes(Clipped):
         if period is not None and not oscillate:
             raise ValueError("period: modes that do not oscillate have none, expected None")
         self.states = tuple(f"{part}{j}" for j in range(modes) for part in "uv"[: 1 + oscillate])
+        self.feedback, self.degree = feedback, degree
         super().__init__(features, per=per or ("neuron" if features else "layer"), **options)
-        self.oscillate, self.feedback = oscillate, feedback
-        self.degree, self.coupling = degree, coupling
+        self.oscillate, self.coupling = oscillate, coupling
         self.terms = len(monomials(1 + (oscillate and coupling == "full"), degree))
         self._tau, self._period = tau, period
         self._own_horizon = horizon is not None
@@ -127,12 +128,27 @@ class Modes(Clipped):
     def cell(self) -> Neuron:
         # One value per neuron is computed once here, and not at every step.
         own = super().cell()
-        if self.per == "layer" or torch.compiler.is_compiling():
+        once = self.per == "layer" or self.backend == "parallel"
+        if once or torch.compiler.is_compiling():
             return own
         twin = shallow(own)
         held = {f"row{i}": row for i, row in enumerate(self.rows())}
         twin.__dict__["_buffers"] = {**own._buffers, **held}
         return twin
+
+    @property
+    def nonlinear(self) -> str | None:
+        if self.feedback != "none":
+            return f"{type(self).__name__} with feedback={self.feedback!r}"
+        if self.degree > 1:
+            return f"{type(self).__name__} with degree={self.degree}"
+        own = type(self).step is not Modes.step
+        return f"{type(self).__name__} with a step of its own" if own else None
+
+    def over_time(self, inputs: State, state: State) -> tuple[Tensor, ...]:
+        h, final = membrane(inputs[0], state, self.rows(), self.modes)
+        s, _ = self.fire(sum(inputs[1:], h))
+        return s, *final
 
     def step(self, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         size = len(self.states) * (2 + self.terms)

@@ -6,7 +6,7 @@ elementwise function of this step's inputs, of the states and of the cell's para
 """
 
 from neurodyn.files import cache_dir
-from neurodyn.scan.api import BACKENDS, Cell, kernel_source, scan, why_not
+from neurodyn.scan.api import BACKENDS, Cell, check_parallel, kernel_source, scan, why_not
 from neurodyn.step.graph import UnsupportedStepError
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Cell",
     "UnsupportedStepError",
     "cache_dir",
+    "check_parallel",
     "kernel_source",
     "scan",
     "why_not",

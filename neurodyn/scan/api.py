@@ -24,7 +24,7 @@ from neurodyn.step.torch_private import (
     surely,
 )
 
-BACKENDS = ("auto", "reference", "cpu", "gpu")
+BACKENDS = ("auto", "reference", "cpu", "gpu", "parallel")
 KERNELS = {"cpu": "cpu", "cuda": "gpu"}
 """The backend that `"auto"` takes, by device."""
 INLINE_STEPS = 8
@@ -60,8 +60,8 @@ def scan(
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
             error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
-            loop; it says why in a warning, once per reason. An exported program holds the plain
-            loop, whatever the backend.
+            loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
+            for linear dynamics. An exported program holds the plain loop, whatever the backend.
         final: return the final states; otherwise they are not written.
         record: return every state over time as well, which only the plain loop can.
 
@@ -71,6 +71,8 @@ def scan(
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
+    if backend == "parallel":
+        check_parallel(cell)
     shape = inputs[0].shape
     for i, sequence in enumerate(inputs):
         if sequence.shape != shape:
@@ -83,6 +85,8 @@ def scan(
     why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
+        if backend == "parallel":
+            return _parallel(cell, inputs, state)
         if torch.compiler.is_compiling():
             result = _captured(cell, inputs, state, backend, final)
         else:
@@ -93,6 +97,14 @@ def scan(
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
+
+
+def check_parallel(cell: Any) -> None:
+    """An error unless the cell runs all steps at once: it then has `over_time(inputs, states)`, and
+    None as what is `nonlinear` in it."""
+    if (got := getattr(cell, "nonlinear", type(cell).__name__)) is not None:
+        expected = "expected linear dynamics (Modal or Planar of degree 1 with feedback='none')"
+        raise _cannot("parallel", f"{expected}, got {got}")
 
 
 def kernel_source(
@@ -137,6 +149,15 @@ def _reference(
     run = scan_captured if _as_loop(wide[0], record) else scan_reference
     outputs, final, history = run(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
+
+
+def _parallel(
+    cell: Any, inputs: Sequence[Tensor], state: Sequence[Tensor]
+) -> tuple[Sequences, Sequences, Sequences]:
+    dtype = _arithmetic(inputs, state)
+    wide = tuple(sequence.to(dtype) for sequence in inputs)
+    spikes, *final = cell.over_time(wide, tuple(value.to(dtype) for value in state))
+    return (spikes.to(inputs[0].dtype),), tuple(final), ()
 
 
 def _as_loop(x: Tensor, record: bool) -> bool:

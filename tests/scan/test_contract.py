@@ -80,6 +80,12 @@ FEWER = {
     "Spline-cubic": lambda *a, **k: Spline(*a, order=3, points=4, clip="smooth", **k),
     "TanhNet": lambda *a, **k: TanhNet(*a, units=2, clip="none", **k),
 }
+# What `backend="parallel"` runs.
+LINEAR = {
+    "Planar": FEWER["Planar"],
+    "Modal-linear": lambda *a, reset, detach_reset=False, **k: Modal(*a, **k),
+    "Modal-real": FEWER["Modal-real"],
+}
 RESETS = [
     {"reset": "hard"},
     {"reset": "soft"},
@@ -138,7 +144,7 @@ def build(name, j):
     if "value" in reset:
         reset = {"reset": HardReset(reset["value"], learn=True)}
     options = {"learn_threshold": j % 2 == 0, "learn_initial": j % 3 == 0}
-    neuron = (NEURONS | FEWER)[name](
+    neuron = (NEURONS | FEWER | LINEAR)[name](
         features, per=per, surrogate=WINDOWS[(3 * j + j // 8) % len(WINDOWS)](), **reset, **options
     )
     with torch.no_grad():
@@ -158,6 +164,14 @@ def test_cpu(name, j, dtype):
         pytest.skip("a third of the rows in float64: only the literals differ")
     neuron, x, state = build(name, j)
     check(neuron, x, "cpu", dtype, state)
+
+
+@pytest.mark.parametrize("j", range(8))
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
+def test_parallel(name, j, dtype):
+    neuron, x, state = build(name, j)
+    check(neuron, x, "parallel", dtype, state)
 
 
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1", reason="needs TRITON_INTERPRET=1")
