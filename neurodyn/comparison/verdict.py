@@ -11,6 +11,9 @@ from collections.abc import Iterable
 
 from neurodyn.comparison.folder import Runs, by_neuron
 
+FEW = 5
+"""Contenders of which each one gets a sentence. Of more, the best one does."""
+
 MOST = 8
 """Differences from more contenders would not make a sentence: only the number is told."""
 
@@ -30,8 +33,8 @@ def ahead(one: Spread, other: Spread) -> bool:
 
 
 def verdict(runs: Runs) -> list[str]:
-    """In words: how far the contender with the best test score is ahead of the others, and who of
-    those is ahead of whom.
+    """In words: how far the contender with the best test score is ahead of the others, and if they
+    are few, who of those is ahead of whom.
 
     The differences between two contenders with the same seeds are paired: the range is that of the
     differences by seed. A single seed has no spread, so contenders with one seed are left out.
@@ -48,10 +51,11 @@ def verdict(runs: Runs) -> list[str]:
     for place, name in enumerate(ranked[:-1]):
         beaten = [other for other in ranked[place + 1 :] if ahead(spreads[name], spreads[other])]
         level = [other for other in ranked[place + 1 :] if other not in beaten]
-        if len(ranked) - 1 > MOST:
-            sentences.append(_counted(name, len(beaten), len(level)))
+        if place > 0 and len(ranked) > FEW:
             break
-        if place == 0:
+        if place == 0 and len(ranked) - 1 > MOST:
+            sentences.append(_counted(name, len(beaten), len(level)))
+        elif place == 0:
             far = [f"{other} by {_difference(scores[name], scores[other])}" for other in beaten]
             sentences.append(_sentence(name, far, level))
         else:

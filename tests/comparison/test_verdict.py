@@ -56,6 +56,13 @@ def test_many_contenders_are_counted_and_not_named():
     ]
 
 
+def test_of_more_than_a_few_only_the_best_gets_a_sentence():
+    others = {f"n{i}": (80 - i, 81 - i) for i in range(5)}
+    (found,) = verdict(runs(lnm=(90, 91), **others))
+    assert found.startswith("lnm is ahead of n0 by 10.0 points (by seed 10.0 to 10.0), n1 by")
+    assert found.count(" is ") == 1
+
+
 def test_one_seed_has_no_spread_and_no_verdict():
     assert verdict(runs(lif=(80, 81), lnm=(99,))) == []
     assert verdict(runs(lif=(80, 81), lnm=(99,), qif=(70, 71))) == [
