@@ -50,10 +50,7 @@ class Guard(L.Callback):
         norm = nn.utils.get_total_norm(grads.values())
         # With 16-bit gradient scaling an overflow is normal: the scaler skips that step.
         if not torch.isfinite(norm) and trainer.precision != "16-mixed":
-            name = next(n for n, g in grads.items() if not torch.isfinite(g).all())
-            raise NonFiniteError(
-                f"{_when(trainer)}: the gradient of {name!r} is not finite. {_advice(trainer)}"
-            )
+            raise NonFiniteError(f"{_when(trainer)}: {_culprit(grads)}. {_advice(trainer)}")
         pl_module.log("grad_norm", norm)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -90,6 +87,16 @@ def first_broken_layer(module: L.LightningModule, batch: Any) -> str:
     if broken:
         return f"The first layer whose output is not finite: {broken[0]}."
     return "All layers' outputs are finite: the loss itself overflowed."
+
+
+def _culprit(grads: dict[str, Tensor]) -> str:
+    """Which gradient made the norm infinite. Finite ones do, if their squares overflow."""
+    for name, grad in grads.items():
+        if not torch.isfinite(grad).all():
+            return f"the gradient of {name!r} is not finite"
+    largest = {name: grad.abs().max().item() for name, grad in grads.items() if grad.numel()}
+    name = max(largest, key=lambda name: largest[name])
+    return f"the gradient of {name!r} is as large as {largest[name]:.1e}"
 
 
 def _when(trainer: L.Trainer) -> str:

@@ -259,6 +259,15 @@ def test_the_guard_names_a_broken_gradient():
         run.fit(model, Digits(limit=200))
 
 
+def test_the_guard_stops_where_only_the_norm_overflows():
+    """Training went on with the next epoch: Lightning takes a StopIteration for the epoch's end."""
+    model = small()
+    model.network.head[2].weight.register_hook(lambda g: torch.full_like(g, 1e25))
+    run = trainer(callbacks=[Guard()])
+    with pytest.raises(NonFiniteError, match=r"'network.head.2.weight' is as large as 1.0e\+25"):
+        run.fit(model, Digits(limit=200))
+
+
 @pytest.mark.skipif(not hasattr(os, "confstr"), reason="no C library to ask")
 def test_keeping_freed_memory():
     """In a process of its own: the setting cannot be taken back."""
