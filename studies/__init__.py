@@ -7,7 +7,7 @@ one. It is imported when a study calls it, so that `neurodyn study --help` needs
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,6 +89,25 @@ POWERS = {
 """Neurons with powers of their states. Beside each, the same neuron without them, and a linear one
 with at least as many parameters."""
 
+
+def each_tested(contenders: Mapping[str, str], speakers: Sequence[str], *options: str) -> list[str]:
+    """Contenders that are tested on each speaker in turn, under the name `contender/speaker`.
+
+    Args:
+        contenders: as `Contender` reads them, by the name of their rows.
+        speakers: those who are tested.
+        options: added to all.
+    """
+    return [
+        ":".join([f"{name}/{speaker}@{text}", f"data.test_speaker={speaker}", *options])
+        for name, text in contenders.items()
+        for speaker in speakers
+    ]
+
+
+SPEAKERS = ("jackson", "nicolas", "yweweler", "theo")
+"""Those of the spoken digits. The recipe's options were chosen without the last."""
+
 STUDIES = {
     study.name: study
     for study in (
@@ -164,6 +183,46 @@ STUDIES = {
             "Do powers of a neuron's states pay, beside linear neurons with as many parameters?",
             [*dict.fromkeys(each for name in POWERS for each in (*POWERS[name], name))],
             late("nonlinearity.conclude", POWERS),
+        ),
+        Study(
+            "speakers",
+            "How much worse is a network with a speaker whom it has never heard?",
+            each_tested(
+                {
+                    "lif": "lif",
+                    "plif": "plif:per=neuron",
+                    "lnm": "lnm:per=neuron",
+                    "adlif": "adlif:per=neuron:model.network.init_args.gain=2",
+                    "lif, delays": "delayed:neuron=LIF:neuron.init_args.reset=soft:order=10",
+                    "planar, frozen": "planar:frozen",
+                    "planar": "planar",
+                    "modal": "modal",
+                },
+                SPEAKERS,
+            ),
+            late("speakers.conclude"),
+        ),
+        Study(
+            "speaker-options",
+            "Which options of the recipe help with a speaker whom the network has never heard?",
+            each_tested(
+                {
+                    "recipe": "planar",
+                    "64 channels": "planar:data.channels=64:data.augment.shift=4",
+                    "16 channels": "planar:data.channels=16:data.augment.shift=1",
+                    "steps of 20 ms": "planar:data.step_ms=20:data.steps=40",
+                    "no shift": "planar:data.augment.shift=0",
+                    "no stretch": "planar:data.augment.stretch=0",
+                    "masks": "planar:data.augment.time_mask=0.65:data.augment.channel_mask=0.65",
+                    "no dropout": "planar:model.network.init_args.dropout=0",
+                    "gain 0.3": "planar:model.network.init_args.gain=0.3",
+                    "weight decay 0.3": "planar:model.optim.weight_decay=0.3",
+                    "one layer of 256": "planar:model.network.init_args.widths=[256]",
+                },
+                SPEAKERS[:-1],
+                f"data.speakers=[{','.join(SPEAKERS[:-1])}]",
+            ),
+            late("speakers.conclude"),
         ),
         Study(
             "transplant",

@@ -87,7 +87,7 @@ class SampleData(lightning.LightningDataModule):
             )
         folder_of(root)
         self.root, self.download, self.batch_size = root, download, batch_size
-        self.validation: int | float | str = validation
+        self.validation: int | float | str | list[str] = validation
         self.split_seed, self.limit = split_seed, limit
         self.on_device = on_device
         self._training: Samples | None = None
@@ -144,7 +144,7 @@ class SampleData(lightning.LightningDataModule):
 
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
         """The training set without its validation samples, and the validation samples."""
-        assert not isinstance(self.validation, str), "a subclass that takes a name splits by itself"
+        assert isinstance(self.validation, int | float), "a subclass that takes names splits itself"
         strata = self.targets.strata(samples.labels)
         training, held = set_aside("validation", self.validation, strata, self.split_seed)
         return samples.subset(training), samples.subset(held)

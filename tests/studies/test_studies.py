@@ -7,6 +7,12 @@ from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.run import Run
 from studies import STUDIES, Study, find
 
+RECIPES = {
+    "degree-long": "sequential-digits",
+    "speakers": "spoken-digits",
+    "speaker-options": "spoken-digits",
+}
+
 
 @pytest.mark.parametrize(
     "study",
@@ -14,7 +20,7 @@ from studies import STUDIES, Study, find
     ids=lambda study: study.name,
 )
 def test_every_contender_of_a_study_is_possible(study, tmp_path):
-    recipe = "sequential-digits" if study.name == "degree-long" else "digits"
+    recipe = RECIPES.get(study.name, "digits")
     for text in study.contenders_from():
         Run(Contender.parse(text), 0, [f"--config={recipe}"], tmp_path).check()
 

@@ -24,25 +24,37 @@ from neurodyn.errors import unknown
 _WAV = re.compile(r"(\d)_(\w+)_(\d+)\.wav")
 
 
+Names = np.ndarray[Any, np.dtype[np.str_]]
+Rows = np.ndarray[Any, np.dtype[np.bool_]]
+
+
 class Recordings(NamedTuple):
     """Samples and their speakers."""
 
     values: Tensor
     labels: Tensor
-    speakers: np.ndarray[Any, np.dtype[np.str_]]
+    speakers: Names
+
+    def rows(self, chosen: Rows) -> Recordings:
+        """Some of them."""
+        where = torch.from_numpy(chosen)
+        return Recordings(self.values[where], self.labels[where], self.speakers[chosen])
 
 
 class SpeakerData(SpikeData):
-    """Base of spoken digits whose speakers are known. A network can be tested on a speaker that it
+    """Base of spoken digits whose speakers are known. A network can be tested on speakers that it
     has never heard.
 
     Args:
         root: folder that holds the data sets.
-        test_speaker: all recordings of this speaker are the test set; the others are trained on.
-            Unless given, the test set is the published one, whose speakers are trained on.
-        validation: as `SampleData`, or the name of a speaker whose recordings are set aside. Like
-            the test, that measures how well a network does with an unknown speaker. The test
-            speaker's recordings are never used for validation.
+        test_speaker: all recordings of this speaker, or of these, are the test set; the others are
+            trained on. Unless given, the test set is the published one, whose speakers are trained
+            on.
+        validation: as `SampleData`, or the name of a speaker whose recordings are set aside, or a
+            list of names. Like the test, that measures how well a network does with unknown
+            speakers. A test speaker's recordings are never used for validation.
+        speakers: the speakers whose recordings are used at all; everyone unless given. Options
+            chosen without a speaker can be tested on that speaker afterwards.
         options: as `SpikeData`.
     """
 
@@ -51,46 +63,80 @@ class SpeakerData(SpikeData):
     def __init__(
         self,
         root: str = "~/.cache/neurodyn/data",
-        test_speaker: str | None = None,
-        validation: int | float | str = 0.1,
+        test_speaker: list[str] | str | None = None,
+        validation: int | float | list[str] | str = 0.1,
+        speakers: list[str] | str | None = None,
         **options: Any,
     ) -> None:
-        share = 0 if isinstance(validation, str) else validation
+        share, held = (validation, None) if isinstance(validation, int | float) else (0, validation)
         super().__init__(root, validation=share, **options)
-        if validation == test_speaker:
-            raise ValueError(f"validation: expected another speaker than test_speaker {validation}")
-        self.test_speaker, self.validation = test_speaker, validation
-        self._speakers: np.ndarray[Any, np.dtype[np.str_]] | None = None
+        self.validation, self.test_speaker, self.speakers = validation, test_speaker, speakers
+        self._tested = _names("test_speaker", test_speaker)
+        self._held = _names("validation", held)
+        self._used = _names("speakers", speakers)
+        for name in self._held:
+            if name in self._tested:
+                raise ValueError(
+                    f"validation: expected other speakers than test_speaker, got {name}"
+                )
+        self._speakers: Names | None = None
 
     def recordings(self, train: bool) -> Recordings:
         """The published training or test set."""
         raise NotImplementedError(f"{type(self).__name__} does not define its recordings")
 
     def read(self, train: bool) -> Batch:
-        chosen = self.recordings(train)
-        if self.test_speaker is not None:
-            both = chosen, self.recordings(not train)
-            values = torch.cat([part.values for part in both])
-            labels = torch.cat([part.labels for part in both])
-            speakers = np.concatenate([part.speakers for part in both])
-            self._known("test_speaker", self.test_speaker, speakers)
-            rows = (speakers != self.test_speaker) == train
-            chosen = Recordings(values[rows], labels[rows], speakers[rows])
+        chosen = self._used_recordings(train)
+        if self._tested:
+            other = self._used_recordings(not train)
+            chosen = Recordings(
+                torch.cat([chosen.values, other.values]),
+                torch.cat([chosen.labels, other.labels]),
+                np.concatenate([chosen.speakers, other.speakers]),
+            )
+            tested = _of("test_speaker", self._tested, chosen.speakers)
+            chosen = chosen.rows(tested != train)
         if train:
             self._speakers = chosen.speakers
         return chosen.values, chosen.labels
 
     def split(self, samples: Samples) -> tuple[Samples, Samples]:
-        if not isinstance(self.validation, str):
+        if not self._held:
             return super().split(samples)
         assert self._speakers is not None
-        self._known("validation", self.validation, self._speakers)
-        held = torch.from_numpy(self._speakers == self.validation)
+        held = torch.from_numpy(_of("validation", self._held, self._speakers))
         return samples.subset((~held).nonzero()[:, 0]), samples.subset(held.nonzero()[:, 0])
 
-    def _known(self, option: str, speaker: str, speakers: np.ndarray[Any, Any]) -> None:
-        if speaker not in speakers:
-            raise unknown(option, speaker, set(speakers.tolist()))
+    def _used_recordings(self, train: bool) -> Recordings:
+        found = self.recordings(train)
+        if not self._used:
+            return found
+        return found.rows(_among("speakers", self._used, found.speakers))
+
+
+def _names(option: str, given: list[str] | str | None) -> list[str]:
+    names = [] if given is None else [given] if isinstance(given, str) else given
+    if given is not None and not names:
+        raise ValueError(f"{option}: expected at least one speaker, got an empty list")
+    return names
+
+
+def _among(option: str, names: list[str], speakers: Names) -> Rows:
+    """Which recordings are of the speakers named."""
+    for name in names:
+        if name not in speakers:
+            raise unknown(option, name, set(speakers.tolist()))
+    return np.isin(speakers, names)
+
+
+def _of(option: str, names: list[str], speakers: Names) -> Rows:
+    """As `_among`, for speakers who are set aside: others have to be left to train on."""
+    rows = _among(option, names, speakers)
+    if rows.all():
+        raise ValueError(
+            f"{option}: expected speakers that leave others to train on, got {', '.join(names)}"
+        )
+    return rows
 
 
 class SpokenDigitSpikes(SpeakerData):

@@ -115,15 +115,51 @@ def test_an_unknown_speaker_is_tested(tmp_path: Path) -> None:
     assert not (training | validation) & test
 
 
+def test_several_speakers_are_tested(tmp_path: Path) -> None:
+    root = write_digits(tmp_path)
+    said = {
+        name: parts(SpokenDigitSpikes(root, test_speaker=name, validation=0))[2]
+        for name in ("ann", "bob", "cas")
+    }
+    data = SpokenDigitSpikes(root, test_speaker=["ann", "cas"], validation=0)
+    assert parts(data) == [said["bob"], set(), said["ann"] | said["cas"]]
+    data = SpokenDigitSpikes(root, test_speaker=["ann"], validation=["bob"])
+    assert parts(data) == [said["cas"], said["bob"], said["ann"]]
+    data = SpokenDigitSpikes(root, validation=["ann", "bob"])
+    training, validation, test = parts(data)
+    assert training < said["cas"]
+    assert validation < said["ann"] | said["bob"]
+    assert len(test) == 30
+
+
+def test_only_some_speakers_are_used(tmp_path: Path) -> None:
+    root = write_digits(tmp_path)
+    others = parts(SpokenDigitSpikes(root, test_speaker="cas", validation=0))[0]
+    data = SpokenDigitSpikes(root, speakers=["ann", "bob"], test_speaker="bob", validation=0.1)
+    training, validation, test = parts(data)
+    assert training | validation | test == others
+    assert [len(training), len(validation), len(test)] == [27, 3, 30]
+    training, validation, test = parts(SpokenDigitSpikes(root, speakers="cas"))
+    assert [len(training), len(validation), len(test)] == [18, 2, 10]
+    assert not (training | validation | test) & others
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"channels": 150}, "channels: expected a divisor of 700, got 150"),
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"step_ms": 0}, "step_ms: expected milliseconds above 0, got 0"),
-        ({"test_speaker": "ann", "validation": "ann"}, "another speaker than test_speaker ann"),
+        ({"test_speaker": "ann", "validation": "ann"}, "other speakers than test_speaker, got ann"),
+        ({"test_speaker": ["ann", "bob"], "validation": ["bob"]}, "test_speaker, got bob"),
         ({"test_speaker": "anne"}, "test_speaker: unknown name 'anne'. Did you mean 'ann'?"),
+        ({"test_speaker": ["ann", "bop"]}, "test_speaker: unknown name 'bop'. Did you mean 'bob'?"),
+        ({"test_speaker": ["ann", "bob", "cas"]}, "test_speaker: expected speakers that leave "),
+        ({"test_speaker": []}, "test_speaker: expected at least one speaker, got an empty list"),
         ({"validation": "dee"}, "validation: unknown name 'dee'"),
+        ({"validation": ["ann", "bob"], "test_speaker": "cas"}, "others to train on, got ann, bob"),
+        ({"speakers": ["ann", "eve"]}, "speakers: unknown name 'eve'"),
+        ({"speakers": ["ann", "bob"], "test_speaker": "cas"}, "test_speaker: unknown name 'cas'"),
         ({"download": True}, "download: SpokenDigitSpikes has nothing to download"),
     ],
 )
