@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -12,7 +13,8 @@ from neurodyn.comparison.folder import Runs, finished_runs
 from neurodyn.comparison.tables import aligned, number
 from neurodyn.comparison.verdict import mean_and_spread
 
-Turns = dict[str, dict[str, Runs]]
+Row = dict[str, list[dict[str, Any]]]
+Turns = dict[str, Row]
 """For each contender and tested speaker the runs, one per seed."""
 
 
@@ -34,13 +36,13 @@ def turns_of(runs: Runs) -> Turns:
     return turns
 
 
-def over_turns(row: dict[str, Runs]) -> list[tuple[float, float]]:
+def over_turns(row: Row) -> list[tuple[float, float]]:
     """For each seed the means over the turns: accuracy on the tested speakers, and on held-back
     recordings of those who were trained on, in the best epoch.
 
     A seed that lacks a turn is left out, because some speakers are easier than others.
     """
-    by_seed: dict[int, Runs] = {}
+    by_seed: dict[int, list[dict[str, Any]]] = {}
     for runs in row.values():
         for run in runs:
             by_seed.setdefault(run["seed"], []).append(run)
