@@ -208,10 +208,12 @@ STUDIES = {
             each_tested(
                 {
                     "recipe": "planar",
-                    "64 channels": "planar:data.channels=64:data.augment.shift=4",
-                    "16 channels": "planar:data.channels=16:data.augment.shift=1",
+                    "SpokenDigitSpikes": "planar"
+                    ":data.class_path=neurodyn.data.SpokenDigitSpikes:data.channels=35",
+                    "64 channels": "planar:data.channels=64",
+                    "16 channels": "planar:data.channels=16",
                     "steps of 20 ms": "planar:data.step_ms=20:data.steps=40",
-                    "no shift": "planar:data.augment.shift=0",
+                    "shifts by 2": "planar:data.augment.shift=2",
                     "no stretch": "planar:data.augment.stretch=0",
                     "masks": "planar:data.augment.time_mask=0.65:data.augment.channel_mask=0.65",
                     "no dropout": "planar:model.network.init_args.dropout=0",
