@@ -87,7 +87,8 @@ def check_input(x: Any, features: tuple[int, ...] | None, per: str) -> None:
     if x.ndim != 2 + len(features):
         raise not_over_time(features, x.shape)
     sizes = zip(features, x.shape[2:], strict=True)
-    if per != "layer" and any(want not in (-1, got) for want, got in sizes):
+    # Not `want not in (-1, got)`: a compiler's symbolic size is in no tuple.
+    if per != "layer" and any(want != -1 and want != got for want, got in sizes):
         raise not_over_time(features, x.shape, f" for per={per!r} parameters")
 
 

@@ -34,12 +34,11 @@ def test_any_neuron_with_two_states_can_be_drawn(neuron):
     (legend,) = figure.legends
     labels = [text.get_text() for text in legend.get_texts()]
     first, second = neuron.states[:2]
-    assert labels[:4] == [
-        "threshold",
-        f"{first} does not change",
-        f"{second} does not change",
-        "trajectory",
-    ]
+    # The threshold of a neuron that adapts can lie outside the picture.
+    if not isinstance(neuron, AdLIF):
+        assert labels.pop(0) == "threshold"
+    labels = [label for label in labels if label != "threshold"]
+    assert labels[:3] == [f"{first} does not change", f"{second} does not change", "trajectory"]
 
 
 def test_fixed_points_and_their_stability():

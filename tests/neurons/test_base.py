@@ -146,6 +146,15 @@ def test_compiles_in_one_graph(cls):
     assert torch.equal(compiled(x), neuron(x))
 
 
+def test_compiles_for_any_size_with_a_parameter_per_neuron():
+    """A second layer of another width is compiled so."""
+    torch._dynamo.reset()
+    for width in (5, 7):
+        neuron, x = LIF((width,), per="neuron"), torch.randn(3, 2, width)
+        compiled = torch.compile(neuron, fullgraph=True, backend="aot_eager", dynamic=True)
+        assert torch.equal(compiled(x), neuron(x))
+
+
 def test_state_dict_round_trip():
     neuron = LNM(start="qif", learn_threshold=True)
     other = LNM()

@@ -123,6 +123,7 @@ def test_shapes_alone():
 
 
 def test_compiled_without_a_break():
+    torch._dynamo.reset()
     neuron, x = made(), torch.randn(70, 2, 6).double()
     compiled = torch.compile(neuron, fullgraph=True, backend="aot_eager")
     found = []
