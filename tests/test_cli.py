@@ -321,3 +321,5 @@ def test_a_terminated_training_is_no_success(monkeypatch, capsys):
     monkeypatch.setattr("neurodyn.cli._run", stopped)
     assert main(["compare"]) == 143
     assert "terminated; the same command goes on" in capsys.readouterr().err
+    assert main(["fit"]) == 143
+    assert capsys.readouterr().err == "neurodyn: terminated\n"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from neurodyn.analysis.modes import eigenvalues, in_double, oscillates
+from neurodyn.analysis.sampling import evenly
 from neurodyn.neurons import Neuron
 
 BY_STABILITY = {
@@ -132,7 +133,7 @@ def families(
     neuron = in_double(neuron)
     u = torch.linspace(*bounds, 801, dtype=torch.float64)
     count = neuron.threshold.numel()
-    chosen = torch.linspace(0, count - 1, min(most, count)).long()
+    chosen = evenly(count, most)
     # A few potentials at a time: all maps of a large layer would not fit into memory.
     maps = [membrane_map(neuron, part).reshape(len(part), -1)[:, chosen] for part in u.split(64)]
     f = torch.cat(maps) - u[:, None]

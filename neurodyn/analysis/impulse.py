@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from neurodyn.analysis.modes import eigenvalues, impulse_response, oscillates, period, time_constant
 from neurodyn.analysis.pictures import GUIDE, LEARNED, REFERENCE
+from neurodyn.analysis.sampling import evenly
 from neurodyn.neurons import Neuron
 
 
@@ -72,8 +72,7 @@ def _spread(modes: Tensor, count: int) -> list[int]:
     """Some neurons, evenly spaced in the order of their periods, then of their time constants."""
     keys = zip(period(modes).tolist(), time_constant(modes).tolist(), strict=True)
     order = [i for _, i in sorted((key, i) for i, key in enumerate(keys))]
-    places = torch.linspace(0, len(order) - 1, min(count, len(order))).long()
-    return [order[place] for place in places.tolist()]
+    return [order[place] for place in evenly(len(order), count).tolist()]
 
 
 def _words(modes: Tensor) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -66,17 +67,32 @@ def rest_state(neuron: Neuron, x: float = 0.0) -> tuple[Tensor, ...]:
     takes them, each of the granularity's shape, in float64."""
     neuron = in_double(neuron)
     start = torch.stack([s.expand_as(neuron.threshold) for s in neuron.initial_state()], -1)
-    unit = torch.eye(start.shape[-1], dtype=start.dtype)
-    state = start = start.detach()
+    start = start.detach()
+    state, settled = newton(
+        lambda state: _charged(neuron, state, x), lambda state: _jacobian(neuron, state, x), start
+    )
+    return torch.where(settled[..., None], state, start).unbind(-1)
+
+
+def newton(
+    step: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor], start: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Where states `(..., n)` that a step leaves alone are found from a start, and whether.
+
+    Args:
+        step: the states after a step.
+        slope: its derivative there, `(..., n, n)`.
+        start: of the search.
+    """
+    unit, state = torch.eye(start.shape[-1], dtype=start.dtype), start
     for _ in range(NEWTON):
-        residual = _charged(neuron, state, x) - state
+        residual = step(state) - state
         if not bool((residual.abs() > 1e-12).any()):
             break
         # IF has no single rest: its matrix has no inverse.
-        inverse = torch.linalg.pinv(unit - _jacobian(neuron, state, x))
+        inverse = torch.linalg.pinv(unit - slope(state))
         state = (state + (inverse @ residual[..., None])[..., 0]).nan_to_num(0.0, 0.0, 0.0)
-    settled = ((_charged(neuron, state, x) - state).abs() < 1e-9).all(-1, keepdim=True)
-    return torch.where(settled, state, start).unbind(-1)
+    return state, ((step(state) - state).abs() < 1e-9).all(-1)
 
 
 @torch.inference_mode(False)

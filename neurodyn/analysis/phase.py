@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor, nn
 
-from neurodyn.analysis.modes import in_double, jacobian, rest_state
+from neurodyn.analysis.modes import in_double, jacobian, newton, rest_state
 from neurodyn.analysis.pictures import GUIDE, LEARNED, REFERENCE
 from neurodyn.declared import shallow
 from neurodyn.neurons import Neuron
@@ -53,14 +53,9 @@ class Plane:
     def fixed_points(self, starts: Tensor) -> list[tuple[Tensor, bool]]:
         """Points that a step maps to themselves, as Newton's method finds them from some starts;
         with each, whether it is stable."""
-        points = starts
-        for _ in range(30):
-            residual = self.charged(points)[0] - points
-            matrix = torch.eye(2, dtype=points.dtype) - self._jacobian(points)
-            points = points + (torch.linalg.pinv(matrix) @ residual[..., None])[..., 0]
-            points = points.nan_to_num(0.0, 0.0, 0.0)
+        points, settled = newton(lambda p: self.charged(p)[0], self._jacobian, starts)
         found: list[Tensor] = []
-        for point in points[((self.charged(points)[0] - points).abs() < 1e-9).all(1)]:
+        for point in points[settled]:
             if all((point - other).abs().max() > 1e-6 for other in found):
                 found.append(point)
         sizes = [torch.linalg.eigvals(self._jacobian(p[None])).abs().max() for p in found]

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
 from neurodyn.analysis.dynamics import family, fixed_points, membrane_map
+from neurodyn.analysis.sampling import evenly
 from neurodyn.files import written_aside
 from neurodyn.neurons import LIF, Neuron, neurons_of
 
@@ -132,7 +133,7 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     curves = membrane_map(neuron, u).flatten(1) if neuron.per != "layer" else None
     threshold = neuron.threshold.detach().float().mean().item()
     if curves is not None:
-        chosen = torch.linspace(0, curves.shape[1] - 1, min(CURVES, curves.shape[1])).long()
+        chosen = evenly(curves.shape[1], CURVES)
         lines = axis.plot(u, curves[:, chosen], color=LEARNED, lw=0.7, alpha=0.5)
         lines[0].set_label(f"learned, by {neuron.per}")
     else:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from neurodyn.analysis.pictures import LEARNED, REFERENCE, layer_names
 from neurodyn.analysis.recording import record
+from neurodyn.analysis.sampling import evenly
 
 MOST = 200
 """Neurons of a layer that are drawn, evenly spaced."""
@@ -74,7 +75,7 @@ def plot_raster(
 
 def _draw_spikes(axis: Any, spikes: Tensor) -> None:
     neurons = spikes.shape[1]
-    chosen = torch.linspace(0, neurons - 1, min(MOST, neurons)).long()
+    chosen = evenly(neurons, MOST)
     times, places = spikes[:, chosen].nonzero(as_tuple=True)
     axis.scatter(times, chosen[places], marker="|", s=12, lw=0.9, color=LEARNED)
     axis.set(ylim=(neurons - 0.5, -0.5), yticks=[0, neurons - 1] if neurons > 1 else [0])

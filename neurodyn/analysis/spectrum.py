@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from neurodyn.analysis.modes import eigenvalues, period, time_constant
 from neurodyn.analysis.pictures import GUIDE, LEARNED, REFERENCE, layers_of, panels
+from neurodyn.analysis.sampling import evenly
 from neurodyn.neurons import Neuron
 
 MOST = 128
@@ -102,7 +103,7 @@ def _compared(before: nn.Module | None, after: nn.Module) -> dict[str, Tensor]:
 
 def _pairs(before: Neuron, after: Neuron) -> Tensor:
     old, new = (eigenvalues(neuron).flatten(0, -2) for neuron in (before, after))
-    chosen = torch.linspace(0, len(new) - 1, min(MOST, len(new))).long()
+    chosen = evenly(len(new), MOST)
     pairs = torch.stack([nearest(new[chosen], old[chosen]), new[chosen]], -1)
     drawn = (pairs.abs() > FORGOTTEN).any(-1)
     drawn[:, 0] = True

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Lightning ends a run so after SIGTERM, as a success. A scheduler has to see the truth.
         if type(stop).__name__ != "SIGTERMException":
             raise
-        print("neurodyn: terminated; the same command goes on from here", file=sys.stderr)
+        resumes = "; the same command goes on from here" * (known.command in ("compare", "study"))
+        print(f"neurodyn: terminated{resumes}", file=sys.stderr)
         return 128 + signal.SIGTERM
     return 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from torch import Tensor, nn
@@ -35,8 +35,8 @@ class FirstSample(L.Callback):
     ) -> None:
         if self.x is None:
             x = batch[0]
-            timed = x.ndim > len(getattr(pl_module.network, "shape", (0, 0, 0))) + 1
             steps = int(batch[2][0]) if len(batch) > 2 else len(x)
+            timed = cast(Learner, pl_module).has_time(x)
             self.x = x[:steps, :1].clone() if timed else x[:1].clone()
 
 
@@ -44,14 +44,15 @@ class Portrait:
     """Draws the pictures of a run into its folder.
 
     Args:
-        module: before training. What its neurons are then is kept for comparison.
+        module: before training. If neurons have several states, what they are then is kept.
         folder: of the run.
         title: of the pictures.
     """
 
     def __init__(self, module: Learner, folder: Path, title: str) -> None:
         self.module, self.folder, self.title = module, folder, title
-        self.before = copy.deepcopy(module.network)
+        several = any(len(neuron.states) > 1 for _, neuron in neurons_of(module.network))
+        self.before = copy.deepcopy(module.network) if several else None
 
     def draw(self, history: History, sample: Tensor | None) -> None:
         """All that applies to the network.
@@ -61,17 +62,15 @@ class Portrait:
             sample: an input, as `FirstSample` keeps it.
         """
         network: nn.Module = self.module.network
-        neurons = [neuron for _, neuron in neurons_of(network)]
-        if any(len(neuron.states) > 1 for neuron in neurons):
+        if self.before is not None:
             self._save(plot_modes(self.before, network, title=self.title), "dynamics")
-        elif neurons:
+        elif any(neurons_of(network)):
             self._save(plot_dynamics(network, title=self.title), "dynamics")
         if history:
             self._save(plot_families(history, title=self.title), "families")
         if sample is not None:
             spikes = sample_spikes(network, sample, run=self.module)
-            timed = sample.ndim == 2 + len(getattr(network, "shape", (0, 0, 0)))
-            x = sample[:, 0] if timed else None
+            x = sample[:, 0] if self.module.has_time(sample) else None
             if spikes:
                 self._save(plot_raster(spikes, x=x, title=self.title), "raster")
         if self.module.confusion is not None:

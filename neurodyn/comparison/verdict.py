@@ -47,20 +47,24 @@ def verdict(runs: Runs) -> list[str]:
     }
     spreads = {name: mean_and_spread(by_seed.values()) for name, by_seed in scores.items()}
     ranked = sorted(spreads, key=lambda name: -spreads[name][0])
-    sentences = []
-    for place, name in enumerate(ranked[:-1]):
-        beaten = [other for other in ranked[place + 1 :] if ahead(spreads[name], spreads[other])]
-        level = [other for other in ranked[place + 1 :] if other not in beaten]
-        if place > 0 and len(ranked) > FEW:
-            break
-        if place == 0 and len(ranked) - 1 > MOST:
-            sentences.append(_counted(name, len(beaten), len(level)))
-        elif place == 0:
-            far = [f"{other} by {_difference(scores[name], scores[other])}" for other in beaten]
-            sentences.append(_sentence(name, far, level))
-        else:
-            sentences.append(_sentence(name, beaten, level))
-    return [" ".join(sentences)] if sentences else []
+    if len(ranked) < 2:
+        return []
+    best, (beaten, level) = ranked[0], _standing(ranked, spreads)
+    if len(ranked) - 1 > MOST:
+        return [_counted(best, len(beaten), len(level))]
+    far = [f"{other} by {_difference(scores[best], scores[other])}" for other in beaten]
+    sentences = [_sentence(best, far, level)]
+    if len(ranked) <= FEW:
+        lower = (ranked[place:] for place in range(1, len(ranked) - 1))
+        sentences += [_sentence(rest[0], *_standing(rest, spreads)) for rest in lower]
+    return [" ".join(sentences)]
+
+
+def _standing(ranked: list[str], spreads: dict[str, Spread]) -> tuple[list[str], list[str]]:
+    """Those whom the first one is ahead of, and those with whom it is level."""
+    first, *others = ranked
+    beaten = [name for name in others if ahead(spreads[first], spreads[name])]
+    return beaten, [name for name in others if name not in beaten]
 
 
 def _sentence(name: str, beaten: list[str], level: list[str]) -> str:

@@ -155,8 +155,7 @@ class Learner(L.LightningModule):
         return nullcontext() if lengths is None else padded(lengths, len(x))
 
     def _outputs(self, x: Tensor, steps: int) -> Tensor:
-        frame = getattr(self.network, "shape", (0, 0, 0))
-        x = repeat(x, steps) if x.ndim == len(frame) + 1 else x
+        x = x if self.has_time(x) else repeat(x, steps)
         outputs: Tensor = self.network(x)
         if outputs.shape[:2] != x.shape[:2]:
             raise ValueError(
@@ -164,6 +163,10 @@ class Learner(L.LightningModule):
                 f"{tuple(x.shape)}, time first, got {tuple(outputs.shape)}"
             )
         return outputs
+
+    def has_time(self, x: Tensor) -> bool:
+        """Whether a batch has time of its own. What has none is shown for some steps."""
+        return x.ndim != len(getattr(self.network, "shape", (0, 0, 0))) + 1
 
     def steps_now(self) -> int:
         """The number of steps for which an image is shown in this epoch of training."""

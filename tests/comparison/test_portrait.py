@@ -1,7 +1,5 @@
 """The pictures of a run: which ones there are for which network and data."""
 
-import types
-
 import pytest
 import torch
 
@@ -13,7 +11,7 @@ from neurodyn.training.learner import Learner
 
 def kept(network, *batch):
     """What is kept of a test batch."""
-    first, module = FirstSample(), types.SimpleNamespace(network=network)
+    first, module = FirstSample(), Learner(network, 2)
     first.on_test_batch_start(None, module, batch, 0)
     first.on_test_batch_start(None, module, tuple(torch.zeros_like(part) for part in batch), 1)
     return first.x
