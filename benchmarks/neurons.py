@@ -27,7 +27,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from benchmarks._machine import machine, pin
@@ -47,10 +46,10 @@ from benchmarks._measure import (
     kept_bytes,
     wait,
 )
-from benchmarks._peers import LONG, Contender, chosen_kernels, peers
+from benchmarks._ours import compiled_loops, linear, loops, ours
+from benchmarks._peers import Contender, chosen_kernels, peers
 from benchmarks._results import Results, add_results
-from neurodyn.neurons import ALIF, LIF, LNM, QIF, Modal, Neuron
-from neurodyn.surrogate import ArcTan
+from neurodyn.neurons import Neuron
 
 CASES = [(4, 32, 64, 32, 32), (16, 32, 64, 16, 16), (100, 128, 512), (1000, 64, 512)]
 LINEAR_CASES = [(1000, 1, 64), (1000, 4, 128), (196, 100, 64)]
@@ -76,45 +75,6 @@ class Row:
     @property
     def total(self) -> float:
         return statistics.median(self.forward) + statistics.median(self.backward)
-
-
-def neurons(kinds: dict[str, Callable[..., Neuron]], label: str, backend: str) -> list[Contender]:
-    return [
-        Contender(f"{label}{name}", lambda make=make: make(surrogate=ArcTan(), backend=backend))
-        for name, make in kinds.items()
-    ]
-
-
-def ours() -> list[Contender]:
-    kinds = {"LIF": LIF, "QIF": QIF, "LNM, degree 3": LNM, "ALIF, 2 states": ALIF}
-    return neurons(kinds, "neurodyn ", "auto")
-
-
-def loops() -> list[Contender]:
-    return neurons({"LIF": LIF, "LNM": LNM}, "plain loop, ", "reference")
-
-
-def compiled_loops() -> list[Contender]:
-    return [
-        Contender(
-            loop.name.replace("plain loop", "torch.compile of the loop"),
-            lambda loop=loop: torch.compile(loop.make()),
-            longest=LONG - 1,
-        )
-        for loop in loops()
-    ]
-
-
-def linear(features: tuple[int, ...], *, compiled: bool) -> list[Contender]:
-    """A kernel for scale; two modes per neuron by their kernel, and with all steps at once."""
-    # Nothing drawn: the error is that of two neurons made alike.
-    two = {"Modal, 2 modes": partial(Modal, features, tau=[20.0, 200.0], period=[10.0, 100.0])}
-    at_once = neurons(two, "all steps at once, ", "parallel")
-    found = [*neurons({"LNM, degree 3": LNM, **two}, "neurodyn ", "auto"), *at_once]
-    if compiled:
-        name, make = f"torch.compile of {at_once[0].name}", at_once[0].make
-        found.append(Contender(name, lambda: torch.compile(make())))
-    return found
 
 
 def measure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
@@ -10,10 +9,10 @@ import torch
 from torch import Tensor
 
 from neurodyn.declared import Declared, Learn, shallow
-from neurodyn.errors import unknown
 from neurodyn.learned import Learned
 from neurodyn.neurons.driven import Affine, Driven, check_affine, check_drive
 from neurodyn.neurons.layer import SpikingLayer, check_input, check_state, granularity
+from neurodyn.neurons.options import check_options
 from neurodyn.neurons.reset import Reset, make_reset
 from neurodyn.neurons.window import membrane_variance
 from neurodyn.scan import check_parallel, kernel_source, scan
@@ -112,7 +111,7 @@ class Neuron(SpikingLayer, Declared):
             check_parallel(self)
         if learn is not True:
             self._learn = (learn,) if isinstance(learn, str) else learn
-        self._check_options(given)
+        check_options(self, given)
         if per != "layer":
             self._granularity = granularity(per, self.features)
         if learn_threshold is not None and not isinstance(given.get("threshold"), Learned):
@@ -283,38 +282,3 @@ class Neuron(SpikingLayer, Declared):
             return part.adopted(self._granularity)
         except ValueError as error:
             raise ValueError(f"{option}: {error} (per={self.per!r})") from None
-
-    def _check_options(self, given: dict[str, Any]) -> None:
-        """Raise for malformed features, unknown parameters, and names to learn that are unknown."""
-        name, known = type(self).__name__, [n for n, q in self.declared.items() if not q.vector]
-        if "threshold" not in known:
-            raise TypeError(f"threshold: {name} has to declare it, threshold = Learned(...)")
-        for state in self.states:
-            if state in self.declared:
-                raise TypeError(f"states: {name} declares a parameter {state!r} as well")
-        try:
-            takes = inspect.signature(self.step)
-            takes.bind("x", *self.states)
-        except TypeError:
-            raise TypeError(
-                f"step: expected step(self, {', '.join(('x', *self.states))}) of {name}, the input "
-                f"and each of its states, got step(self, {str(takes)[1:].partition(')')[0]})"
-            ) from None
-        if self.features is not None and not (
-            isinstance(self.features, tuple | list)
-            and all(isinstance(size, int) for size in self.features)
-        ):
-            first = next((n for n in known if n != "threshold"), "threshold")
-            raise TypeError(
-                "features: expected the shape of one step, such as 16 or (64, 8, 8), got "
-                f"{self.features!r}; parameters go by their names, {name}({first}=...)"
-            )
-        for option in given.keys() - known:
-            raise TypeError(str(unknown(name, option, known)))
-        if not isinstance(self._learn, bool):
-            if not isinstance(self._learn, tuple | list):
-                raise TypeError(f"learn: expected True, False or names, got {self._learn!r}")
-            states = [f"{state}_0" for state in self.states]
-            for chosen in self._learn:
-                if chosen not in (*self.declared, *states):
-                    raise unknown("learn", chosen, (*self.declared, *states))

@@ -46,7 +46,8 @@ class LNM(LearnedMembrane):
             `horizon`. Its input is multiplied by `gain = sqrt(1 - (1 - 1/tau)^2)`: white input of
             variance 1 gives every leak a membrane of variance 1. A hard reset forgets what a long
             time constant is there for: use `reset="none"`. On digits shown pixel by pixel, the
-            spread gains 2 points over `"lif"` without a reset, and loses 4 with a hard one.
+            spread gains 6 points over `"lif"` without a reset, and loses 4 with a hard one:
+            `neurodyn compare --neurons lnm{,:start=spread}{,:reset=none}`.
         horizon: timesteps that have to be remembered, for `"spread"` if `tau` is a number; as for
             `Modal`, the length of the sequences unless given.
     """

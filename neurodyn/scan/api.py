@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,34 +13,21 @@ from torch import Tensor, nn
 from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
 from neurodyn.scan.launch import backend_of, specs
+from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
-from neurodyn.scan.reference import Sequences, scan_captured, scan_reference
+from neurodyn.scan.reference import Sequences
 from neurodyn.step.graph import KernelError, UnsupportedStepError
 from neurodyn.step.program import Numbers, Program, number_at, numbers, program_of
 from neurodyn.step.torch_private import (
     assume_constant_result,
     carries_tangents,
     functorch_active,
-    surely,
 )
 
 BACKENDS = ("auto", "reference", "cpu", "gpu", "parallel")
 KERNELS = {"cpu": "cpu", "cuda": "gpu"}
 """The backend that `"auto"` takes, by device."""
-INLINE_STEPS = 8
-"""Up to this many steps, `torch.compile` and `torch.export` see the loop unrolled, and fuse it with
-its neighbours."""
-
 _warned: set[str] = set()
-
-
-class Cell(Protocol):
-    """What `scan` runs: a module with a step. Its tensors are the step's parameters."""
-
-    @property
-    def step(self) -> Callable[..., tuple[Tensor, ...]]:
-        """`step(*inputs, *states) -> (*outputs, *new_states)`."""
-        ...
 
 
 def scan(
@@ -86,14 +73,14 @@ def scan(
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
         if backend == "parallel":
-            return _parallel(cell, inputs, state)
+            return run_at_once(cell, inputs, state)
         if torch.compiler.is_compiling():
             result = _captured(cell, inputs, state, backend, final)
         else:
             result, why = _compiled(cell, inputs, state, backend, final)
         if result is not None:
             return result
-    outputs, last, recorded = _reference(cell, inputs, state, record)
+    outputs, last, recorded = run_loop(cell, inputs, state, record)
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
@@ -131,65 +118,6 @@ def kernel_source(
     return backend_of(backend).source(program)
 
 
-def _reference(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], record: bool
-) -> tuple[Sequences, Sequences, Sequences]:
-    dtype = _arithmetic(inputs, state)
-    wide = tuple(sequence.to(dtype) for sequence in inputs)
-    shape = inputs[0].shape[1:]
-    full = tuple(value.expand(shape) for value in state)
-
-    def step(*arguments: Tensor) -> tuple[Tensor, ...]:
-        # A result that depends on parameters alone has their shape.
-        results = cell.step(*arguments)
-        if not isinstance(results, tuple):
-            return results
-        return tuple(_expanded(value, arguments[0].shape) for value in results)
-
-    run = scan_captured if _as_loop(wide[0], record) else scan_reference
-    outputs, final, history = run(step, wide, full, record)
-    return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
-
-
-def _parallel(
-    cell: Any, inputs: Sequence[Tensor], state: Sequence[Tensor]
-) -> tuple[Sequences, Sequences, Sequences]:
-    dtype = _arithmetic(inputs, state)
-    wide = tuple(sequence.to(dtype) for sequence in inputs)
-    spikes, *final = cell.over_time(wide, tuple(value.to(dtype) for value in state))
-    return (spikes.to(inputs[0].dtype),), tuple(final), ()
-
-
-def _as_loop(x: Tensor, record: bool) -> bool:
-    """Whether an exported program holds the loop over time as such. A short one is unrolled, so
-    that the program's runtime can fuse it with its neighbours."""
-    if not torch.compiler.is_exporting() or record:
-        return False
-    return not surely(x.shape[0] <= INLINE_STEPS)
-
-
-def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"step: expected a tuple of tensors, got a {type(value).__name__} in it")
-    if value.shape == shape:
-        return value
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise ValueError(
-            f"step: expected results of the shape of a step, {tuple(shape)}, got "
-            f"{tuple(value.shape)}"
-        ) from None
-
-
-def _arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
-    """The dtype of the arithmetic: the widest of inputs and states."""
-    dtype = inputs[0].dtype
-    for value in (*inputs[1:], *state):
-        dtype = torch.promote_types(dtype, value.dtype)
-    return dtype
-
-
 def why_not(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], *, backend: str = "auto"
 ) -> str | None:
@@ -220,7 +148,7 @@ def _choose(
     name = KERNELS.get(device) if backend == "auto" else backend
     if name is None:
         return f"there are no kernels for {device!r} devices"
-    program, tensors = program_of(cell, len(inputs), len(state), _arithmetic(inputs, state))
+    program, tensors = program_of(cell, len(inputs), len(state), arithmetic(inputs, state))
     if isinstance(program, UnsupportedStepError):
         return str(program)
     leaves = [*inputs, *state, *tensors]
@@ -280,7 +208,7 @@ def _captured(
     if backend == "auto" and x.shape[0] <= INLINE_STEPS:
         return None
     assert isinstance(cell, nn.Module)
-    numbers = len(inputs), len(state), _arithmetic(inputs, state)
+    numbers = len(inputs), len(state), arithmetic(inputs, state)
     dtypes = tuple(sequence.dtype for sequence in inputs)
     found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes)
     if isinstance(found, str):
