@@ -30,7 +30,7 @@ from torch import Tensor
 OperandKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
-WIDEST, NARROWEST = 4096, 512
+WIDEST, NARROWEST = 2048, 512
 """Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
 COLUMNS = 16
 """Columns get narrower, down to `NARROWEST`, until there are this many of them."""
