@@ -46,6 +46,8 @@ class Functions:
     pull: Function
     parameters: tuple[Node, ...]
     """The parameters that the step uses."""
+    summed: tuple[Node, ...]
+    """The initial states and parameters whose gradients are results of the kernel."""
 
     @property
     def leaves(self) -> tuple[Node, ...]:
@@ -89,6 +91,12 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
         return Function(name, arguments, results)
 
     parameters = [node for node in everything if node in trace.parameters]
+    leaves = (*trace.inputs, *trace.states, *trace.parameters)
+    summed = [
+        leaf
+        for i, leaf in enumerate(leaves)
+        if i >= n_inputs and wanted is not None and wanted[i] and (trace.vjp[i] or i in states)
+    ]
     return Functions(
         trace,
         kept,
@@ -97,6 +105,7 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
         function("replay", replayed, ready),
         function("pull", gradients, ready | frozenset(replayed)),
         tuple(parameters),
+        tuple(summed),
     )
 
 

@@ -14,6 +14,8 @@ from neurodyn.scan.cpu.turns import LONG, Stepper
 from neurodyn.step.functions import operations, pull_neck
 from neurodyn.step.graph import Node, reachable
 
+FLUSH = 256
+"""Steps over which float32 sums, one per element, are added up before they go to float64."""
 NEST = (
     "for column (in parallel): load parameters; at the end, write the sums of their gradients",
     "    for block:",
@@ -25,10 +27,11 @@ NEST = (
 class Backward(Stepper):
     """The loops of the backward kernel."""
 
-    def __init__(self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node]) -> None:
+    def __init__(self, kernel: Kernel, inputs: Sequence[Node]) -> None:
         super().__init__(kernel)
-        self.inputs, self.learned, self.sums = inputs, learned, (*self.states, *learned)
         functions = kernel.functions
+        self.inputs, self.summed = inputs, functions.summed
+        self.learned = [p for p in self.summed if p not in self.states]
         self.grads = {
             leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
         }
@@ -40,9 +43,11 @@ class Backward(Stepper):
         known = (*functions.leaves, self.neck) if self.neck and keeps else functions.leaves
         self.pull_neck = pull_neck(functions) if operations(pulled, known) >= LONG else None
         """Where `pull` is cut in two, if it is long."""
-        self.rows = [p for p in self.sums if p in self.states or kernel.kinds[p] != "one"]
-        """States and parameters that have a row of gradients in memory."""
-        self.wide = {p: self.code.variable("wide") for p in self.sums if kernel.kinds[p] == "one"}
+        self.rows = [p for p in self.learned if kernel.kinds[p] == "row"]
+        """Parameters whose gradients are summed element by element, over all blocks."""
+        self.carried = [*self.states, *(p for p in self.learned if kernel.kinds[p] == "full")]
+        """States and parameters whose gradients, element by element, are those of one block."""
+        self.wide = {p: self.code.variable("wide") for p in self.summed if kernel.kinds[p] == "one"}
         """Sums over a task, in float64; `narrow` has those over a row, lane by lane."""
         self.narrow = {
             (p, lanes): self.code.variable("real", max(1, lanes // 2))
@@ -53,33 +58,38 @@ class Backward(Stepper):
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
-        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
+        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in (*self.carried, *self.rows)}
         steps = kernel.at["length"] + 1
         rows |= {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
         with kernel.scratch(rows), kernel.tasks() as task:
             for total in self.wide.values():
                 total.set(0.0)
-            for p in self.sums:
+            for p in self.summed:
                 if kernel.kinds[p] == "row":
                     self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
+            self._clear(self.rows)
+            every = code.integer(FLUSH - 1) // kernel.at["steps"] + 1
             with kernel.blocks() as self.o:
                 self._block()
+                with code.builder.if_then((self.o % every == 0).ir):
+                    self._flush()
+            self._flush()
             for p, total in self.wide.items():
                 code.store(total.get(), kernel.tensors[f"sum_{p}"].address + task * 8)
 
     def _block(self) -> None:
         """Backward through time, for one column of one block."""
         kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
-        for leaf in self.rows:
-            kernel.copy(lambda j, lanes: code.constant(0.0, "real"), kernel.memory[f"{leaf}_grad"])
+        self._clear(self.carried)
         for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
             with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
                 kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
         last = (at["steps"] - 1) // at["length"]
         with code.range("segment", last, code.integer(-1), -1) as segment:
             self._segment(segment)
-        for leaf in self.sums:
-            self._add_block(leaf)
+        for leaf in self.carried:
+            if leaf in self.summed:
+                self._add_block(leaf)
 
     def _segment(self, segment: Value) -> None:
         """The states of a segment, forward, and then its gradients, backward."""
@@ -114,7 +124,7 @@ class Backward(Stepper):
         after = trace.grads[trace.n_outputs :]
         sequences = [*trace.inputs, *trace.grads[: trace.n_outputs]]
         kept = {self.neck} if self.neck and self.keeps_neck else set()
-        everything = [*self.inputs, *self.sums]
+        everything = [*self.inputs, *self.states, *self.learned]
         late = [
             leaf
             for leaf in everything
@@ -205,24 +215,37 @@ class Backward(Stepper):
         for p, narrow in sums:
             self.wide[p].add(self.code.total(narrow.get()))
 
+    def _clear(self, leaves: Sequence[Node]) -> None:
+        """Set the gradients of these in memory to zero."""
+        zero = self.code.constant(0.0, "real")
+        for leaf in leaves:
+            self.kernel.copy(lambda j, lanes: zero, self.kernel.memory[f"{leaf}_grad"])
+
+    def _flush(self) -> None:
+        """Add the gradients of parameters, element by element, to their sums in float64."""
+        for p in self.rows:
+            self._add_row(p)
+        self._clear(self.rows)
+
     def _add_block(self, leaf: Node) -> None:
-        """Add the gradients of a block to the sums over blocks."""
+        """Add the gradients that one block has to the sums over blocks."""
         kernel, kind = self.kernel, self.kernel.kinds[leaf]
-        if leaf not in self.rows:
-            return
         grad = kernel.reader(kernel.memory[f"{leaf}_grad"])
         if kind == "full":
             kernel.copy(grad, kernel.row(f"sum_{leaf}", self.o))
         elif kind == "row":
-            self._set_sums(
-                leaf,
-                lambda j, lanes: (
-                    self.code.load(self._sum(leaf, j), "wide", lanes)
-                    + self.code.cast(grad(j, lanes), "wide")
-                ),
-            )
+            self._add_row(leaf)
         else:
             self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
+
+    def _add_row(self, leaf: Node) -> None:
+        grad, code = self.kernel.reader(self.kernel.memory[f"{leaf}_grad"]), self.code
+
+        def total(j: Value, lanes: int) -> Value:
+            sums = code.load(self._sum(leaf, j), "wide", lanes)
+            return sums + code.cast(grad(j, lanes), "wide")
+
+        self._set_sums(leaf, total)
 
     def _sum(self, leaf: Node, j: Value) -> Value:
         """The address of a sum, of a parameter that has one number per element."""
