@@ -47,6 +47,8 @@ class Backward(Stepper):
         """Parameters whose gradients are summed element by element, over all blocks."""
         self.carried = [*self.states, *(p for p in self.learned if kernel.kinds[p] == "full")]
         """States and parameters whose gradients, element by element, are those of one block."""
+        self.late = {p for p in self.learned if self._same_over_sum(p)}
+        """Parameters whose gradients are multiplied by their factors after they are summed."""
         self.wide = {p: self.code.variable("wide") for p in self.summed if kernel.kinds[p] == "one"}
         """Sums over a task, in float64; `narrow` has those over a row, lane by lane."""
         self.narrow = {
@@ -54,6 +56,15 @@ class Backward(Stepper):
             for p in self.wide
             for lanes in (kernel.lanes, 1)
         }
+
+    def _same_over_sum(self, p: Node) -> bool:
+        """Whether the factor of a parameter's gradient is one number wherever the parameter is."""
+        kinds, factors = self.kernel.kinds, self.kernel.functions.factors
+        if kinds[p] == "full":  # It is not summed.
+            return False
+        same = ("one",) if kinds[p] == "one" else ("one", "row")
+        leaves = reachable((factors[p],)) if p in factors else []
+        return all(kinds[leaf] in same for leaf in leaves if leaf in kinds)
 
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
@@ -75,7 +86,8 @@ class Backward(Stepper):
                     self._flush()
             self._flush()
             for p, total in self.wide.items():
-                code.store(total.get(), kernel.tensors[f"sum_{p}"].address + task * 8)
+                value = self._scaled(p, total.get(), kernel.single)
+                code.store(value, kernel.tensors[f"sum_{p}"].address + task * 8)
 
     def _block(self) -> None:
         """Backward through time, for one column of one block."""
@@ -198,6 +210,8 @@ class Backward(Stepper):
     def _add(self, p: Node, grad: Value, j: Value, lanes: int) -> None:
         """Add the gradient of a parameter at some elements to its sums."""
         kernel = self.kernel
+        if p in kernel.functions.factors and p not in self.late:
+            grad = grad * self._factor(p, kernel.parameters(self.o, j, lanes), lanes)
         grad = self.code.repeated(grad, lanes)
         if p in self.wide:
             with self.code.exactly(False):
@@ -242,10 +256,22 @@ class Backward(Stepper):
         grad, code = self.kernel.reader(self.kernel.memory[f"{leaf}_grad"]), self.code
 
         def total(j: Value, lanes: int) -> Value:
-            sums = code.load(self._sum(leaf, j), "wide", lanes)
-            return sums + code.cast(grad(j, lanes), "wide")
+            known = self.kernel.parameters(self.o, j, lanes)
+            value = self._scaled(leaf, code.cast(grad(j, lanes), "wide"), known, lanes)
+            return code.load(self._sum(leaf, j), "wide", lanes) + value
 
         self._set_sums(leaf, total)
+
+    def _scaled(self, p: Node, total: Value, known: Values, lanes: int = 1) -> Value:
+        """A sum in float64, times the factor of the parameter's gradient."""
+        if p not in self.late or p not in self.kernel.functions.factors:
+            return total
+        return total * self.code.cast(self._factor(p, known, lanes), "wide")
+
+    def _factor(self, p: Node, known: Values, lanes: int) -> Value:
+        factor = self.kernel.functions.factors[p]
+        (value,) = self.kernel.evaluate([factor], dict(known), exact=True, lanes=lanes)
+        return self.code.repeated(value, lanes)
 
     def _sum(self, leaf: Node, j: Value) -> Value:
         """The address of a sum, of a parameter that has one number per element."""

@@ -41,7 +41,7 @@ def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
 def print_backward(functions: Functions, kinds: Sequence[OperandKind], length: int) -> str:
     """The module of the backward kernel, for segments of `length` steps."""
     source = _opening(line.format(length=length) for line in BACKWARD_NEST)
-    _functions(source, functions, "prepare", "step", "replay", "pull")
+    _functions(source, functions, "prepare", "step", "replay", "pull", "scale")
     _Kernel(source, functions, kinds).backward(length)
     return source.text()
 
@@ -138,6 +138,10 @@ class _Kernel:
                     put(f"if first + {k} < steps:")
                     with put:
                         self._pull(k, inputs, learned)
+            if self.functions.factors:
+                factors = [f"{p}_factor" for p in self.functions.factors]
+                self._call(self.functions.scale, factors, self._names("now"))
+                put(*(f"{p}_grad = {p}_grad * {p}_factor" for p in self.functions.factors))
             for leaf in self.functions.summed:
                 if self.kinds[leaf] == "one":
                     value = f"tl.sum(tl.where(mask, {leaf}_grad, 0.0), 0)"
