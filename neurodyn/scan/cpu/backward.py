@@ -14,6 +14,8 @@ from neurodyn.scan.cpu.turns import LONG, Stepper
 from neurodyn.step.functions import operations, pull_neck
 from neurodyn.step.graph import Node, reachable
 
+FLUSH = 256
+"""Steps over which float32 sums, one per element, are added up before they go to float64."""
 NEST = (
     "for column (in parallel): load parameters; at the end, write the sums of their gradients",
     "    for block:",
@@ -25,10 +27,11 @@ NEST = (
 class Backward(Stepper):
     """The loops of the backward kernel."""
 
-    def __init__(self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node]) -> None:
+    def __init__(self, kernel: Kernel, inputs: Sequence[Node]) -> None:
         super().__init__(kernel)
-        self.inputs, self.learned, self.sums = inputs, learned, (*self.states, *learned)
         functions = kernel.functions
+        self.inputs, self.summed = inputs, functions.summed
+        self.learned = [p for p in self.summed if p not in self.states]
         self.grads = {
             leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
         }
@@ -41,12 +44,16 @@ class Backward(Stepper):
         self.known_neck = {self.neck} if self.neck and keeps else set[Node]()
         self.pull_neck = pull_neck(functions) if operations(pulled, known) >= LONG else None
         """Where `pull` is cut in two, if it is long."""
-        self.rows = [p for p in self.sums if p in self.states or kernel.kinds[p] != "one"]
-        """States and parameters that have a row of gradients in memory."""
-        self.everything = [*inputs, *self.sums]
+        self.rows = [p for p in self.learned if kernel.kinds[p] == "row"]
+        """Parameters whose gradients are summed element by element, over all blocks."""
+        self.carried = [*self.states, *(p for p in self.learned if kernel.kinds[p] == "full")]
+        """States and parameters whose gradients, element by element, are those of one block."""
+        self.late = {p for p in self.learned if self._same_over_sum(p)}
+        """Parameters whose gradients are multiplied by their factors after they are summed."""
+        self.everything = [*inputs, *self.states, *self.learned]
         self.read = self._streams(self.everything, self.known_neck)
         """The sequences that the way back reads."""
-        self.wide = {p: self.code.variable("wide") for p in self.sums if kernel.kinds[p] == "one"}
+        self.wide = {p: self.code.variable("wide") for p in self.summed if kernel.kinds[p] == "one"}
         """Sums over a task, in float64; `narrow` has those over a row, lane by lane."""
         self.narrow = {
             (p, lanes): self.code.variable("real", lanes)
@@ -54,36 +61,51 @@ class Backward(Stepper):
             for lanes in (kernel.lanes, 1)
         }
 
+    def _same_over_sum(self, p: Node) -> bool:
+        """Whether the factor of a parameter's gradient is one number wherever the parameter is."""
+        kinds, factors = self.kernel.kinds, self.kernel.functions.factors
+        if kinds[p] == "full":  # It is not summed.
+            return False
+        same = ("one",) if kinds[p] == "one" else ("one", "row")
+        leaves = reachable((factors[p],)) if p in factors else []
+        return all(kinds[leaf] in same for leaf in leaves if leaf in kinds)
+
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
-        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
+        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in (*self.carried, *self.rows)}
         steps = kernel.at["length"] + 1
         rows |= {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
         with kernel.scratch(rows), kernel.tasks() as task:
             for total in self.wide.values():
                 total.set(0.0)
-            for p in self.sums:
+            for p in self.summed:
                 if kernel.kinds[p] == "row":
                     self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
+            self._clear(self.rows)
+            every = code.integer(FLUSH - 1) // kernel.at["steps"] + 1
             with kernel.blocks() as self.o:
                 self._block()
+                with code.builder.if_then((self.o % every == 0).ir):
+                    self._flush()
+            self._flush()
             for p, total in self.wide.items():
-                code.store(total.get(), kernel.tensors[f"sum_{p}"].address + task * 8)
+                value = self._scaled(p, total.get(), kernel.single)
+                code.store(value, kernel.tensors[f"sum_{p}"].address + task * 8)
 
     def _block(self) -> None:
         """Backward through time, for one column of one block."""
         kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
-        for leaf in self.rows:
-            kernel.copy(lambda j, lanes: code.constant(0.0, "real"), kernel.memory[f"{leaf}_grad"])
+        self._clear(self.carried)
         for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
             with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
                 kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
         last = (at["steps"] - 1) // at["length"]
         with code.range("segment", last, code.integer(-1), -1) as segment:
             self._segment(segment)
-        for leaf in self.sums:
-            self._add_block(leaf)
+        for leaf in self.carried:
+            if leaf in self.summed:
+                self._add_block(leaf)
 
     def _segment(self, segment: Value) -> None:
         """The states of a segment, forward, and then its gradients, backward."""
@@ -206,6 +228,8 @@ class Backward(Stepper):
     def _add(self, p: Node, grad: Value, j: Value, lanes: int) -> None:
         """Add the gradient of a parameter at some elements to its sums."""
         kernel = self.kernel
+        if p in kernel.functions.factors and p not in self.late:
+            grad = grad * self._factor(p, kernel.parameters(self.o, j, lanes), lanes)
         grad = self.code.repeated(grad, lanes)
         if p in self.wide:
             with self.code.exactly(False):
@@ -223,24 +247,49 @@ class Backward(Stepper):
         for p, narrow in sums:
             self.wide[p].add(self.code.total(narrow.get()))
 
+    def _clear(self, leaves: Sequence[Node]) -> None:
+        """Set the gradients of these in memory to zero."""
+        zero = self.code.constant(0.0, "real")
+        for leaf in leaves:
+            self.kernel.copy(lambda j, lanes: zero, self.kernel.memory[f"{leaf}_grad"])
+
+    def _flush(self) -> None:
+        """Add the gradients of parameters, element by element, to their sums in float64."""
+        for p in self.rows:
+            self._add_row(p)
+        self._clear(self.rows)
+
     def _add_block(self, leaf: Node) -> None:
-        """Add the gradients of a block to the sums over blocks."""
+        """Add the gradients that one block has to the sums over blocks."""
         kernel, kind = self.kernel, self.kernel.kinds[leaf]
-        if leaf not in self.rows:
-            return
         grad = kernel.reader(kernel.memory[f"{leaf}_grad"])
         if kind == "full":
             kernel.copy(grad, kernel.row(f"sum_{leaf}", self.o))
         elif kind == "row":
-            self._set_sums(
-                leaf,
-                lambda j, lanes: (
-                    self.code.load(self._sum(leaf, j), "wide", lanes)
-                    + self.code.cast(grad(j, lanes), "wide")
-                ),
-            )
+            self._add_row(leaf)
         else:
             self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
+
+    def _add_row(self, leaf: Node) -> None:
+        grad, code = self.kernel.reader(self.kernel.memory[f"{leaf}_grad"]), self.code
+
+        def total(j: Value, lanes: int) -> Value:
+            known = self.kernel.parameters(self.o, j, lanes)
+            value = self._scaled(leaf, code.cast(grad(j, lanes), "wide"), known, lanes)
+            return code.load(self._sum(leaf, j), "wide", lanes) + value
+
+        self._set_sums(leaf, total)
+
+    def _scaled(self, p: Node, total: Value, known: Values, lanes: int = 1) -> Value:
+        """A sum in float64, times the factor of the parameter's gradient."""
+        if p not in self.late or p not in self.kernel.functions.factors:
+            return total
+        return total * self.code.cast(self._factor(p, known, lanes), "wide")
+
+    def _factor(self, p: Node, known: Values, lanes: int) -> Value:
+        factor = self.kernel.functions.factors[p]
+        (value,) = self.kernel.evaluate([factor], dict(known), exact=True, lanes=lanes)
+        return self.code.repeated(value, lanes)
 
     def _sum(self, leaf: Node, j: Value) -> Value:
         """The address of a sum, of a parameter that has one number per element."""

@@ -77,6 +77,7 @@ class Kernel:
         self.code = code = Code(ir.IRBuilder(entry), bits)
         code.builder.branch(start)
         code.builder.position_at_end(start)
+        self.once, self.prepared = self._sorted(functions.prepare.results)
         self.nest: tuple[str, ...] = ()
         """The loops in words, for the head of the source."""
         self.streaming = False
@@ -98,6 +99,18 @@ class Kernel:
                 entry_at(place + 2, f"{called}.o"),
             )
 
+    def _sorted(self, prepared: Sequence[Node]) -> tuple[list[Node], dict[Node, str]]:
+        """What follows from parameters alone: what is one number in a column, and the names of the
+        rows in memory for what is not. The rest, which differs between blocks, is in neither."""
+        once, rows = [], {}
+        for node in prepared:
+            kinds = {self.kinds[leaf] for leaf in reachable((node,)) if leaf in self.kinds}
+            if kinds == {"one"}:
+                once.append(node)
+            elif "full" not in kinds and node.kind == "real":
+                rows[node] = f"r{node.index}"
+        return once, rows
+
     @contextmanager
     def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
         """Memory for rows as wide as a column; `self.memory` has their addresses by name."""
@@ -105,15 +118,20 @@ class Kernel:
         width = (self.at["width"] + (VECTOR - 1)) // VECTOR * (VECTOR * self.size)
         total = code.integer(VECTOR)
         offsets = {}
-        for name, count in rows.items():
+        for name, count in {**rows, **dict.fromkeys(self.prepared.values(), 1)}.items():
             offsets[name] = total
             total = total + width * count
+        none = ir.VoidType()
         allocate = ir.Function(self.module, ir.FunctionType(WHOLE, [WHOLE]), "malloc")
-        free = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WHOLE]), "free")
+        free = ir.Function(self.module, ir.FunctionType(none, [WHOLE]), "free")
+        flush = ir.Function(self.module, ir.FunctionType(WHOLE, []), "flush_denormals")
+        restore = ir.Function(self.module, ir.FunctionType(none, [WHOLE]), "restore_denormals")
         memory = Value(code, build.call(allocate, [total.ir], "scratch"), "int")
         base = memory // VECTOR * VECTOR
+        before = build.call(flush, [], "denormals")
         self.row_bytes, self.memory = width, {n: base + at for n, at in offsets.items()}
         yield
+        build.call(restore, [before])
         build.call(free, [memory.ir])
         build.fence("seq_cst")  # Makes stores past the cache visible to other threads.
         build.ret_void()
@@ -135,9 +153,8 @@ class Kernel:
                     address = tensor.address + place * self.size
                     with code.named(str(leaf)):
                         self.single[leaf] = code.load(address)
-            prepare = self.functions.prepare
-            if all(self.kinds[p] == "one" for p in prepare.arguments):
-                self.evaluate(prepare.results, self.single, exact=True)
+            self.evaluate(self.once, self.single, exact=True)
+            self._prepare_rows()
             yield task
 
     def _column(self, task: Value) -> tuple[Value, Value]:
@@ -146,6 +163,22 @@ class Kernel:
         column = task // at["groups"]
         piece = column % at["pieces"]
         return column // at["pieces"] * at["inner"] + piece * at["width"], piece
+
+    def _prepare_rows(self) -> None:
+        """What follows from parameters alone and differs within the column: once, into memory."""
+        if not self.prepared:
+            return
+        results, zero = list(self.prepared), self.code.integer(0)
+        given = [p for p in self.functions.parameters if self.kinds[p] == "row"]
+
+        def body(j: Value, lanes: int) -> None:
+            once = {leaf: self.code.repeated(v, lanes) for leaf, v in self.single.items()}
+            known = once | {p: self.operand(p, zero, j, lanes) for p in given}
+            values = self.evaluate(results, known, exact=True, lanes=lanes)
+            for row, value in zip(self.prepared.values(), values, strict=True):
+                self.keep(value, row, j, lanes)
+
+        self.elements(body)
 
     @contextmanager
     def blocks(self) -> Iterator[Value]:
@@ -284,9 +317,8 @@ class Kernel:
     def parameters(self, o: Value, j: Value, lanes: int) -> Values:
         """Parameters at some elements, and the values that follow from them alone."""
         known = {p: self.operand(p, o, j, lanes) for p in self.functions.parameters}
-        for node in self.functions.prepare.results:
-            if node in self.single:
-                known[node] = self.code.repeated(self.single[node], lanes)
+        known |= {node: self.code.repeated(self.single[node], lanes) for node in self.once}
+        known |= {node: self.kept(row, j, lanes) for node, row in self.prepared.items()}
         self.evaluate(self.functions.prepare.results, known, exact=True, lanes=lanes)
         return known
 

@@ -34,9 +34,8 @@ def backward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> s
     """The module of the backward kernel; arguments as for `forward`."""
     states, grads = functions.trace.states, functions.trace.grads
     inputs = [x for x in functions.trace.inputs if functions.gradient(x)]
-    learned = [p for p in functions.parameters if functions.gradient(p)]
     names = [*map(str, grads), *(f"{u}_checkpoints" for u in states)]
-    names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in (*states, *learned))]
+    names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in functions.summed)]
     kernel = Kernel("backward", functions, bits, kinds, names)
-    Backward(kernel, inputs, learned).emit()
+    Backward(kernel, inputs).emit()
     return kernel.text()
