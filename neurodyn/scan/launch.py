@@ -264,8 +264,10 @@ class Launch:
         at = self.argument(None, partial(torch.empty, count, dtype=dtype, device=self.x.device))
 
         def total(arguments: Sequence[Any]) -> Tensor:
-            value = self.backend.total(self.layout, operand, arguments[at])
-            return value.to(spec.dtype).reshape(spec.shape).contiguous()
+            value = self.backend.total(self.layout, operand, arguments[at]).to(spec.dtype)
+            if value.shape != spec.shape:
+                value = value.reshape(spec.shape)
+            return value.contiguous()
 
         return total
 

@@ -243,18 +243,18 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
         for name, value in module.__dict__.items():
             if name not in _INTERNAL:
                 kind = type(value)
-                plain = value if kind in _PLAIN else repr(value) if kind is float else None
-                found.append((name, kind, _frozen(value) if plain is None else plain))
+                found.append((name, kind, value if kind in _KINDS else _frozen(value)))
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
-                if tensor is None or not (tensor.is_floating_point() or tensor.dtype == torch.bool):
+                dtype = None if tensor is None else tensor.dtype
+                if dtype is None or not (dtype.is_floating_point or dtype is torch.bool):
                     found.append((name, None))
                     continue
                 at = seen.setdefault(id(tensor), len(seen))
                 if at == len(tensors):
                     tensors.append(tensor)
                     names.append(prefix + name)
-                found.append((name, at, tensor.dtype == torch.bool))
+                found.append((name, at, dtype is torch.bool))
         for name, child in module._modules.items():
             found.append(name)
             if child is not None:
@@ -265,6 +265,7 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
 # Values that are their own stand-ins: immutable, and equal if they do the same. (Numbers with a
 # point are none: 0.0 equals -0.0, and NaN not itself.)
 _PLAIN = (bool, int, str, type(None), type, torch.dtype)
+_KINDS = frozenset(_PLAIN)
 
 
 def _frozen(value: Any, around: tuple[int, ...] = ()) -> Any:

@@ -55,7 +55,7 @@ class Target(Backend):
         if operand.kind == "full":
             return layout.shared(sums, operand)
         if operand.kind == "one" and operand.size == 1:
-            return sums.sum()
+            return sums.sum(0, keepdim=True) if len(sums) > 1 else sums
         shape = [operand.shape[d] for d in layout.order]
         if operand.kind == "one":
             runs = sums.view(-1, layout.pieces * layout.groups).sum(1)
