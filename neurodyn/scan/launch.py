@@ -16,6 +16,7 @@ at the start of every segment of time. Sums add up to the gradients of operands.
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor
 
 from neurodyn.files import MAKING
+from neurodyn.scan import memory
 from neurodyn.scan.layout import Layout, Operand, Shape, layout_of
 from neurodyn.step.program import Program
 from neurodyn.step.torch_private import is_zero
@@ -204,6 +206,9 @@ class Launch:
         shape, strides = self.layout.shape, self.layout.strides
         if steps is not None:
             shape, strides = (steps, *shape), (self.layout.elements, *strides)
+        size = math.prod(shape) * dtype.itemsize
+        if memory.serves(size, self.x.device):
+            return partial(memory.empty_strided, shape, strides, dtype, size)
         return partial(torch.empty_strided, shape, strides, dtype=dtype, device=self.x.device)
 
     def stored(self, dtype: torch.dtype) -> torch.dtype:

@@ -30,7 +30,7 @@ from torch import Tensor
 OperandKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
-WIDEST, NARROWEST = 4096, 512
+WIDEST, NARROWEST = 2048, 512
 """Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
 WIDEST_WITH_ROWS = 1024
 """The same where parameters differ within a column, so that their rows are in the cache too."""

@@ -41,6 +41,7 @@ class Backward(Stepper):
         """Whether the neck of every step of a segment is kept in memory, besides the states. Then
         the way back does not compute it again."""
         known = (*functions.leaves, self.neck) if self.neck and keeps else functions.leaves
+        self.known_neck = {self.neck} if self.neck and keeps else set[Node]()
         self.pull_neck = pull_neck(functions) if operations(pulled, known) >= LONG else None
         """Where `pull` is cut in two, if it is long."""
         self.rows = [p for p in self.learned if kernel.kinds[p] == "row"]
@@ -49,10 +50,13 @@ class Backward(Stepper):
         """States and parameters whose gradients, element by element, are those of one block."""
         self.late = {p for p in self.learned if self._same_over_sum(p)}
         """Parameters whose gradients are multiplied by their factors after they are summed."""
+        self.everything = [*inputs, *self.states, *self.learned]
+        self.read = self._streams(self.everything, self.known_neck)
+        """The sequences that the way back reads."""
         self.wide = {p: self.code.variable("wide") for p in self.summed if kernel.kinds[p] == "one"}
         """Sums over a task, in float64; `narrow` has those over a row, lane by lane."""
         self.narrow = {
-            (p, lanes): self.code.variable("real", max(1, lanes // 2))
+            (p, lanes): self.code.variable("real", lanes)
             for p in self.wide
             for lanes in (kernel.lanes, 1)
         }
@@ -115,12 +119,36 @@ class Backward(Stepper):
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
         begin, end = kernel.span(segment)
         if self.states:
-            with code.range("t", begin, end if self.keeps_neck else end - 1) as t:
-                self._replay(t, t - begin)
+            stop = end if self.keeps_neck else end - 1
+            turn = kernel.rows(self.read, end - 1, self.o)
+            with code.range("t", begin, stop) as t:
+                ahead = kernel.rows(self.trace.inputs, t + 1, self.o)
+                self._replay(t, t - begin, kernel.either(t + 1 >= stop, turn, ahead))
+        after = self._after(segment)
         with code.range("t", end - 1, begin - 1, -1) as t:
-            self._pull(t, t - begin)
+            ahead = kernel.rows(self.read, t - 1, self.o)
+            self._pull(t, t - begin, kernel.either(t <= begin, after, ahead))
 
-    def _replay(self, t: Value, i: Value) -> None:
+    def _after(self, segment: Value) -> list[Value]:
+        """The rows that are read first once this segment is done: of the segment before it, or of
+        the last segment of the next block."""
+        kernel, at, last = self.kernel, self.kernel.at, self.kernel.at["steps"] - 1
+        if self.states:  # Read first to compute the states, from the segment's first step on.
+            leaves: Sequence[Node] = self.trace.inputs
+            before, end = (segment - 1) * at["length"], last // at["length"] * at["length"]
+        else:
+            leaves, before, end = self.read, segment * at["length"] - 1, last
+        rows = kernel.rows(leaves, before, self.o)
+        return kernel.either(segment > 0, rows, kernel.rows(leaves, end, *kernel.next))
+
+    def _streams(self, leaves: Sequence[Node], known: set[Node]) -> list[Node]:
+        """The sequences that the gradients of leaves are computed from."""
+        trace = self.trace
+        gradients = [self.grads[leaf] for leaf in leaves if leaf in self.grads]
+        nodes = reachable(gradients, frozenset(known))
+        return [x for x in (*trace.inputs, *trace.grads[: trace.n_outputs]) if x in nodes]
+
+    def _replay(self, t: Value, i: Value, ahead: Sequence[Value]) -> None:
         """The states after the `i`-th step of a segment, from those before it."""
         after = self.trace.results[self.trace.n_outputs :]
 
@@ -128,32 +156,22 @@ class Backward(Stepper):
             for u, value in zip(self.states, results, strict=True):
                 self.kernel.keep(value, str(u), j, lanes, i + 1)
 
-        self.step(after, finish, self.o, t, i, keep_neck=self.keeps_neck)
+        self.step(after, finish, self.o, t, i, ahead=ahead, keep_neck=self.keeps_neck)
 
-    def _pull(self, t: Value, i: Value) -> None:
+    def _pull(self, t: Value, i: Value, ahead: Sequence[Value]) -> None:
         """The gradients of a step, from those of the step after it; in one loop or two."""
         kernel, trace, cut = self.kernel, self.trace, self.pull_neck
-        after = trace.grads[trace.n_outputs :]
-        sequences = [*trace.inputs, *trace.grads[: trace.n_outputs]]
-        kept = {self.neck} if self.neck and self.keeps_neck else set()
-        everything = [*self.inputs, *self.states, *self.learned]
+        after, everything = trace.grads[trace.n_outputs :], self.everything
         late = [
             leaf
             for leaf in everything
             if leaf in self.states or cut in reachable((self.grads[leaf],))[:-1]
         ]
-
-        def needed(leaves: Sequence[Node], known: set[Node]) -> list[Node]:
-            gradients = [self.grads[leaf] for leaf in leaves if leaf in self.grads]
-            nodes = reachable(gradients, frozenset(known))
-            return [leaf for leaf in sequences if leaf in nodes]
-
-        read = needed(everything, kept)
-        again = needed(late, kept | {cut}) if cut else []
+        again = self._streams(late, self.known_neck | {cut}) if cut else []
 
         def known(j: Value, lanes: int) -> Values:
             found = self.known(self.o, j, lanes, i)
-            for neck in kept:
+            for neck in self.known_neck:
                 found[neck] = kernel.kept("neck", j, lanes, i)
             for g, u in zip(after, self.states, strict=True):
                 found[g] = kernel.load(kernel.memory[f"{u}_grad"], j, lanes, str(g))
@@ -163,19 +181,19 @@ class Backward(Stepper):
             return known(j, lanes) | {x: kernel.stream(x, self.o, t, j, lanes) for x in leaves}
 
         def whole(j: Value, lanes: int) -> None:
-            kernel.fetch(read, self.o, t - 1, j, lanes)
-            self._finish(everything, streamed(read, j, lanes), t, j, lanes)
+            kernel.fetch(ahead, j, lanes)
+            self._finish(everything, streamed(self.read, j, lanes), t, j, lanes)
 
         def first(j: Value, lanes: int) -> None:
             assert cut is not None
-            found = streamed(read, j, lanes)
+            found = streamed(self.read, j, lanes)
             (value,) = self._solve([cut], found, lanes)
             kernel.keep(value, "pull_neck", j, lanes)
             self._finish([leaf for leaf in everything if leaf not in late], found, t, j, lanes)
 
         def second(j: Value, lanes: int) -> None:
             assert cut is not None
-            kernel.fetch(read, self.o, t - 1, j, lanes)
+            kernel.fetch(ahead, j, lanes)
             found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
             self._finish(late, found, t, j, lanes)
 
@@ -215,7 +233,7 @@ class Backward(Stepper):
         grad = self.code.repeated(grad, lanes)
         if p in self.wide:
             with self.code.exactly(False):
-                self.narrow[p, lanes].add(self.code.folded(grad))
+                self.narrow[p, lanes].add(grad)
         else:
             row = kernel.memory[f"{p}_grad"]
             kernel.store(kernel.load(row, j, lanes) + grad, row, j, lanes)

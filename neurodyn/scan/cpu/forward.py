@@ -54,7 +54,10 @@ class Forward(Stepper):
             for value, u in zip(results[len(targets) :], self.states, strict=True):
                 kernel.keep(value, str(u), j, lanes)
 
-        self.step(self.trace.results, finish, o, t, writing=True)
+        inputs, last = self.trace.inputs, t + 1 >= kernel.at["steps"]
+        following = kernel.rows(inputs, self.code.integer(0), *kernel.next)
+        ahead = kernel.either(last, following, kernel.rows(inputs, t + 1, o))
+        self.step(self.trace.results, finish, o, t, ahead=ahead, writing=True)
 
     def _save(self, u: Node, name: str, row: Value) -> None:
         """Write a state, if the caller gave an address for it."""

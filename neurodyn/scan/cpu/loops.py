@@ -141,9 +141,8 @@ class Kernel:
         """The loop over tasks. It sets the place of the column, and loads its single values."""
         at, code = self.at, self.code
         with code.range("task", self.first, self.last) as task:
-            column, self.group = task // at["groups"], task % at["groups"]
-            piece = column % at["pieces"]
-            self.q = column // at["pieces"] * at["inner"] + piece * at["width"]
+            self.task, self.group = task, task % at["groups"]
+            self.q, piece = self._column(task)
             left = at["inner"] - piece * at["width"]
             self.n = code.where(left < at["width"], left, at["width"])
             self.single: Values = {}
@@ -157,6 +156,13 @@ class Kernel:
             self.evaluate(self.once, self.single, exact=True)
             self._prepare_rows()
             yield task
+
+    def _column(self, task: Value) -> tuple[Value, Value]:
+        """The place of a task's column in a block, and which piece of a run it is."""
+        at = self.at
+        column = task // at["groups"]
+        piece = column % at["pieces"]
+        return column // at["pieces"] * at["inner"] + piece * at["width"], piece
 
     def _prepare_rows(self) -> None:
         """What follows from parameters alone and differs within the column: once, into memory."""
@@ -176,10 +182,15 @@ class Kernel:
 
     @contextmanager
     def blocks(self) -> Iterator[Value]:
-        """The loop over a task's blocks."""
-        outer, groups = self.at["outer"], self.at["groups"]
+        """The loop over a task's blocks. It sets the place of the block that comes next, which may
+        be the first one of the next task."""
+        outer, groups, code = self.at["outer"], self.at["groups"], self.code
         start, stop = (outer * (self.group + i) // groups for i in (0, 1))
-        with self.code.range("block", start, stop) as o:
+        after = self.task + 1
+        first, (q, _) = outer * (after % groups) // groups, self._column(after)
+        with code.range("block", start, stop) as o:
+            last = o + 1 >= stop
+            self.next = code.where(last, first, o + 1), code.where(last, q, self.q)
             yield o
 
     def elements(self, *bodies: Body, writing: bool = False) -> None:
@@ -218,10 +229,10 @@ class Kernel:
             lines()
         loop(1, whole, self.n)
 
-    def row(self, name: str, o: Value, t: Value | None = None) -> Value:
-        """The address of a tensor's row."""
+    def row(self, name: str, o: Value, t: Value | None = None, q: Value | None = None) -> Value:
+        """The address of a tensor's row; in this column unless another place is given."""
         tensor = self.tensors[name]
-        place = o * tensor.block + self.q
+        place = o * tensor.block + (self.q if q is None else q)
         if t is not None:
             place = place + t * tensor.time
         return tensor.address + place * self.size
@@ -235,10 +246,23 @@ class Kernel:
         """Some elements of a sequence."""
         return self.load(self.row(str(leaf), o, t), j, lanes, str(leaf))
 
-    def fetch(self, leaves: Sequence[Node], o: Value, t: Value, j: Value, lanes: int) -> None:
-        """Prefetch elements of sequences for step `t`."""
-        for leaf in leaves if lanes > 1 else ():
-            self.code.prefetch(self.row(str(leaf), o, t) + j * self.size)
+    def rows(
+        self, leaves: Sequence[Node], t: Value, o: Value, q: Value | None = None
+    ) -> list[Value]:
+        """The rows of sequences at time `t`; `o` and `q` are `self.next` for the block that comes
+        next."""
+        return [self.row(str(leaf), o, t, q) for leaf in leaves]
+
+    def either(self, condition: Value, a: Sequence[Value], b: Sequence[Value]) -> list[Value]:
+        """`a if condition else b`. The shorter repeats its last row."""
+        count = max(len(a), len(b)) if a and b else 0
+        pairs = [(a[min(i, len(a) - 1)], b[min(i, len(b) - 1)]) for i in range(count)]
+        return [self.code.where(condition, *pair) for pair in pairs]
+
+    def fetch(self, rows: Sequence[Value], j: Value, lanes: int) -> None:
+        """Prefetch elements of rows."""
+        for row in rows if lanes > 1 else ():
+            self.code.prefetch(row + j * self.size)
 
     def store(self, value: Value, row: Value, j: Value, lanes: int) -> None:
         self.code.store(self.code.repeated(value, lanes), row + j * self.size)

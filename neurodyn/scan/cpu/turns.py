@@ -42,6 +42,7 @@ class Stepper:
         t: Value,
         i: Value | None = None,
         *,
+        ahead: Sequence[Value],
         keep_neck: bool = False,
         writing: bool = False,
     ) -> None:
@@ -49,6 +50,7 @@ class Stepper:
 
         Args:
             i: which of the states in memory to start from, if there are those of several steps.
+            ahead: rows to prefetch.
             keep_neck: keep the neck in memory as well.
             writing: `finish` writes results of the kernel.
         """
@@ -66,7 +68,7 @@ class Stepper:
             kernel.keep(value, "neck", j, lanes, i)
 
         def settle(known: Values, j: Value, lanes: int) -> None:
-            kernel.fetch(inputs, o, t + 1, j, lanes)
+            kernel.fetch(ahead, j, lanes)
             finish(kernel.evaluate(results, known, exact=True, lanes=lanes), j, lanes)
 
         def first(j: Value, lanes: int) -> None:
