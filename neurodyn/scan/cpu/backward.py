@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Body, Kernel, Values
+from neurodyn.scan.cpu.rows import Ahead
 from neurodyn.scan.cpu.turns import LONG, Stepper
 from neurodyn.step.functions import operations, pull_neck
 from neurodyn.step.graph import Node, reachable
@@ -91,15 +92,15 @@ class Backward(Stepper):
             self._flush()
             for p, total in self.wide.items():
                 value = self._scaled(p, total.get(), kernel.single)
-                code.store(value, kernel.tensors[f"sum_{p}"].address + task * 8)
+                code.store(value, kernel.tensors[f"sum_{p}"].row.address + task * 8)
 
     def _block(self) -> None:
         """Backward through time, for one column of one block."""
         kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
         self._clear(self.carried)
         for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
-            with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
-                kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
+            with code.builder.if_then((kernel.tensors[str(g)].row.address != 0).ir):
+                kernel.copy(kernel.row(str(g), o).load, kernel.memory[f"{u}_grad"])
         last = (at["steps"] - 1) // at["length"]
         with code.range("segment", last, code.integer(-1), -1) as segment:
             self._segment(segment)
@@ -113,23 +114,23 @@ class Backward(Stepper):
         for u in self.states:
             with code.builder.if_else((segment != 0).ir) as (then, otherwise):
                 with then:
-                    checkpoint = kernel.reader(kernel.checkpoint(u, segment, self.o))
-                    kernel.copy(checkpoint, kernel.memory[str(u)])
+                    checkpoint = kernel.checkpoint(u, segment, self.o)
+                    kernel.copy(checkpoint.load, kernel.memory[str(u)])
                 with otherwise:
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
         begin, end = kernel.span(segment)
         if self.states:
             stop = end if self.keeps_neck else end - 1
-            turn = kernel.rows(self.read, end - 1, self.o)
+            turn = kernel.ahead(self.read, end - 1, self.o)
             with code.range("t", begin, stop) as t:
-                ahead = kernel.rows(self.trace.inputs, t + 1, self.o)
-                self._replay(t, t - begin, kernel.either(t + 1 >= stop, turn, ahead))
+                ahead = kernel.ahead(self.trace.inputs, t + 1, self.o)
+                self._replay(t, t - begin, ahead.unless(t + 1 >= stop, turn))
         after = self._after(segment)
         with code.range("t", end - 1, begin - 1, -1) as t:
-            ahead = kernel.rows(self.read, t - 1, self.o)
-            self._pull(t, t - begin, kernel.either(t <= begin, after, ahead))
+            ahead = kernel.ahead(self.read, t - 1, self.o)
+            self._pull(t, t - begin, ahead.unless(t <= begin, after))
 
-    def _after(self, segment: Value) -> list[Value]:
+    def _after(self, segment: Value) -> Ahead:
         """The rows that are read first once this segment is done: of the segment before it, or of
         the last segment of the next block."""
         kernel, at, last = self.kernel, self.kernel.at, self.kernel.at["steps"] - 1
@@ -138,8 +139,8 @@ class Backward(Stepper):
             before, end = (segment - 1) * at["length"], last // at["length"] * at["length"]
         else:
             leaves, before, end = self.read, segment * at["length"] - 1, last
-        rows = kernel.rows(leaves, before, self.o)
-        return kernel.either(segment > 0, rows, kernel.rows(leaves, end, *kernel.next))
+        following = kernel.ahead(leaves, end, *kernel.next)
+        return kernel.ahead(leaves, before, self.o).unless(segment <= 0, following)
 
     def _streams(self, leaves: Sequence[Node], known: set[Node]) -> list[Node]:
         """The sequences that the gradients of leaves are computed from."""
@@ -148,7 +149,7 @@ class Backward(Stepper):
         nodes = reachable(gradients, frozenset(known))
         return [x for x in (*trace.inputs, *trace.grads[: trace.n_outputs]) if x in nodes]
 
-    def _replay(self, t: Value, i: Value, ahead: Sequence[Value]) -> None:
+    def _replay(self, t: Value, i: Value, ahead: Ahead) -> None:
         """The states after the `i`-th step of a segment, from those before it."""
         after = self.trace.results[self.trace.n_outputs :]
 
@@ -158,7 +159,7 @@ class Backward(Stepper):
 
         self.step(after, finish, self.o, t, i, ahead=ahead, keep_neck=self.keeps_neck)
 
-    def _pull(self, t: Value, i: Value, ahead: Sequence[Value]) -> None:
+    def _pull(self, t: Value, i: Value, ahead: Ahead) -> None:
         """The gradients of a step, from those of the step after it; in one loop or two."""
         kernel, trace, cut = self.kernel, self.trace, self.pull_neck
         after, everything = trace.grads[trace.n_outputs :], self.everything
@@ -174,14 +175,14 @@ class Backward(Stepper):
             for neck in self.known_neck:
                 found[neck] = kernel.kept("neck", j, lanes, i)
             for g, u in zip(after, self.states, strict=True):
-                found[g] = kernel.load(kernel.memory[f"{u}_grad"], j, lanes, str(g))
+                found[g] = kernel.kept(f"{u}_grad", j, lanes)
             return found
 
         def streamed(leaves: Sequence[Node], j: Value, lanes: int) -> Values:
             return known(j, lanes) | {x: kernel.stream(x, self.o, t, j, lanes) for x in leaves}
 
         def whole(j: Value, lanes: int) -> None:
-            kernel.fetch(ahead, j, lanes)
+            ahead.fetch(j, lanes)
             self._finish(everything, streamed(self.read, j, lanes), t, j, lanes)
 
         def first(j: Value, lanes: int) -> None:
@@ -193,7 +194,7 @@ class Backward(Stepper):
 
         def second(j: Value, lanes: int) -> None:
             assert cut is not None
-            kernel.fetch(ahead, j, lanes)
+            ahead.fetch(j, lanes)
             found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
             self._finish(late, found, t, j, lanes)
 
@@ -236,7 +237,7 @@ class Backward(Stepper):
                 self.narrow[p, lanes].add(grad)
         else:
             row = kernel.memory[f"{p}_grad"]
-            kernel.store(kernel.load(row, j, lanes) + grad, row, j, lanes)
+            row.store(row.load(j, lanes) + grad, j, lanes)
 
     def _summed(self, leaves: Sequence[Node], *bodies: Body) -> None:
         """A loop over a row; its sums by lane are added to the task's, in float64."""
@@ -262,7 +263,7 @@ class Backward(Stepper):
     def _add_block(self, leaf: Node) -> None:
         """Add the gradients that one block has to the sums over blocks."""
         kernel, kind = self.kernel, self.kernel.kinds[leaf]
-        grad = kernel.reader(kernel.memory[f"{leaf}_grad"])
+        grad = kernel.memory[f"{leaf}_grad"].load
         if kind == "full":
             kernel.copy(grad, kernel.row(f"sum_{leaf}", self.o))
         elif kind == "row":
@@ -271,7 +272,7 @@ class Backward(Stepper):
             self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
 
     def _add_row(self, leaf: Node) -> None:
-        grad, code = self.kernel.reader(self.kernel.memory[f"{leaf}_grad"]), self.code
+        grad, code = self.kernel.memory[f"{leaf}_grad"].load, self.code
 
         def total(j: Value, lanes: int) -> Value:
             known = self.kernel.parameters(self.o, j, lanes)
@@ -294,7 +295,7 @@ class Backward(Stepper):
     def _sum(self, leaf: Node, j: Value) -> Value:
         """The address of a sum, of a parameter that has one number per element."""
         tensor = self.kernel.tensors[f"sum_{leaf}"]
-        return tensor.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
+        return tensor.row.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
 
     def _set_sums(self, leaf: Node, value: Callable[[Value, int], Value]) -> None:
         self.kernel.elements(lambda j, lanes: self.code.store(value(j, lanes), self._sum(leaf, j)))

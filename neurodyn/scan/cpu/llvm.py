@@ -28,6 +28,7 @@ class Code:
         self.real = ir.FloatType() if bits == 32 else ir.DoubleType()
         self.types = {"int": WHOLE, "word": WORD, "bool": TRUTH}
         self.types |= {"real": self.real, "wide": ir.DoubleType()}
+        self.types |= {"half": ir.HalfType(), "brain": ir.IntType(16)}
         self.flags: tuple[str, ...] = ()
         self.hint = ""
 
@@ -158,7 +159,7 @@ class Code:
 
     def size(self, kind: str) -> int:
         """Bytes of a number in memory."""
-        return 4 if (kind, self.bits) == ("real", 32) else 8
+        return {"half": 2, "brain": 2, "real": self.bits // 8}.get(kind, 8)
 
     @contextmanager
     def named(self, name: str) -> Iterator[None]:

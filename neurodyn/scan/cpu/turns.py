@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
+from neurodyn.scan.cpu.rows import Ahead
 from neurodyn.step.functions import neck, operations
 from neurodyn.step.graph import Node
 
@@ -42,7 +43,7 @@ class Stepper:
         t: Value,
         i: Value | None = None,
         *,
-        ahead: Sequence[Value],
+        ahead: Ahead,
         keep_neck: bool = False,
         writing: bool = False,
     ) -> None:
@@ -68,7 +69,7 @@ class Stepper:
             kernel.keep(value, "neck", j, lanes, i)
 
         def settle(known: Values, j: Value, lanes: int) -> None:
-            kernel.fetch(ahead, j, lanes)
+            ahead.fetch(j, lanes)
             finish(kernel.evaluate(results, known, exact=True, lanes=lanes), j, lanes)
 
         def first(j: Value, lanes: int) -> None:
