@@ -247,8 +247,8 @@ def _structure(cell: nn.Module) -> tuple[tuple[Any, ...], list[str], list[Tensor
                 found.append((name, kind, value if kind in _KINDS else _frozen(value)))
         for held in (module._parameters, module._buffers):
             for name, tensor in held.items():
-                dtype = None if tensor is None else tensor.dtype
-                if dtype is None or not (dtype.is_floating_point or dtype is torch.bool):
+                dtype = torch.long if tensor is None else tensor.dtype
+                if tensor is None or not (dtype.is_floating_point or dtype is torch.bool):
                     found.append((name, None))
                     continue
                 at = seen.setdefault(id(tensor), len(seen))
