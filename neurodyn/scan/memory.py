@@ -11,6 +11,7 @@ memory. Only Linux offers all this; elsewhere PyTorch allocates. `NEURODYN_POOL=
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -44,7 +45,13 @@ class Block:
         self.size, self.since = size, 0.0
         self.memory = mmap.mmap(-1, size + PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.start = -ctypes.addressof(ctypes.c_char.from_buffer(self.memory)) % PAGE
-        self.memory.madvise(mmap.MADV_HUGEPAGE)
+        self.advise(mmap.MADV_HUGEPAGE)
+
+    def advise(self, advice: int) -> None:
+        """Tell the system how the block is used. Some systems, and locked memory, take no advice;
+        the block serves without."""
+        with contextlib.suppress(OSError):
+            self.memory.madvise(advice)
 
 
 class Pool:
@@ -82,7 +89,7 @@ class Pool:
         return view
 
     def _back(self, block: Block) -> None:
-        block.memory.madvise(mmap.MADV_FREE)
+        block.advise(mmap.MADV_FREE)  # Its pages are the system's if it needs them.
         self.returned.append(block)
 
     def _collect(self) -> None:

@@ -171,6 +171,15 @@ def test_without_memory_pytorch_allocates(pool, monkeypatch):
     assert not pool.returned
 
 
+def test_blocks_serve_where_the_system_takes_no_advice(pool, monkeypatch):
+    for name in ("MADV_HUGEPAGE", "MADV_FREE"):
+        monkeypatch.setattr(memory.mmap, name, 12345)
+    first = empty_strided((LARGE,), (1,), torch.float32, 4 * LARGE).fill_(1.0)
+    place = first.data_ptr()
+    del first
+    assert empty_strided((LARGE,), (1,), torch.float32, 4 * LARGE).data_ptr() == place
+
+
 COPIES = {
     "pickle": lambda y: pickle.loads(pickle.dumps(y)),
     "deepcopy": copy.deepcopy,
