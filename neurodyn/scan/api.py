@@ -15,6 +15,7 @@ from neurodyn.scan.bind import UnfitError, unfit
 from neurodyn.scan.launch import backend_of, specs
 from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
+from neurodyn.scan.recorded import Recorded
 from neurodyn.scan.reference import Sequences
 from neurodyn.step.graph import KernelError, UnsupportedStepError
 from neurodyn.step.program import Numbers, Program, number_at, numbers, program_of
@@ -50,7 +51,7 @@ def scan(
             loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
             for linear dynamics. An exported program holds the plain loop, whatever the backend.
         final: return the final states; otherwise they are not written.
-        record: return every state over time as well, which only the plain loop can.
+        record: return every state over time as well, after each step.
 
     Returns:
         `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
@@ -68,7 +69,12 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
-    looped = backend == "reference" or record or inputs[0].numel() == 0
+    looped = backend == "reference" or inputs[0].numel() == 0
+    captured = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if record and (captured or backend == "parallel"):
+        looped = True
+    elif record and not looped and state and isinstance(cell, nn.Module):
+        return _recorded(cell, inputs, state, backend, final)
     why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
@@ -84,6 +90,17 @@ def scan(
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
+
+
+def _recorded(
+    cell: nn.Module, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
+) -> tuple[Sequences, Sequences, Sequences]:
+    """The scan with its states over time. They have the dtype of the arithmetic, so all has."""
+    dtype, n = arithmetic(inputs, state), len(state)
+    wide = [sequence.to(dtype) for sequence in inputs]
+    found, last, _ = scan(Recorded(cell, n), wide, state, backend=backend, final=final)
+    cut = len(found) - n
+    return tuple(y.to(inputs[0].dtype) for y in found[:cut]), last, found[cut:]
 
 
 def check_parallel(cell: Any) -> None:
