@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
+from neurodyn.scan.coupled import coupled_op
 from neurodyn.scan.launch import backend_of, specs
 from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
@@ -27,6 +29,7 @@ from neurodyn.step.torch_private import (
 BACKENDS = ("auto", "reference", "cpu", "gpu", "parallel")
 KERNELS = {"cpu": "cpu", "cuda": "gpu"}
 """The backend that `"auto"` takes, by device."""
+Feedback = Sequence[Tensor | None]
 _warned: set[str] = set()
 
 
@@ -35,6 +38,7 @@ def scan(
     inputs: Sequence[Tensor],
     state: Sequence[Tensor],
     *,
+    feedback: Feedback = (),
     backend: str = "auto",
     final: bool = True,
     record: bool = False,
@@ -45,6 +49,9 @@ def scan(
         cell: the step and its parameters.
         inputs: sequences of equal shape `(T, ...)`, T >= 1.
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
+        feedback: for each input None, or a matrix `V` of `(F, F)` through which the first state,
+            in most layers the last spikes, comes back: the step's input is `x[t] + s[t-1] V`.
+            Inputs are then `(T, B, F)`. There are kernels for it on the CPU.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
             error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
             loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
@@ -68,22 +75,52 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
+    if any(V is not None for V in feedback):
+        check_feedback(feedback, inputs)
+        if backend in ("gpu", "parallel"):
+            raise _cannot(backend, "feedback couples the neurons, and it has no kernel for that")
+        dtype, own = arithmetic(inputs, state), inputs[0].dtype
+        feedback = [None if V is None else V.to(dtype) for V in feedback]
+        if dtype != own:
+            wide, how = [x.to(dtype) for x in inputs], {"final": final, "record": record}
+            outputs, *rest = scan(cell, wide, state, feedback=feedback, backend=backend, **how)
+            return tuple(y.to(own) for y in outputs), *rest
+    else:
+        feedback = ()
     looped = backend == "reference" or record or inputs[0].numel() == 0
+    # On other devices the loop is what there is for it.
+    looped |= bool(feedback) and backend == "auto" and inputs[0].device.type != "cpu"
     why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
         if backend == "parallel":
             return run_at_once(cell, inputs, state)
         if torch.compiler.is_compiling():
-            result = _captured(cell, inputs, state, backend, final)
+            result = _captured(cell, inputs, state, backend, final, feedback)
         else:
-            result, why = _compiled(cell, inputs, state, backend, final)
+            result, why = _compiled(cell, inputs, state, backend, final, feedback)
         if result is not None:
             return result
-    outputs, last, recorded = run_loop(cell, inputs, state, record)
+    outputs, last, recorded = run_loop(cell, inputs, state, record, feedback)
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
+
+
+def check_feedback(feedback: Feedback, inputs: Sequence[Tensor]) -> None:
+    """An error unless there is one matrix, or None, per input, and it fits."""
+    x = inputs[0]
+    if len(feedback) != len(inputs):
+        raise ValueError(f"feedback: expected {len(inputs)}, as inputs, got {len(feedback)}")
+    if x.ndim != 3:
+        raise ValueError(f"inputs: with feedback expected (T, B, F), got {tuple(x.shape)}")
+    for i, V in enumerate(feedback):
+        if V is not None and V.shape != (x.shape[2],) * 2:
+            raise ValueError(
+                f"feedback[{i}]: expected {(x.shape[2],) * 2}, got {tuple(V.shape)}"
+            )
+        if V is not None and V.device != x.device:
+            raise ValueError(f"feedback[{i}]: expected on {x.device}, got {V.device}")
 
 
 def check_parallel(cell: Any) -> None:
@@ -159,7 +196,12 @@ def _choose(
 
 
 def _compiled(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    backend: str,
+    final: bool,
+    feedback: Feedback,
 ) -> tuple[tuple[Sequences, Sequences, Sequences] | None, str | None]:
     """The scan by a kernel; or None, and why the plain loop has to run."""
     choice = _choose(cell, inputs, state, backend)
@@ -167,7 +209,8 @@ def _compiled(
         try:
             name, program, leaves = choice
             n_finals = len(state) if final else 0
-            return _run(name, program.key, leaves, program.trace.n_outputs, n_finals), None
+            n_outputs = program.trace.n_outputs
+            return _run(name, program.key, leaves, n_outputs, n_finals, feedback), None
         except UnfitError as error:
             choice = str(error)
         except KernelError:
@@ -182,9 +225,15 @@ def _cannot(backend: str, reason: str) -> ValueError:
 
 
 def _run(
-    name: str, key: str, leaves: list[Tensor], n_outputs: int, n_finals: int
+    name: str,
+    key: str,
+    leaves: list[Tensor],
+    n_outputs: int,
+    n_finals: int,
+    feedback: Feedback,
 ) -> tuple[Sequences, Sequences, Sequences]:
-    results = scan_op(name, key, leaves, n_finals > 0)
+    run = partial(coupled_op, feedback=feedback) if feedback else scan_op
+    results = run(name, key, leaves, n_finals > 0)
     # Checkpoints follow, which are for the backward pass alone.
     return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + n_finals]), ()
 
@@ -196,7 +245,12 @@ def _warn_once(message: str) -> None:
 
 
 def _captured(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    backend: str,
+    final: bool,
+    feedback: Feedback,
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan as `torch.compile` sees it.
 
@@ -223,7 +277,7 @@ def _captured(
     if any(number_at(cell, path) != value for path, value in constants):
         return None
     leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
-    return _run(name, key, leaves, n_outputs, len(state) if final else 0)
+    return _run(name, key, leaves, n_outputs, len(state) if final else 0, feedback)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from neurodyn.files import MAKING
-from neurodyn.scan.layout import Layout, Operand, Shape, layout_of
+from neurodyn.scan.layout import Layout, Operand, Shape, by_sample, layout_of
 from neurodyn.step.program import Program
 from neurodyn.step.torch_private import is_zero
 
@@ -144,10 +144,19 @@ class Launch:
         strides: for each argument those over time and over blocks. For an operand with one value
             per column: how many elements share a value, and how many values there are.
         finals, checkpoints: whether these are among the arguments.
+        fed: the places of the inputs into which the first state comes back (`coupled.py`). Their
+            totals (forward only) and the matrices are the kernel's last arguments.
         results: functions of the list of arguments.
     """
 
-    def __init__(self, name: str, program: Program, wanted: Wanted | None, specs: Specs) -> None:
+    def __init__(
+        self,
+        name: str,
+        program: Program,
+        wanted: Wanted | None,
+        specs: Specs,
+        fed: tuple[int, ...] = (),
+    ) -> None:
         self.backend, self.program, self.wanted = backend_of(name), program, wanted
         self.functions, used = program.functions(wanted)
         self.specs: Any = [spec and Spec(*spec) for spec in specs]
@@ -156,7 +165,8 @@ class Launch:
         self.operands = (*range(n, n + m), *(n + m + i for i in used))
         self.steps, self.length = x.shape[0], self.backend.segment(x.shape[0])
         shapes = tuple(tuple(self.specs[i].shape) for i in self.operands)
-        self.layout = layout_of(tuple(x.shape[1:]), x.strides[1:], shapes)
+        self.fed, step = fed, tuple(x.shape[1:])
+        self.layout = by_sample(step, shapes) if fed else layout_of(step, x.strides[1:], shapes)
         self.finals = self.checkpoints = False
         self.arguments: list[tuple[int | None, Callable[..., Tensor] | None]] = []
         self.strides: list[tuple[int, int]] = []

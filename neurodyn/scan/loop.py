@@ -26,7 +26,11 @@ class Cell(Protocol):
 
 
 def run_loop(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], record: bool
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    record: bool,
+    feedback: Sequence[Tensor | None] = (),
 ) -> tuple[Sequences, Sequences, Sequences]:
     """The plain loop, in the dtype of the arithmetic. Outputs have the inputs' dtype."""
     dtype = arithmetic(inputs, state)
@@ -35,6 +39,8 @@ def run_loop(
     full = tuple(value.expand(shape) for value in state)
 
     def step(*arguments: Tensor) -> tuple[Tensor, ...]:
+        if feedback:
+            arguments = (*_fed(arguments, feedback), *arguments[len(feedback) :])
         # A result that depends on parameters alone has their shape.
         results = cell.step(*arguments)
         if not isinstance(results, tuple):
@@ -44,6 +50,13 @@ def run_loop(
     run = scan_captured if _as_loop(wide[0], record) else scan_reference
     outputs, final, history = run(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
+
+
+def _fed(arguments: Sequence[Tensor], feedback: Sequence[Tensor | None]) -> list[Tensor]:
+    """The inputs of a step, with what comes back from the first state."""
+    s = arguments[len(feedback)]
+    pairs = zip(arguments, feedback, strict=False)
+    return [x if V is None else torch.addmm(x, s, V) for x, V in pairs]
 
 
 def run_at_once(

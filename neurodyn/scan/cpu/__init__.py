@@ -63,24 +63,25 @@ class Target(Backend):
             values = values.sum(common, keepdim=True) if common else values
         return values.reshape(shape).permute([layout.order.index(d) for d in range(len(shape))])
 
-    def variant(self, launch: Launch) -> tuple[OperandKind, ...]:
-        return tuple(operand.kind for operand in launch.layout.operands)
+    def variant(self, launch: Launch) -> tuple[tuple[OperandKind, ...], tuple[int, ...]]:
+        return tuple(operand.kind for operand in launch.layout.operands), launch.fed
 
     def make(self, launch: Launch) -> build.Kernel:
-        program, kinds = launch.program, self.variant(launch)
+        program, (kinds, fed) = launch.program, self.variant(launch)
         write = source.backward if launch.wanted else source.forward
-        variant = hashlib.sha256(repr((launch.wanted, kinds)).encode()).hexdigest()[:8]
+        variant = hashlib.sha256(repr((launch.wanted, kinds, fed)).encode()).hexdigest()[:8]
         return build.kernel(
             f"{program.key}_{write.__name__}_{variant}",
             write.__name__,
-            lambda: write(launch.functions, WIDTHS[program.dtype], kinds),
+            lambda: write(launch.functions, WIDTHS[program.dtype], kinds, fed),
         )
 
     def start(self, launch: Launch, kernel: build.Kernel) -> Start:
         layout, steps = launch.layout, launch.steps
         work, places = steps * layout.elements, slice(len(HEADER), None, 3)
         sizes = layout.elements, layout.period, layout.inner, layout.width
-        large = work * launch.program.dtype.itemsize >= STREAMING
+        # What a coupled step writes is read again soon.
+        large = work * launch.program.dtype.itemsize >= STREAMING and not launch.fed
         walk = {name: getattr(layout, name) for name in HEADER if hasattr(layout, name)}
         walk |= {"steps": steps, "length": launch.length}
         walk["streaming"] = large and not any(size % LINE for size in sizes)

@@ -7,6 +7,7 @@ steps and computes the gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Body, Kernel, Values
@@ -24,6 +25,8 @@ NEST = (
 
 class Backward(Stepper):
     """The loops of the backward kernel."""
+
+    nest = NEST
 
     def __init__(self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node]) -> None:
         super().__init__(kernel)
@@ -52,37 +55,56 @@ class Backward(Stepper):
 
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
-        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
-        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
-        steps = kernel.at["length"] + 1
-        rows |= {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
-        with kernel.scratch(rows), kernel.tasks() as task:
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
+        with kernel.scratch(self._memory()), kernel.tasks() as task:
             for total in self.wide.values():
                 total.set(0.0)
             for p in self.sums:
                 if kernel.kinds[p] == "row":
                     self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
-            with kernel.blocks() as self.o:
-                self._block()
+            self._blocks()
             for p, total in self.wide.items():
                 code.store(total.get(), kernel.tensors[f"sum_{p}"].address + task * 8)
 
-    def _block(self) -> None:
-        """Backward through time, for one column of one block."""
-        kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
+    def _memory(self) -> dict[str, int | Value]:
+        """The rows of a block in memory: how many there are of each."""
+        steps = self.kernel.at["length"] + 1
+        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in self.rows}
+        return rows | {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
+
+    def _blocks(self) -> None:
+        """Backward through time, for one column of a task's blocks."""
+        kernel = self.kernel
+        with kernel.blocks() as self.o:
+            self._begin()
+            with self._segments() as segment:
+                self._restore(segment)
+                begin, end = kernel.span(segment)
+                self._replays(begin, end)
+                with self.code.range("t", end - 1, begin - 1, -1) as t:
+                    self._pull(t, t - begin)
+            self._end()
+
+    def _segments(self) -> Any:
+        """The loop over segments, from the last."""
+        last = (self.kernel.at["steps"] - 1) // self.kernel.at["length"]
+        return self.code.range("segment", last, self.code.integer(-1), -1)
+
+    def _begin(self) -> None:
+        """The gradients after the last step."""
+        kernel, code, o = self.kernel, self.code, self.o
         for leaf in self.rows:
             kernel.copy(lambda j, lanes: code.constant(0.0, "real"), kernel.memory[f"{leaf}_grad"])
         for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
             with code.builder.if_then((kernel.tensors[str(g)].address != 0).ir):
                 kernel.copy(kernel.reader(kernel.row(str(g), o)), kernel.memory[f"{u}_grad"])
-        last = (at["steps"] - 1) // at["length"]
-        with code.range("segment", last, code.integer(-1), -1) as segment:
-            self._segment(segment)
+
+    def _end(self) -> None:
         for leaf in self.sums:
             self._add_block(leaf)
 
-    def _segment(self, segment: Value) -> None:
-        """The states of a segment, forward, and then its gradients, backward."""
+    def _restore(self, segment: Value) -> None:
+        """The states at the start of a segment."""
         kernel, code = self.kernel, self.code
         for u in self.states:
             with code.builder.if_else((segment != 0).ir) as (then, otherwise):
@@ -91,12 +113,12 @@ class Backward(Stepper):
                     kernel.copy(checkpoint, kernel.memory[str(u)])
                 with otherwise:
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
-        begin, end = kernel.span(segment)
+
+    def _replays(self, begin: Value, end: Value) -> None:
+        """The states after each step of a segment."""
         if self.states:
-            with code.range("t", begin, end if self.keeps_neck else end - 1) as t:
+            with self.code.range("t", begin, end if self.keeps_neck else end - 1) as t:
                 self._replay(t, t - begin)
-        with code.range("t", end - 1, begin - 1, -1) as t:
-            self._pull(t, t - begin)
 
     def _replay(self, t: Value, i: Value) -> None:
         """The states after the `i`-th step of a segment, from those before it."""

@@ -8,35 +8,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from neurodyn.scan.cpu.backward import Backward
+from neurodyn.scan.cpu.coupled import CoupledBackward, CoupledForward
 from neurodyn.scan.cpu.forward import Forward
 from neurodyn.scan.cpu.loops import Kernel
 from neurodyn.scan.layout import OperandKind
 from neurodyn.step.functions import Functions
 
 
-def forward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> str:
+def forward(
+    functions: Functions, bits: int, kinds: Sequence[OperandKind], fed: Sequence[int] = ()
+) -> str:
     """The module of the forward kernel.
 
     Args:
         functions: the functions; those for the derivative are left out.
         bits: 32 or 64, the size of a real.
         kinds: how each state and each of `functions.parameters` is found (`layout.Operand`).
+        fed: the places of the inputs into which the first state comes back.
     """
     states = functions.trace.states
     outputs = [f"out{i}" for i in range(functions.trace.n_outputs)]
     names = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
+    into = [functions.trace.inputs[i] for i in fed]
+    names += [*(f"{x}_total" for x in into), *(f"{x}_matrix" for x in into)]
     kernel = Kernel("forward", functions, bits, kinds, names)
-    Forward(kernel, outputs).emit()
+    (CoupledForward(kernel, outputs, into) if fed else Forward(kernel, outputs)).emit()
     return kernel.text()
 
 
-def backward(functions: Functions, bits: int, kinds: Sequence[OperandKind]) -> str:
+def backward(
+    functions: Functions, bits: int, kinds: Sequence[OperandKind], fed: Sequence[int] = ()
+) -> str:
     """The module of the backward kernel; arguments as for `forward`."""
     states, grads = functions.trace.states, functions.trace.grads
     inputs = [x for x in functions.trace.inputs if functions.gradient(x)]
     learned = [p for p in functions.parameters if functions.gradient(p)]
     names = [*map(str, grads), *(f"{u}_checkpoints" for u in states)]
     names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in (*states, *learned))]
+    into = [functions.trace.inputs[i] for i in fed]
+    names += [*(f"{u}_before" for u in states[: bool(fed)]), *(f"{x}_matrix" for x in into)]
     kernel = Kernel("backward", functions, bits, kinds, names)
-    Backward(kernel, inputs, learned).emit()
+    if fed:
+        CoupledBackward(kernel, inputs, learned, into).emit()
+    else:
+        Backward(kernel, inputs, learned).emit()
     return kernel.text()

@@ -34,6 +34,10 @@ class Stepper:
         known = self.kernel.parameters(o, j, lanes)
         return known | {u: self.kernel.kept(str(u), j, lanes, i) for u in self.states}
 
+    def read(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+        """Some elements of an input, or of an output's gradient."""
+        return self.kernel.stream(leaf, o, t, j, lanes)
+
     def step(
         self,
         results: Sequence[Node],
@@ -55,9 +59,9 @@ class Stepper:
         kernel, inputs, neck = self.kernel, self.trace.inputs, self.neck
         in_turns = neck is not None and operations(results) >= LONG
 
-        def read(j: Value, lanes: int) -> Values:
+        def given(j: Value, lanes: int) -> Values:
             return self.known(o, j, lanes, i) | {
-                x: kernel.stream(x, o, t, j, lanes) for x in inputs
+                x: self.read(x, o, t, j, lanes) for x in inputs
             }
 
         def charge(known: Values, j: Value, lanes: int) -> None:
@@ -70,7 +74,7 @@ class Stepper:
             finish(kernel.evaluate(results, known, exact=True, lanes=lanes), j, lanes)
 
         def first(j: Value, lanes: int) -> None:
-            charge(read(j, lanes), j, lanes)
+            charge(given(j, lanes), j, lanes)
 
         def second(j: Value, lanes: int) -> None:
             assert neck is not None
@@ -78,7 +82,7 @@ class Stepper:
             settle(self.known(o, j, lanes, i) | {neck: kept}, j, lanes)
 
         def whole(j: Value, lanes: int) -> None:
-            known = read(j, lanes)
+            known = given(j, lanes)
             settle(known, j, lanes)
             if keep_neck:
                 charge(known, j, lanes)

@@ -1,0 +1,179 @@
+"""The kernels of a coupled step: the first state comes back through matrices into inputs.
+
+Neurons of a sample are coupled at every step, samples are not. So a task is a group of samples that
+goes through time together: a product for the group, and then the step for one sample after the
+other. A column is the whole sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from neurodyn.scan.cpu.backward import Backward
+from neurodyn.scan.cpu.forward import Forward
+from neurodyn.scan.cpu.llvm import Value
+from neurodyn.scan.cpu.loops import Kernel
+from neurodyn.scan.cpu.product import WORD, Product, Rows
+from neurodyn.step.graph import Node
+
+FORWARD = (
+    "for group of samples (in parallel):",
+    "    for segment of time: write the states, if backward will need them",
+    "        for step: what comes back, the first state times matrices; for sample:",
+    "            for {lanes} lanes: write the total inputs; step",
+)
+BACKWARD = (
+    "for group of samples (in parallel); at the end, write the sums of parameters' gradients",
+    "    for segment of time, from the last: for sample: its states from those at its start",
+    "        for step, from the last:",
+    "            for sample: for {lanes} lanes: replay, pull",
+    "            add to the first state's gradient those of inputs times matrices",
+)
+
+
+class Group:
+    """The samples of a task, and the rows that each has in memory.
+
+    Args:
+        kernel: the kernel.
+        counts: how many rows a sample has, by name.
+    """
+
+    def __init__(self, kernel: Kernel, counts: Mapping[str, int | Value]) -> None:
+        self.kernel, self.counts = kernel, counts
+        outer, groups = kernel.at["outer"], kernel.at["groups"]
+        self.most = (outer + groups - 1) // groups
+
+    def rows(self) -> dict[str, int | Value]:
+        """What `scratch` makes."""
+        return {name: self.most * count for name, count in self.counts.items()}
+
+    def enter(self) -> None:
+        """Find the samples of this task, inside the loop over tasks."""
+        kernel = self.kernel
+        outer, groups = kernel.at["outer"], kernel.at["groups"]
+        self.start, self.stop = (outer * (kernel.group + i) // groups for i in (0, 1))
+        self.size = self.stop - self.start
+        self.memory = dict(kernel.memory)
+
+    @contextmanager
+    def samples(self) -> Iterator[Value]:
+        """A loop over samples; the kernel's memory is the rows of one."""
+        kernel = self.kernel
+        with kernel.code.range("sample", self.start, self.stop) as o:
+            for name, count in self.counts.items():
+                step = kernel.row_bytes * count * (o - self.start)
+                kernel.memory[name] = self.memory[name] + step
+            yield o
+            kernel.memory = dict(self.memory)
+
+    def row(self, name: str) -> Rows:
+        """The rows of that name, one per sample."""
+        return Rows(self.memory[name], self.kernel.row_bytes, self.kernel.size)
+
+    def matrix(self, x: Node) -> Rows:
+        """The matrix whose product goes into an input."""
+        address = self.kernel.tensors[f"{x}_matrix"].address
+        return Rows(address, self.kernel.row_bytes, self.kernel.size)
+
+
+class CoupledForward(Forward):
+    """The loops of the forward kernel. `fed` are the inputs into which the first state comes."""
+
+    nest = FORWARD
+
+    def __init__(self, kernel: Kernel, outputs: Sequence[str], fed: Sequence[Node]) -> None:
+        super().__init__(kernel, outputs)
+        self.fed, self.product = fed, Product(kernel)
+
+    def emit(self) -> None:
+        kernel, code, first = self.kernel, self.code, str(self.states[0])
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
+        back = [f"{x}_back" for x in self.fed]
+        rows = [*map(str, self.states), "neck", "masks", *back]
+        self.group = group = Group(kernel, dict.fromkeys(rows, 1))
+        with kernel.scratch(group.rows()), kernel.tasks():
+            group.enter()
+            with group.samples() as o:
+                self._clear(kernel.memory[first])
+                self._begin(o)
+            pairs = [(group.row(f"{x}_back"), group.matrix(x)) for x in self.fed]
+            with code.range("segment", code.integer(0), self._segments()) as segment:
+                with group.samples() as o:
+                    self._mark(segment, o)
+                begin, end = kernel.span(segment)
+                with code.range("t", begin, end) as t:
+                    self.product.sparse(group.row(first), pairs, group.row("masks"), group.size)
+                    with group.samples() as o:
+                        self._step(o, t)
+            with group.samples() as o:
+                self._end(o)
+
+    def _clear(self, row: Value) -> None:
+        """Zeros in a row and in the padding behind it."""
+        zero, end = self.code.integer(0), self.kernel.row_bytes // self.kernel.size
+        with self.code.range("j", zero, end, WORD) as j:
+            for first in range(0, WORD, self.kernel.lanes):
+                place = row + (j + first) * self.kernel.size
+                self.code.store(self.code.constant(0.0, "real", self.kernel.lanes), place)
+
+    def read(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+        """An input; into one that is fed goes what comes back, and backward needs the total."""
+        value = super().read(leaf, o, t, j, lanes)
+        if leaf in self.fed:
+            value = value + self.kernel.kept(f"{leaf}_back", j, lanes)
+            self.kernel.store(value, self.kernel.row(f"{leaf}_total", o, t), j, lanes)
+        return value
+
+
+class CoupledBackward(Backward):
+    """The loops of the backward kernel; the inputs that it reads are the totals."""
+
+    nest = BACKWARD
+
+    def __init__(
+        self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node], fed: Sequence[Node]
+    ) -> None:
+        super().__init__(kernel, inputs, learned)
+        self.fed, self.product = [x for x in fed if x in inputs], Product(kernel)
+
+    def _memory(self) -> dict[str, int | Value]:
+        self.group = Group(self.kernel, super()._memory())
+        return self.group.rows()
+
+    def _blocks(self) -> None:
+        kernel, group = self.kernel, self.group
+        group.enter()
+        with group.samples() as self.o:
+            self._begin()
+        with self._segments() as segment:
+            begin, end = kernel.span(segment)
+            with group.samples() as self.o:
+                self._restore(segment)
+                self._replays(begin, end)
+            with self.code.range("t", end - 1, begin - 1, -1) as t:
+                with group.samples() as self.o:
+                    self._pull(t, t - begin)
+                    self._note(t, t - begin)
+                self._couple(t)
+        with group.samples() as self.o:
+            self._end()
+
+    def _note(self, t: Value, i: Value) -> None:
+        """Write the first state before a step, which the matrices' gradients are made of."""
+        kernel, first = self.kernel, str(self.states[0])
+        row = kernel.row(f"{first}_before", self.o, t)
+        kernel.copy(lambda j, lanes: kernel.kept(first, j, lanes, i), row)
+
+    def _couple(self, t: Value) -> None:
+        """What the first state did through the matrices, added to its gradient."""
+        kernel, group = self.kernel, self.group
+        pairs = []
+        for x in self.fed:
+            stride = kernel.tensors[f"grad_{x}"].block * kernel.size
+            source = Rows(kernel.row(f"grad_{x}", group.start, t), stride, kernel.size)
+            pairs.append((source, group.matrix(x)))
+        if pairs:
+            target = group.row(f"{self.states[0]}_grad")
+            self.product.dense(pairs, target, group.size, onto=True)
