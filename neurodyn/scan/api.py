@@ -15,6 +15,7 @@ from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
 from neurodyn.scan.coupled import coupled_op
 from neurodyn.scan.launch import backend_of, specs
+from neurodyn.scan.links import ALONE, Feedback, Linked, Links, Onward, misfit
 from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
 from neurodyn.scan.reference import Sequences
@@ -29,7 +30,6 @@ from neurodyn.step.torch_private import (
 BACKENDS = ("auto", "reference", "cpu", "gpu", "parallel")
 KERNELS = {"cpu": "cpu", "cuda": "gpu"}
 """The backend that `"auto"` takes, by device."""
-Feedback = Sequence[Tensor | None]
 _warned: set[str] = set()
 
 
@@ -39,6 +39,7 @@ def scan(
     state: Sequence[Tensor],
     *,
     feedback: Feedback = (),
+    onward: Onward | None = None,
     backend: str = "auto",
     final: bool = True,
     record: bool = False,
@@ -52,6 +53,8 @@ def scan(
         feedback: for each input None, or a matrix `V` of `(F, F)` through which the first state,
             in most layers the last spikes, comes back: the step's input is `x[t] + s[t-1] V`.
             Inputs are then `(T, B, F)`. There are kernels for it on the CPU.
+        onward: with feedback, `(state, input, W)`: the step's new value of a state, times `W`, is
+            added to an input of the same step. The state must not depend on that input.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
             error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
             loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
@@ -75,52 +78,45 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
-    if any(V is not None for V in feedback):
-        check_feedback(feedback, inputs)
+    linked = ALONE
+    if any(V is not None for V in feedback) or onward is not None:
+        linked = Linked(feedback, onward)
+        linked.check(inputs, len(state))
         if backend in ("gpu", "parallel"):
-            raise _cannot(backend, "feedback couples the neurons, and it has no kernel for that")
+            raise _cannot(backend, "it has no kernel for neurons that feedback couples")
         dtype, own = arithmetic(inputs, state), inputs[0].dtype
-        feedback = [None if V is None else V.to(dtype) for V in feedback]
+        linked = linked.to(dtype)
         if dtype != own:
-            wide, how = [x.to(dtype) for x in inputs], {"final": final, "record": record}
-            outputs, *rest = scan(cell, wide, state, feedback=feedback, backend=backend, **how)
-            return tuple(y.to(own) for y in outputs), *rest
-    else:
-        feedback = ()
+            wide = [x.to(dtype) for x in inputs]
+            outputs, last, recorded = scan(
+                cell,
+                wide,
+                state,
+                feedback=linked.feedback,
+                onward=linked.onward,
+                backend=backend,
+                final=final,
+                record=record,
+            )
+            return tuple(y.to(own) for y in outputs), last, recorded
     looped = backend == "reference" or record or inputs[0].numel() == 0
     # On other devices the loop is what there is for it.
-    looped |= bool(feedback) and backend == "auto" and inputs[0].device.type != "cpu"
+    looped |= linked is not ALONE and backend == "auto" and inputs[0].device.type != "cpu"
     why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
         if backend == "parallel":
             return run_at_once(cell, inputs, state)
         if torch.compiler.is_compiling():
-            result = _captured(cell, inputs, state, backend, final, feedback)
+            result = _captured(cell, inputs, state, backend, final, linked)
         else:
-            result, why = _compiled(cell, inputs, state, backend, final, feedback)
+            result, why = _compiled(cell, inputs, state, backend, final, linked)
         if result is not None:
             return result
-    outputs, last, recorded = run_loop(cell, inputs, state, record, feedback)
+    outputs, last, recorded = run_loop(cell, inputs, state, record, linked)
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
-
-
-def check_feedback(feedback: Feedback, inputs: Sequence[Tensor]) -> None:
-    """An error unless there is one matrix, or None, per input, and it fits."""
-    x = inputs[0]
-    if len(feedback) != len(inputs):
-        raise ValueError(f"feedback: expected {len(inputs)}, as inputs, got {len(feedback)}")
-    if x.ndim != 3:
-        raise ValueError(f"inputs: with feedback expected (T, B, F), got {tuple(x.shape)}")
-    for i, V in enumerate(feedback):
-        if V is not None and V.shape != (x.shape[2],) * 2:
-            raise ValueError(
-                f"feedback[{i}]: expected {(x.shape[2],) * 2}, got {tuple(V.shape)}"
-            )
-        if V is not None and V.device != x.device:
-            raise ValueError(f"feedback[{i}]: expected on {x.device}, got {V.device}")
 
 
 def check_parallel(cell: Any) -> None:
@@ -201,16 +197,18 @@ def _compiled(
     state: Sequence[Tensor],
     backend: str,
     final: bool,
-    feedback: Feedback,
+    linked: Linked,
 ) -> tuple[tuple[Sequences, Sequences, Sequences] | None, str | None]:
     """The scan by a kernel; or None, and why the plain loop has to run."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
         try:
             name, program, leaves = choice
+            if (reason := misfit(linked.links, program.trace)) is not None:
+                raise UnfitError(reason)
             n_finals = len(state) if final else 0
             n_outputs = program.trace.n_outputs
-            return _run(name, program.key, leaves, n_outputs, n_finals, feedback), None
+            return _run(name, program.key, leaves, n_outputs, n_finals, linked), None
         except UnfitError as error:
             choice = str(error)
         except KernelError:
@@ -230,9 +228,9 @@ def _run(
     leaves: list[Tensor],
     n_outputs: int,
     n_finals: int,
-    feedback: Feedback,
+    linked: Linked,
 ) -> tuple[Sequences, Sequences, Sequences]:
-    run = partial(coupled_op, feedback=feedback) if feedback else scan_op
+    run = scan_op if linked is ALONE else partial(coupled_op, linked=linked)
     results = run(name, key, leaves, n_finals > 0)
     # Checkpoints follow, which are for the backward pass alone.
     return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + n_finals]), ()
@@ -250,7 +248,7 @@ def _captured(
     state: Sequence[Tensor],
     backend: str,
     final: bool,
-    feedback: Feedback,
+    linked: Linked,
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan as `torch.compile` sees it.
 
@@ -263,8 +261,8 @@ def _captured(
         return None
     assert isinstance(cell, nn.Module)
     numbers = len(inputs), len(state), arithmetic(inputs, state)
-    dtypes = tuple(sequence.dtype for sequence in inputs)
-    found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes)
+    dtypes, links = tuple(sequence.dtype for sequence in inputs), linked.links
+    found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes, links)
     if isinstance(found, str):
         if backend != "auto":
             raise _cannot(backend, found)
@@ -277,7 +275,7 @@ def _captured(
     if any(number_at(cell, path) != value for path, value in constants):
         return None
     leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
-    return _run(name, key, leaves, n_outputs, len(state) if final else 0, feedback)
+    return _run(name, key, leaves, n_outputs, len(state) if final else 0, linked)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:
@@ -297,6 +295,7 @@ def _constant_choice(
     backend: str,
     device: str,
     dtypes: tuple[torch.dtype, ...],
+    links: Links,
 ) -> tuple[str, str, tuple[str, ...], int, Numbers] | str:
     """Backend, key, names of tensors, number of outputs, and numbers of the cell; or why there is
     none.
@@ -312,4 +311,5 @@ def _constant_choice(
     if name is None:
         return f"there are no kernels for {device!r} devices"
     reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
+    reason = reason or misfit(links, program.trace)
     return reason or (name, program.key, program.names, program.trace.n_outputs, numbers(cell))

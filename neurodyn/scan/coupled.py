@@ -1,9 +1,9 @@
 """A scan whose first state comes back through matrices into inputs, as an operator of PyTorch.
 
-Forward writes the total inputs `x[t] + s[t-1] V`. With them the step is elementwise, so backward
-reads them as any scan reads its inputs; it couples the samples' neurons only where the gradient of
-an input goes through the matrix to the state before. The matrices' gradients are large products
-after the loop.
+Forward writes the total inputs, `x[t]` and what comes through matrices. With them the step is
+elementwise, so backward reads them as any scan reads its inputs. Neurons are coupled only where an
+input's gradient goes back through a matrix. The matrices' gradients are large products after the
+loop.
 """
 
 from __future__ import annotations
@@ -18,45 +18,39 @@ from torch import Tensor
 
 from neurodyn.scan.bind import REMEMBERED, UnfitError, add_backward, add_forward, unfit
 from neurodyn.scan.launch import Launch, Specs, Wanted, backend_of, specs
+from neurodyn.scan.links import Linked, Links
 from neurodyn.scan.op import TWICE, check_single, plain
 from neurodyn.step.program import program_by_key
 from neurodyn.step.torch_private import below_autograd
 
 Tensors = list[Tensor]
-Fed = tuple[int, ...]
-Call = tuple[str, str, Fed, bool, bool]
-"""The operator's arguments except tensors: backend, key, places of the inputs that are fed, keep,
-final."""
+Places = tuple[int, ...]
+Call = tuple[str, str, Places, Places, bool, bool]
+"""The operator's arguments except tensors: backend, key, links (two lists), keep, final."""
 WHOLE_ROW = 64
 """Rows of matrices end in zeros, at a multiple of this."""
 
 torch.library.define(
     "neurodyn::coupled",
-    "(str backend, str key, int[] fed, bool keep, bool final, Tensor[] leaves, Tensor[] matrices) "
-    "-> Tensor[]",
+    "(str backend, str key, int[] fed, int[] onward, bool keep, bool final, Tensor[] leaves, "
+    "Tensor[] matrices) -> Tensor[]",
 )
 torch.library.define(
     "neurodyn::coupled_backward",
-    "(str backend, str key, int[] fed, bool[] wanted, Tensor[] leaves, Tensor?[] grads, "
-    "Tensor[] checkpoints, Tensor[] matrices) -> Tensor[]",
+    "(str backend, str key, int[] fed, int[] onward, bool[] wanted, Tensor[] leaves, "
+    "Tensor?[] grads, Tensor[] checkpoints, Tensor[] matrices) -> Tensor[]",
 )
 
 
-def coupled_op(
-    backend: str, key: str, leaves: Tensors, final: bool, feedback: Sequence[Tensor | None]
-) -> Tensors:
+def coupled_op(backend: str, key: str, leaves: Tensors, final: bool, linked: Linked) -> Tensors:
     """Outputs and, if asked for, final states, as `scan_op`; differentiable once.
-
-    Args:
-        feedback: for each input the matrix `(F, F)` through which the first state comes in.
 
     Raises:
         UnfitError: the backend cannot run it on these tensors.
     """
-    fed = tuple(i for i, V in enumerate(feedback) if V is not None)
-    matrices = [V for V in feedback if V is not None]
+    matrices = linked.matrices
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (*leaves, *matrices))
-    call = backend, key, fed, keep, final
+    call = backend, key, *linked.links, keep, final
     if torch.compiler.is_compiling() or not plain((*leaves, *matrices)):
         if not torch.compiler.is_compiling() and (
             reason := unfit(backend, program_by_key(key), specs(leaves))
@@ -72,7 +66,7 @@ def coupled_op(
 
 @lru_cache(maxsize=REMEMBERED)
 def _bind_forward(
-    name: str, key: str, fed: Fed, keep: bool, final: bool, tensors: Specs
+    name: str, key: str, fed: Places, onward: Places, keep: bool, final: bool, tensors: Specs
 ) -> Launch:
     """The launch that gives outputs, final states, checkpoints and total inputs.
 
@@ -80,10 +74,11 @@ def _bind_forward(
         keep: give the latter two.
         tensors: inputs, states, parameters and matrices, with which the launch is called.
     """
-    program, leaves = program_by_key(key), len(tensors) - len(fed)
+    program, links = program_by_key(key), Links(fed, onward)
+    leaves = len(tensors) - links.matrices
     if (reason := unfit(name, program, tensors[:leaves])) is not None:
         raise UnfitError(reason)
-    launch = Launch(name, program, None, tensors, fed)
+    launch = Launch(name, program, None, tensors, links)
     add_forward(launch, keep, final)
     for _ in fed:
         # If nobody reads them, all steps are written to one place.
@@ -97,17 +92,21 @@ def _bind_forward(
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _bind_backward(name: str, key: str, fed: Fed, wanted: Wanted, tensors: Specs) -> Launch:
-    """The launch that gives the wanted gradients of inputs, states and parameters, and the first
-    state before each step.
+def _bind_backward(
+    name: str, key: str, fed: Places, onward: Places, wanted: Wanted, tensors: Specs
+) -> Launch:
+    """The launch that gives the wanted gradients of inputs, states and parameters; the first state
+    before each step; and what went onward in it.
 
     Args:
         tensors: those of `bind_backward`, with total inputs, and the matrices.
     """
-    given = len(tensors) - len(fed)
-    launch = Launch(name, program_by_key(key), wanted, tensors[:given], fed)
+    links = Links(fed, onward)
+    given = len(tensors) - links.matrices
+    launch = Launch(name, program_by_key(key), wanted, tensors[:given], links)
     add_backward(launch, wanted)
-    launch.results.append(launch.written(launch.x.dtype))
+    for _ in range(1 + bool(onward)):
+        launch.results.append(launch.written(launch.x.dtype))
     for i in range(given, len(tensors)):
         launch.argument(i, _padded_transposed)
     return launch.bound()
@@ -132,19 +131,22 @@ def _coupled(
     backend: str,
     key: str,
     fed: Sequence[int],
+    onward: Sequence[int],
     keep: bool,
     final: bool,
     leaves: Tensors,
     matrices: Tensors,
 ) -> Tensors:
     tensors = [*leaves, *matrices]
-    return _bind_forward(backend, key, tuple(fed), keep, final, specs(tensors))(tensors)
+    links = Links(tuple(fed), tuple(onward))
+    return _bind_forward(backend, key, *links, keep, final, specs(tensors))(tensors)
 
 
 def _coupled_backward(
     backend: str,
     key: str,
     fed: Sequence[int],
+    onward: Sequence[int],
     wanted: Sequence[bool],
     leaves: Sequence[Tensor],
     grads: Sequence[Tensor | None],
@@ -152,7 +154,8 @@ def _coupled_backward(
     matrices: Sequence[Tensor],
 ) -> Tensors:
     tensors = [*leaves, *grads, *checkpoints, *matrices]
-    return _bind_backward(backend, key, tuple(fed), tuple(wanted), specs(tensors))(tensors)
+    links = Links(tuple(fed), tuple(onward))
+    return _bind_backward(backend, key, *links, tuple(wanted), specs(tensors))(tensors)
 
 
 @torch.library.register_fake("neurodyn::coupled")
@@ -160,6 +163,7 @@ def _fake_coupled(
     backend: str,
     key: str,
     fed: list[int],
+    onward: list[int],
     keep: bool,
     final: bool,
     leaves: Tensors,
@@ -181,6 +185,7 @@ def _fake_backward(
     backend: str,
     key: str,
     fed: list[int],
+    onward: list[int],
     wanted: list[bool],
     leaves: Tensors,
     grads: list[Tensor | None],
@@ -188,7 +193,8 @@ def _fake_backward(
     matrices: Tensors,
 ) -> Tensors:
     gradients = [leaf.new_empty(leaf.shape) for i, leaf in enumerate(leaves) if wanted[i]]
-    return [*gradients, leaves[0].new_empty(leaves[0].shape)]
+    noted = [leaves[0].new_empty(leaves[0].shape) for _ in range(1 + bool(onward))]
+    return gradients + noted
 
 
 class _Coupled(torch.autograd.Function):
@@ -196,15 +202,16 @@ class _Coupled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, call: Call, launch: Launch | None, *tensors: Tensor) -> Any:
-        fed, trace = call[2], program_by_key(call[1]).trace
-        leaves, matrices = tensors[: -len(fed)], tensors[-len(fed) :]
+        key, fed, onward, final = call[1], *call[2:4], call[5]
+        trace, count = program_by_key(key).trace, len(tensors) - Links(fed, onward).matrices
+        leaves, matrices = tensors[:count], tensors[count:]
         with below_autograd():
             if launch is None:
                 results = torch.ops.neurodyn.coupled.default(*call, leaves, matrices)
             else:
                 results = launch(tensors)
-        visible = trace.n_outputs + (len(trace.states) if call[4] else 0)
-        ctx.call, ctx.count = call, len(leaves)
+        visible = trace.n_outputs + (len(trace.states) if final else 0)
+        ctx.call, ctx.count = call, count
         ctx.visible, ctx.unasked = visible, len(trace.grads) - visible
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*results[visible:])
@@ -217,21 +224,23 @@ class _Coupled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         check_single(grads)
-        backend, key, fed, *_ = ctx.call
+        backend, key, fed, onward, *_ = ctx.call
         saved, count = ctx.saved_tensors, ctx.count
-        leaves, matrices = saved[:count], saved[count : count + len(fed)]
-        checkpoints = saved[count + len(fed) :]
+        end = count + Links(fed, onward).matrices
+        leaves, matrices, checkpoints = saved[:count], saved[count:end], saved[end:]
         given = [*grads[: ctx.visible], *[None] * ctx.unasked]
         needed = ctx.needs_input_grad[2:]
         wanted = tuple([w or i in fed for i, w in enumerate(needed[:count])])
         direct = plain((*saved, *grads)) and not torch.is_grad_enabled()
         run = _coupled_backward if direct else torch.ops.neurodyn.coupled_backward.default
-        *found, before = run(backend, key, fed, wanted, leaves, given, checkpoints, matrices)
+        found = run(backend, key, fed, onward, wanted, leaves, given, checkpoints, matrices)
         pulled = iter(found)
         of_leaves = [next(pulled) if w else None for w in wanted]
+        before, *after = (sequence.flatten(0, 1).t() for sequence in pulled)
+        sources = [*((before, i) for i in fed), *((after[0], i) for i in onward[1:])]
         of_matrices = [
-            before.flatten(0, 1).t() @ of_leaves[i].flatten(0, 1) if w else None
-            for i, w in zip(fed, needed[count:], strict=True)
+            sequence @ of_leaves[i].flatten(0, 1) if w else None
+            for (sequence, i), w in zip(sources, needed[count:], strict=True)
         ]
         return None, None, *of_leaves, *of_matrices
 
@@ -255,7 +264,7 @@ def _differentiable(*arguments: Any) -> Tensors:
 
 
 def _differentiable_backward(*arguments: Any) -> Tensors:
-    tensors = [t for group in arguments[4:] for t in group if t is not None]
+    tensors = [t for group in arguments[5:] for t in group if t is not None]
     return list(_Once.apply(arguments, *tensors))  # type: ignore[no-untyped-call]
 
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from neurodyn.files import MAKING
 from neurodyn.scan.layout import Layout, Operand, Shape, by_sample, layout_of
+from neurodyn.scan.links import NO_LINKS, Links
 from neurodyn.step.program import Program
 from neurodyn.step.torch_private import is_zero
 
@@ -144,8 +145,7 @@ class Launch:
         strides: for each argument those over time and over blocks. For an operand with one value
             per column: how many elements share a value, and how many values there are.
         finals, checkpoints: whether these are among the arguments.
-        fed: the places of the inputs into which the first state comes back (`coupled.py`). Their
-            totals (forward only) and the matrices are the kernel's last arguments.
+        links: where matrices link states and inputs.
         results: functions of the list of arguments.
     """
 
@@ -155,7 +155,7 @@ class Launch:
         program: Program,
         wanted: Wanted | None,
         specs: Specs,
-        fed: tuple[int, ...] = (),
+        links: Links = NO_LINKS,
     ) -> None:
         self.backend, self.program, self.wanted = backend_of(name), program, wanted
         self.functions, used = program.functions(wanted)
@@ -165,8 +165,9 @@ class Launch:
         self.operands = (*range(n, n + m), *(n + m + i for i in used))
         self.steps, self.length = x.shape[0], self.backend.segment(x.shape[0])
         shapes = tuple(tuple(self.specs[i].shape) for i in self.operands)
-        self.fed, step = fed, tuple(x.shape[1:])
-        self.layout = by_sample(step, shapes) if fed else layout_of(step, x.strides[1:], shapes)
+        self.links, step = links, tuple(x.shape[1:])
+        lay = by_sample if links.fed else partial(layout_of, strides=x.strides[1:])
+        self.layout = lay(step, operands=shapes)
         self.finals = self.checkpoints = False
         self.arguments: list[tuple[int | None, Callable[..., Tensor] | None]] = []
         self.strides: list[tuple[int, int]] = []

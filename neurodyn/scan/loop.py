@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from neurodyn.scan.links import ALONE, Linked
 from neurodyn.scan.reference import Sequences, scan_captured, scan_reference
 from neurodyn.step.torch_private import surely
 
@@ -30,7 +31,7 @@ def run_loop(
     inputs: Sequence[Tensor],
     state: Sequence[Tensor],
     record: bool,
-    feedback: Sequence[Tensor | None] = (),
+    linked: Linked = ALONE,
 ) -> tuple[Sequences, Sequences, Sequences]:
     """The plain loop, in the dtype of the arithmetic. Outputs have the inputs' dtype."""
     dtype = arithmetic(inputs, state)
@@ -39,8 +40,8 @@ def run_loop(
     full = tuple(value.expand(shape) for value in state)
 
     def step(*arguments: Tensor) -> tuple[Tensor, ...]:
-        if feedback:
-            arguments = (*_fed(arguments, feedback), *arguments[len(feedback) :])
+        if linked.feedback:
+            arguments = linked.arguments(cell.step, arguments)
         # A result that depends on parameters alone has their shape.
         results = cell.step(*arguments)
         if not isinstance(results, tuple):
@@ -50,13 +51,6 @@ def run_loop(
     run = scan_captured if _as_loop(wide[0], record) else scan_reference
     outputs, final, history = run(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
-
-
-def _fed(arguments: Sequence[Tensor], feedback: Sequence[Tensor | None]) -> list[Tensor]:
-    """The inputs of a step, with what comes back from the first state."""
-    s = arguments[len(feedback)]
-    pairs = zip(arguments, feedback, strict=False)
-    return [x if V is None else torch.addmm(x, s, V) for x, V in pairs]
 
 
 def run_at_once(

@@ -13,6 +13,7 @@ from neurodyn.scan.cpu import build, source, threads
 from neurodyn.scan.cpu.loops import HEADER
 from neurodyn.scan.launch import Backend, Launch, Start
 from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind
+from neurodyn.scan.links import Links
 from neurodyn.step.program import Program
 
 SEGMENT = 16
@@ -63,17 +64,17 @@ class Target(Backend):
             values = values.sum(common, keepdim=True) if common else values
         return values.reshape(shape).permute([layout.order.index(d) for d in range(len(shape))])
 
-    def variant(self, launch: Launch) -> tuple[tuple[OperandKind, ...], tuple[int, ...]]:
-        return tuple(operand.kind for operand in launch.layout.operands), launch.fed
+    def variant(self, launch: Launch) -> tuple[tuple[OperandKind, ...], Links]:
+        return tuple(operand.kind for operand in launch.layout.operands), launch.links
 
     def make(self, launch: Launch) -> build.Kernel:
-        program, (kinds, fed) = launch.program, self.variant(launch)
+        program, (kinds, links) = launch.program, self.variant(launch)
         write = source.backward if launch.wanted else source.forward
-        variant = hashlib.sha256(repr((launch.wanted, kinds, fed)).encode()).hexdigest()[:8]
+        variant = hashlib.sha256(repr((launch.wanted, kinds, links)).encode()).hexdigest()[:8]
         return build.kernel(
             f"{program.key}_{write.__name__}_{variant}",
             write.__name__,
-            lambda: write(launch.functions, WIDTHS[program.dtype], kinds, fed),
+            lambda: write(launch.functions, WIDTHS[program.dtype], kinds, links),
         )
 
     def start(self, launch: Launch, kernel: build.Kernel) -> Start:
@@ -81,7 +82,7 @@ class Target(Backend):
         work, places = steps * layout.elements, slice(len(HEADER), None, 3)
         sizes = layout.elements, layout.period, layout.inner, layout.width
         # What a coupled step writes is read again soon.
-        large = work * launch.program.dtype.itemsize >= STREAMING and not launch.fed
+        large = work * launch.program.dtype.itemsize >= STREAMING and not launch.links.fed
         walk = {name: getattr(layout, name) for name in HEADER if hasattr(layout, name)}
         walk |= {"steps": steps, "length": launch.length}
         walk["streaming"] = large and not any(size % LINE for size in sizes)

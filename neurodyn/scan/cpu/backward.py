@@ -26,7 +26,9 @@ NEST = (
 class Backward(Stepper):
     """The loops of the backward kernel."""
 
-    nest = NEST
+    nest: tuple[str, ...] = NEST
+    to_the_end = False
+    """Whether the states after a segment's last step are needed as well."""
 
     def __init__(self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node]) -> None:
         super().__init__(kernel)
@@ -117,7 +119,8 @@ class Backward(Stepper):
     def _replays(self, begin: Value, end: Value) -> None:
         """The states after each step of a segment."""
         if self.states:
-            with self.code.range("t", begin, end if self.keeps_neck else end - 1) as t:
+            last = end if self.keeps_neck or self.to_the_end else end - 1
+            with self.code.range("t", begin, last) as t:
                 self._replay(t, t - begin)
 
     def _replay(self, t: Value, i: Value) -> None:
@@ -130,13 +133,15 @@ class Backward(Stepper):
 
         self.step(after, finish, self.o, t, i, keep_neck=self.keeps_neck)
 
-    def _pull(self, t: Value, i: Value) -> None:
-        """The gradients of a step, from those of the step after it; in one loop or two."""
-        kernel, trace, cut = self.kernel, self.trace, self.pull_neck
+    def _pull(self, t: Value, i: Value, some: Sequence[Node] | None = None) -> None:
+        """The gradients of a step, from those of the step after it; in one loop or two, or `some`
+        of them in one."""
+        kernel, trace = self.kernel, self.trace
+        cut = self.pull_neck if some is None else None
         after = trace.grads[trace.n_outputs :]
         sequences = [*trace.inputs, *trace.grads[: trace.n_outputs]]
         kept = {self.neck} if self.neck and self.keeps_neck else set()
-        everything = [*self.inputs, *self.sums]
+        everything = [*self.inputs, *self.sums] if some is None else some
         late = [
             leaf
             for leaf in everything
@@ -179,7 +184,7 @@ class Backward(Stepper):
             found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
             self._finish(late, found, t, j, lanes)
 
-        one = [p for p in self.learned if p in self.wide]
+        one = [p for p in self.learned if p in self.wide and p in everything]
         self._summed(one, *((first, second) if cut else (whole,)))
 
     def _solve(self, nodes: Sequence[Node], known: Values, lanes: int) -> list[Value]:

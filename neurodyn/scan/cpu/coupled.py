@@ -3,6 +3,9 @@
 Neurons of a sample are coupled at every step, samples are not. So a task is a group of samples that
 goes through time together: a product for the group, and then the step for one sample after the
 other. A column is the whole sample.
+
+A new state may go *onward* through a matrix into an input of the same step. Then the step comes in
+two parts with a product between them, and so does its derivative.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ from contextlib import contextmanager
 from neurodyn.scan.cpu.backward import Backward
 from neurodyn.scan.cpu.forward import Forward
 from neurodyn.scan.cpu.llvm import Value
-from neurodyn.scan.cpu.loops import Kernel
+from neurodyn.scan.cpu.loops import Kernel, Values
 from neurodyn.scan.cpu.product import WORD, Product, Rows
-from neurodyn.step.graph import Node
+from neurodyn.step.graph import Node, reachable
 
 FORWARD = (
     "for group of samples (in parallel):",
@@ -72,43 +75,81 @@ class Group:
         """The rows of that name, one per sample."""
         return Rows(self.memory[name], self.kernel.row_bytes, self.kernel.size)
 
-    def matrix(self, x: Node) -> Rows:
-        """The matrix whose product goes into an input."""
-        address = self.kernel.tensors[f"{x}_matrix"].address
+    def matrix(self, name: str) -> Rows:
+        """The matrix of a product into an input of that name, or of that onward."""
+        address = self.kernel.tensors[f"{name}_matrix"].address
         return Rows(address, self.kernel.row_bytes, self.kernel.size)
 
 
 class CoupledForward(Forward):
-    """The loops of the forward kernel. `fed` are the inputs into which the first state comes."""
+    """The loops of the forward kernel.
+
+    Args:
+        kernel, outputs: as in `Forward`.
+        fed: the inputs into which the first state comes back.
+        onward: a new state, and an input of `fed` into which it goes; or nothing.
+    """
 
     nest = FORWARD
 
-    def __init__(self, kernel: Kernel, outputs: Sequence[str], fed: Sequence[Node]) -> None:
+    def __init__(
+        self, kernel: Kernel, outputs: Sequence[str], fed: Sequence[Node], onward: Sequence[int]
+    ) -> None:
         super().__init__(kernel, outputs)
-        self.fed, self.product = fed, Product(kernel)
+        self.fed, self.product, self.onward = fed, Product(kernel), onward
+        if onward:
+            trace = self.trace
+            self.new, self.into = trace.results[trace.n_outputs + onward[0]], onward[1]
+            early, late = reachable((self.new,)), reachable(trace.results, frozenset({self.new}))
+            self.early = [x for x in trace.inputs if x in early]
+            self.sequences = tuple(x for x in trace.inputs if x in late)
 
     def emit(self) -> None:
         kernel, code, first = self.kernel, self.code, str(self.states[0])
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
         back = [f"{x}_back" for x in self.fed]
-        rows = [*map(str, self.states), "neck", "masks", *back]
+        rows = [*map(str, self.states), "neck", "masks", *back, *["onward"][: len(self.onward)]]
         self.group = group = Group(kernel, dict.fromkeys(rows, 1))
         with kernel.scratch(group.rows()), kernel.tasks():
             group.enter()
             with group.samples() as o:
                 self._clear(kernel.memory[first])
                 self._begin(o)
-            pairs = [(group.row(f"{x}_back"), group.matrix(x)) for x in self.fed]
             with code.range("segment", code.integer(0), self._segments()) as segment:
                 with group.samples() as o:
                     self._mark(segment, o)
                 begin, end = kernel.span(segment)
                 with code.range("t", begin, end) as t:
-                    self.product.sparse(group.row(first), pairs, group.row("masks"), group.size)
+                    self._couple(t)
                     with group.samples() as o:
                         self._step(o, t)
             with group.samples() as o:
                 self._end(o)
+
+    def _couple(self, t: Value) -> None:
+        """The products of a step."""
+        group = self.group
+        pairs = [(group.row(f"{x}_back"), group.matrix(str(x))) for x in self.fed]
+        first = group.row(str(self.states[0]))
+        self.product.sparse(first, pairs, group.row("masks"), group.size)
+        if self.onward:
+            with group.samples() as o:
+                self.kernel.elements(lambda j, lanes: self._charge(o, t, j, lanes))
+            pair = group.row("onward"), group.matrix("onward")
+            target = group.row(f"{self.trace.inputs[self.into]}_back")
+            self.product.dense([pair], target, group.size, onto=True)
+
+    def _charge(self, o: Value, t: Value, j: Value, lanes: int) -> None:
+        """The new state that goes onward."""
+        known = super().known(o, j, lanes)
+        known |= {x: self.read(x, o, t, j, lanes) for x in self.early}
+        (value,) = self.kernel.evaluate((self.new,), known, exact=True, lanes=lanes)
+        self.kernel.keep(value, "onward", j, lanes)
+
+    def known(self, o: Value, j: Value, lanes: int, i: Value | None = None) -> Values:
+        """As in every step, and what went onward."""
+        known = super().known(o, j, lanes, i)
+        return known | ({self.new: self.kernel.kept("onward", j, lanes)} if self.onward else {})
 
     def _clear(self, row: Value) -> None:
         """Zeros in a row and in the padding behind it."""
@@ -133,10 +174,18 @@ class CoupledBackward(Backward):
     nest = BACKWARD
 
     def __init__(
-        self, kernel: Kernel, inputs: Sequence[Node], learned: Sequence[Node], fed: Sequence[Node]
+        self,
+        kernel: Kernel,
+        inputs: Sequence[Node],
+        learned: Sequence[Node],
+        fed: Sequence[Node],
+        onward: Sequence[int],
     ) -> None:
         super().__init__(kernel, inputs, learned)
         self.fed, self.product = [x for x in fed if x in inputs], Product(kernel)
+        self.onward = self.to_the_end = bool(onward)
+        if onward:
+            self.source, self.into = self.states[onward[0]], self.trace.inputs[onward[1]]
 
     def _memory(self) -> dict[str, int | Value]:
         self.group = Group(self.kernel, super()._memory())
@@ -153,27 +202,40 @@ class CoupledBackward(Backward):
                 self._restore(segment)
                 self._replays(begin, end)
             with self.code.range("t", end - 1, begin - 1, -1) as t:
+                late = self._pull_early(t, t - begin) if self.onward else None
                 with group.samples() as self.o:
-                    self._pull(t, t - begin)
+                    self._pull(t, t - begin, late)
                     self._note(t, t - begin)
-                self._couple(t)
+                self._couple([(x, str(x)) for x in self.fed], self.states[0], t)
         with group.samples() as self.o:
             self._end()
 
-    def _note(self, t: Value, i: Value) -> None:
-        """Write the first state before a step, which the matrices' gradients are made of."""
-        kernel, first = self.kernel, str(self.states[0])
-        row = kernel.row(f"{first}_before", self.o, t)
-        kernel.copy(lambda j, lanes: kernel.kept(first, j, lanes, i), row)
+    def _pull_early(self, t: Value, i: Value) -> list[Node]:
+        """The gradient of the input into which a state went, and what it does to that state's.
+        Returns the leaves whose gradients are left."""
+        early = [x for x in self.inputs if x is self.into]
+        with self.group.samples() as self.o:
+            self._pull(t, i, early)
+        self._couple([(x, "onward") for x in early], self.source, t)
+        return [leaf for leaf in (*self.inputs, *self.sums) if leaf not in early]
 
-    def _couple(self, t: Value) -> None:
-        """What the first state did through the matrices, added to its gradient."""
+    def _note(self, t: Value, i: Value) -> None:
+        """Write what the matrices' gradients are made of: the first state before a step, and the
+        one that went onward in it."""
+        kernel, first = self.kernel, str(self.states[0])
+        row = kernel.row("before", self.o, t)
+        kernel.copy(lambda j, lanes: kernel.kept(first, j, lanes, i), row)
+        if self.onward:
+            row = kernel.row("after", self.o, t)
+            kernel.copy(lambda j, lanes: kernel.kept(str(self.source), j, lanes, i + 1), row)
+
+    def _couple(self, through: Sequence[tuple[Node, str]], state: Node, t: Value) -> None:
+        """Add to a state's gradient those of inputs times matrices."""
         kernel, group = self.kernel, self.group
         pairs = []
-        for x in self.fed:
+        for x, name in through:
             stride = kernel.tensors[f"grad_{x}"].block * kernel.size
             source = Rows(kernel.row(f"grad_{x}", group.start, t), stride, kernel.size)
-            pairs.append((source, group.matrix(x)))
+            pairs.append((source, group.matrix(name)))
         if pairs:
-            target = group.row(f"{self.states[0]}_grad")
-            self.product.dense(pairs, target, group.size, onto=True)
+            self.product.dense(pairs, group.row(f"{state}_grad"), group.size, onto=True)

@@ -23,7 +23,7 @@ NEST = (
 class Forward(Stepper):
     """The loops of the forward kernel."""
 
-    nest = NEST
+    nest: tuple[str, ...] = NEST
 
     def __init__(self, kernel: Kernel, outputs: Sequence[str]) -> None:
         super().__init__(kernel)

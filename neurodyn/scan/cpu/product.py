@@ -1,7 +1,7 @@
 """Products of the rows of a group of samples with a matrix, inside a kernel.
 
 Sums run over the rows of the matrix in their order, one at a time, in the dense and in the sparse
-product. So both give the same numbers: a row whose factor is zero adds nothing, and may be left out.
+product. So both give the same numbers: a row whose factor is zero adds nothing.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ class Product:
     ) -> None:
         """The sums of some rows and vectors of the target."""
         code, lanes = self.code, self.lanes
-        places = [
-            target.at(i + r, j + v * lanes) for r in range(rows) for v in range(vectors)
-        ]
+        places = [target.at(i + r, j + v * lanes) for r in range(rows) for v in range(vectors)]
         sums = [code.variable("real", lanes) for _ in places]
         for total, place in zip(sums, places, strict=True):
             total.set(code.load(place, lanes=lanes) if onto else 0.0)
@@ -138,12 +136,15 @@ class Product:
         sums = [code.variable("real", lanes) for _ in range(vectors)]
         for total in sums:
             total.set(0.0)
-        with code.range("w", code.integer(0), self._words()) as w:
-            with self._bits(code.load(masks.at(i, w), "int")) as bit, code.contracted():
-                k = w * WORD + bit
-                left = code.repeated(code.load(source.at(i, k)), lanes)
-                for v, total in enumerate(sums):
-                    total.add(left * code.load(matrix.at(k, j + v * lanes), lanes=lanes))
+        with (
+            code.range("w", code.integer(0), self._words()) as w,
+            self._bits(code.load(masks.at(i, w), "int")) as bit,
+            code.contracted(),
+        ):
+            k = w * WORD + bit
+            left = code.repeated(code.load(source.at(i, k)), lanes)
+            for v, total in enumerate(sums):
+                total.add(left * code.load(matrix.at(k, j + v * lanes), lanes=lanes))
         for v, total in enumerate(sums):
             code.store(total.get(), target.at(i, j + v * lanes))
 

@@ -12,11 +12,13 @@ from neurodyn.scan.cpu.coupled import CoupledBackward, CoupledForward
 from neurodyn.scan.cpu.forward import Forward
 from neurodyn.scan.cpu.loops import Kernel
 from neurodyn.scan.layout import OperandKind
+from neurodyn.scan.links import NO_LINKS, Links
 from neurodyn.step.functions import Functions
+from neurodyn.step.graph import Node
 
 
 def forward(
-    functions: Functions, bits: int, kinds: Sequence[OperandKind], fed: Sequence[int] = ()
+    functions: Functions, bits: int, kinds: Sequence[OperandKind], links: Links = NO_LINKS
 ) -> str:
     """The module of the forward kernel.
 
@@ -24,20 +26,23 @@ def forward(
         functions: the functions; those for the derivative are left out.
         bits: 32 or 64, the size of a real.
         kinds: how each state and each of `functions.parameters` is found (`layout.Operand`).
-        fed: the places of the inputs into which the first state comes back.
+        links: how matrices link states and inputs.
     """
     states = functions.trace.states
     outputs = [f"out{i}" for i in range(functions.trace.n_outputs)]
     names = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
-    into = [functions.trace.inputs[i] for i in fed]
-    names += [*(f"{x}_total" for x in into), *(f"{x}_matrix" for x in into)]
+    fed = [functions.trace.inputs[i] for i in links.fed]
+    names += [*(f"{x}_total" for x in fed), *_matrices(fed, links)]
     kernel = Kernel("forward", functions, bits, kinds, names)
-    (CoupledForward(kernel, outputs, into) if fed else Forward(kernel, outputs)).emit()
+    if links.fed:
+        CoupledForward(kernel, outputs, fed, links.onward).emit()
+    else:
+        Forward(kernel, outputs).emit()
     return kernel.text()
 
 
 def backward(
-    functions: Functions, bits: int, kinds: Sequence[OperandKind], fed: Sequence[int] = ()
+    functions: Functions, bits: int, kinds: Sequence[OperandKind], links: Links = NO_LINKS
 ) -> str:
     """The module of the backward kernel; arguments as for `forward`."""
     states, grads = functions.trace.states, functions.trace.grads
@@ -45,11 +50,16 @@ def backward(
     learned = [p for p in functions.parameters if functions.gradient(p)]
     names = [*map(str, grads), *(f"{u}_checkpoints" for u in states)]
     names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in (*states, *learned))]
-    into = [functions.trace.inputs[i] for i in fed]
-    names += [*(f"{u}_before" for u in states[: bool(fed)]), *(f"{x}_matrix" for x in into)]
+    fed = [functions.trace.inputs[i] for i in links.fed]
+    noted = ["before"][: len(fed)] + ["after"][: len(links.onward)]
+    names += [*noted, *_matrices(fed, links)]
     kernel = Kernel("backward", functions, bits, kinds, names)
-    if fed:
-        CoupledBackward(kernel, inputs, learned, into).emit()
+    if links.fed:
+        CoupledBackward(kernel, inputs, learned, fed, links.onward).emit()
     else:
         Backward(kernel, inputs, learned).emit()
     return kernel.text()
+
+
+def _matrices(fed: Sequence[Node], links: Links) -> list[str]:
+    return [f"{x}_matrix" for x in fed] + ["onward_matrix"][: len(links.onward)]

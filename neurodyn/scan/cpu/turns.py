@@ -26,7 +26,7 @@ class Stepper:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel, self.code, self.trace = kernel, kernel.code, kernel.trace
-        self.states = self.trace.states
+        self.states, self.sequences = self.trace.states, self.trace.inputs
         self.neck = neck(kernel.functions)
 
     def known(self, o: Value, j: Value, lanes: int, i: Value | None = None) -> Values:
@@ -56,13 +56,11 @@ class Stepper:
             keep_neck: keep the neck in memory as well.
             writing: `finish` writes results of the kernel.
         """
-        kernel, inputs, neck = self.kernel, self.trace.inputs, self.neck
+        kernel, inputs, neck = self.kernel, self.sequences, self.neck
         in_turns = neck is not None and operations(results) >= LONG
 
         def given(j: Value, lanes: int) -> Values:
-            return self.known(o, j, lanes, i) | {
-                x: self.read(x, o, t, j, lanes) for x in inputs
-            }
+            return self.known(o, j, lanes, i) | {x: self.read(x, o, t, j, lanes) for x in inputs}
 
         def charge(known: Values, j: Value, lanes: int) -> None:
             assert neck is not None
