@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,7 +17,10 @@ from neurodyn.layers.time import TimeDistributed
 from neurodyn.learned import Learned
 from neurodyn.neurons import Stateful
 from neurodyn.neurons.layer import check_state
+from neurodyn.scan import scan
+from neurodyn.scan.links import Onward
 from neurodyn.scan.reference import scan_reference
+from neurodyn.step.trace import has_hooks
 from neurodyn.surrogate import ArcTan, Surrogate
 
 State = tuple[Tensor, ...]
@@ -34,13 +37,15 @@ class GatedCell(Stateful, Declared):
     `kernel`, all weights are same-padded convolutions, and `x`, `(T, B, inputs, H, W)`, gives
     `(T, B, hidden, H, W)`. A subclass is its equation:
 
-        step(x, s, i, v) -> (spikes, s, i, v)
+        step(*inputs, s, i, v) -> (spikes, s, i, v)
 
-    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. `x` is the step's
-    input after the input weights, which are applied to all steps at once. The weights of the spikes
-    are applied in `step`, as `self.recurrent(s)`. Both stack the kernels of several equations, in
-    the order that the subclass names. Quantities that a subclass declares, such as `alpha`, are
-    options of its constructor too: `SpikGRU(64, 128, alpha=0.8)`.
+    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. The inputs of a
+    step have passed the weights: those of the input, which are applied to all steps at once
+    (`signals`), and those of the last spikes, which are added at every step (`back`). Both stack
+    the kernels of several equations, in the order that the subclass names. So the step itself is
+    elementwise: dense cells run as one kernel on the CPU, convolutional ones as a loop over a
+    convolution and a kernel. Quantities that a subclass declares, such as `alpha`, are options of
+    its constructor too: `SpikGRU(64, 128, alpha=0.8)`.
 
     Args:
         inputs: channels of `x`.
@@ -65,6 +70,9 @@ class GatedCell(Stateful, Declared):
 
     from_spikes: ClassVar[int]
     """Number of kernels applied to the last spikes."""
+
+    back: ClassVar[tuple[int | None, ...]] = (0,)
+    """For each input of the step the kernel of the last spikes that enters it, by its place."""
 
     operations: ClassVar[tuple[int, int]]
     """Multiplications and additions per neuron and step, without synapses."""
@@ -129,9 +137,22 @@ class GatedCell(Stateful, Declared):
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound)
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        """One timestep: `(x, s, i, v) -> (spikes, s, i, v)`."""
+    def step(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """One timestep: `(*inputs, s, i, v) -> (spikes, s, i, v)`."""
         raise NotImplementedError(f"{type(self).__name__} does not define its step")
+
+    def signals(self, currents: Tensor) -> tuple[Tensor, ...]:
+        """The inputs of all steps without what comes back, from the stacked currents."""
+        return currents.chunk(self.from_input, 2)
+
+    def onward(self) -> Onward | None:
+        """For `scan`: a state that goes through weights within the step."""
+        return None
+
+    def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
+        """The inputs of one step, with what comes back."""
+        back = self.recurrent(s).chunk(self.from_spikes, 1)
+        return [x if k is None else x + back[k] for x, k in zip(now, self.back, strict=True)]
 
     def fire(self, s: Tensor, i: Tensor, v: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Charge the membrane, `v[t] = z v[t-1] + (1 - z) i[t] - th s[t-1]`, and spike."""
@@ -151,8 +172,36 @@ class GatedCell(Stateful, Declared):
             state = check_state(
                 state, ("s", "i", "v"), currents[0, :, : self.hidden], currents.dtype
             )
-        (spikes,), final, _ = scan_reference(self.step, (currents,), state)
+        wide = torch.promote_types(currents.dtype, state[0].dtype)
+        signals = [signal.to(wide) for signal in self.signals(currents)]
+        run = self._coupled if self._fits(wide) else self._stepwise
+        spikes, final = run(signals, state)
         return (spikes, final) if return_state else spikes
+
+    def _fits(self, dtype: torch.dtype) -> bool:
+        """Whether `scan` can apply the weights: nobody watches them, or has replaced them."""
+        parts = [self.recurrent, *(getattr(self, name) for name in self.analog)]
+        return dtype in (torch.float32, torch.float64) and all(
+            getattr(type(part), "forward", None) is nn.Linear.forward and not has_hooks(part)
+            for part in parts
+        )
+
+    def _coupled(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
+        """All steps at once, by the scan that knows of the weights."""
+        weights = self.recurrent.weight.chunk(self.from_spikes)
+        feedback = [None if k is None else weights[k].t() for k in self.back]
+        (spikes,), final, _ = scan(self, signals, state, feedback=feedback, onward=self.onward())
+        return spikes, final
+
+    def _stepwise(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
+        """Step by step, the weights applied by their modules."""
+
+        def step(*given: Tensor) -> tuple[Tensor, ...]:
+            *now, s, i, v = given
+            return self.step(*self.totals(now, s, i), s, i, v)
+
+        (spikes,), final, _ = scan_reference(step, signals, state)
+        return spikes, final
 
     def _check_input(self, x: Tensor) -> None:
         dense = self.kernel is None
@@ -185,8 +234,7 @@ class RecurrentCubaLIF(GatedCell):
     alpha, beta = DECAY(), DECAY()
 
     def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        i = self.alpha * i + x + self.recurrent(s)
-        return self.fire(s, i, v, self.beta)
+        return self.fire(s, self.alpha * i + x, v, self.beta)
 
 
 class SpikGRU(GatedCell):
@@ -200,14 +248,13 @@ class SpikGRU(GatedCell):
     """
 
     from_input = from_spikes = 2
+    back = (0, 1)
     operations = (2, 3)
     dynamics = ("raw_alpha", "threshold")
     alpha = DECAY()
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        drive, z = (x + self.recurrent(s)).chunk(2, 1)
-        i = self.alpha * i + drive
-        return self.fire(s, i, v, torch.sigmoid(z))
+    def step(self, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        return self.fire(s, self.alpha * i + drive, v, torch.sigmoid(z))
 
 
 class SpikGRU2(GatedCell):
@@ -223,6 +270,7 @@ class SpikGRU2(GatedCell):
     """
 
     from_input = from_spikes = 3
+    back = (None, 1, 2, 0)
     operations = (3, 4)
     dynamics = ("raw_alpha", "b_u", "threshold")
     alpha = DECAY()
@@ -235,12 +283,23 @@ class SpikGRU2(GatedCell):
         super().reset_parameters()
         self.b_u.uniform_(-(self.hidden**-0.5), self.hidden**-0.5)
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        drive, *x_gates = x.chunk(3, 1)
-        back, *s_gates = self.recurrent(s).chunk(3, 1)
-        z, r = (torch.sigmoid(a + b) for a, b in zip(x_gates, s_gates, strict=True))
-        i = self.alpha * i + drive + r * (back + self.b_u)
-        return self.fire(s, i, v, z)
+    def signals(self, currents: Tensor) -> tuple[Tensor, ...]:
+        """Those of the input, and `b_u` for the spikes alone."""
+        drive, z, r = super().signals(currents)
+        return drive, z, r, self.b_u.expand_as(drive)
+
+    def step(
+        self,
+        drive: Tensor,
+        z: Tensor,
+        r: Tensor,
+        returned: Tensor,
+        s: Tensor,
+        i: Tensor,
+        v: Tensor,
+    ) -> tuple[Tensor, ...]:
+        i = self.alpha * i + drive + torch.sigmoid(r) * returned
+        return self.fire(s, i, v, torch.sigmoid(z))
 
 
 class CSGRU(GatedCell):
@@ -257,6 +316,7 @@ class CSGRU(GatedCell):
     """
 
     from_input, from_spikes = 2, 3
+    back = (0, 1, 2)
     operations = (2, 3)
     analog = ("gate",)
 
@@ -271,8 +331,31 @@ class CSGRU(GatedCell):
             bound = kernel[0].numel() ** -0.5
             kernel.uniform_(-bound, bound)
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        back, z = self.recurrent(s).split((2 * self.hidden, self.hidden), 1)
-        r, drive = (x + back).chunk(2, 1)
-        i = torch.sigmoid(r) * i + drive
-        return self.fire(s, i, v, torch.sigmoid(self.gate(i) + z))
+    def signals(self, currents: Tensor) -> tuple[Tensor, ...]:
+        """Those of the input, and nothing for the gate that sees the current."""
+        r, drive = super().signals(currents)
+        return r, drive, drive.new_zeros(()).expand_as(drive)
+
+    def onward(self) -> Onward | None:
+        """The current into its gate."""
+        return 1, 2, self.gate.weight.t()
+
+    def _coupled(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
+        r, drive, z = signals
+        bias = self.gate.bias
+        z = z if bias is None else bias.expand_as(drive)
+        return super()._coupled((r, drive, z), state)
+
+    def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
+        """The inputs of one step, with what comes back and the current's gate."""
+        r, drive, z = super().totals(now, s, i)
+        return [r, drive, z + self.gate(self.current(r, drive, i))]
+
+    def current(self, r: Tensor, drive: Tensor, i: Tensor) -> Tensor:
+        """`i[t]`."""
+        return torch.sigmoid(r) * i + drive
+
+    def step(
+        self, r: Tensor, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor
+    ) -> tuple[Tensor, ...]:
+        return self.fire(s, self.current(r, drive, i), v, torch.sigmoid(z))
