@@ -233,7 +233,9 @@ class RecurrentCubaLIF(GatedCell):
     dynamics = ("raw_alpha", "raw_beta", "threshold")
     alpha, beta = DECAY(), DECAY()
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    def step(  # type: ignore[override]
+        self, x: Tensor, s: Tensor, i: Tensor, v: Tensor
+    ) -> tuple[Tensor, ...]:
         return self.fire(s, self.alpha * i + x, v, self.beta)
 
 
@@ -253,7 +255,9 @@ class SpikGRU(GatedCell):
     dynamics = ("raw_alpha", "threshold")
     alpha = DECAY()
 
-    def step(self, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+    def step(  # type: ignore[override]
+        self, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor
+    ) -> tuple[Tensor, ...]:
         return self.fire(s, self.alpha * i + drive, v, torch.sigmoid(z))
 
 
@@ -288,7 +292,7 @@ class SpikGRU2(GatedCell):
         drive, z, r = super().signals(currents)
         return drive, z, r, self.b_u.expand_as(drive)
 
-    def step(
+    def step(  # type: ignore[override]
         self,
         drive: Tensor,
         z: Tensor,
@@ -355,7 +359,7 @@ class CSGRU(GatedCell):
         """`i[t]`."""
         return torch.sigmoid(r) * i + drive
 
-    def step(
+    def step(  # type: ignore[override]
         self, r: Tensor, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor
     ) -> tuple[Tensor, ...]:
         return self.fire(s, self.current(r, drive, i), v, torch.sigmoid(z))

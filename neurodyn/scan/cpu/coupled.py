@@ -71,9 +71,9 @@ class Group:
             yield o
             kernel.memory = dict(self.memory)
 
-    def row(self, name: str) -> Rows:
-        """The rows of that name, one per sample."""
-        return Rows(self.memory[name], self.kernel.row_bytes, self.kernel.size)
+    def row(self, name: str, size: int | None = None) -> Rows:
+        """The rows of that name, one per sample; of elements of `size` bytes, if not of reals."""
+        return Rows(self.memory[name], self.kernel.row_bytes, size or self.kernel.size)
 
     def matrix(self, name: str) -> Rows:
         """The matrix of a product into an input of that name, or of that onward."""
@@ -131,7 +131,7 @@ class CoupledForward(Forward):
         group = self.group
         pairs = [(group.row(f"{x}_back"), group.matrix(str(x))) for x in self.fed]
         first = group.row(str(self.states[0]))
-        self.product.sparse(first, pairs, group.row("masks"), group.size)
+        self.product.sparse(first, pairs, group.row("masks", 8), group.size)
         if self.onward:
             with group.samples() as o:
                 self.kernel.elements(lambda j, lanes: self._charge(o, t, j, lanes))
