@@ -39,13 +39,14 @@ class GatedCell(Stateful, Declared):
 
         step(*inputs, s, i, v) -> (spikes, s, i, v)
 
-    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. The inputs of a
-    step have passed the weights: those of the input, which are applied to all steps at once
-    (`signals`), and those of the last spikes, which are added at every step (`back`). Both stack
-    the kernels of several equations, in the order that the subclass names. So the step itself is
-    elementwise: dense cells run as one kernel on the CPU, convolutional ones as a loop over a
-    convolution and a kernel. Quantities that a subclass declares, such as `alpha`, are options of
-    its constructor too: `SpikGRU(64, 128, alpha=0.8)`.
+    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. The inputs have
+    passed the weights. Those of the input are applied to all steps at once, those of the last
+    spikes at every step, as `back` says. Both stack the kernels of several equations, in the order
+    that the subclass names. So the step is elementwise, and a dense cell runs as one kernel on the
+    CPU. A class whose step is not made so has no `back`: its `step(x, s, i, v)` gets the stacked
+    inputs, and applies the weights of the spikes as `self.recurrent(s)`. It runs as a plain loop.
+    Quantities that a subclass declares, such as `alpha`, are options of its constructor too:
+    `SpikGRU(64, 128, alpha=0.8)`.
 
     Args:
         inputs: channels of `x`.
@@ -71,8 +72,9 @@ class GatedCell(Stateful, Declared):
     from_spikes: ClassVar[int]
     """Number of kernels applied to the last spikes."""
 
-    back: ClassVar[tuple[int | None, ...]] = (0,)
-    """For each input of the step the kernel of the last spikes that enters it, by its place."""
+    back: ClassVar[tuple[int | None, ...]]
+    """For each input of the step, the place of the spikes' kernel that enters it. It belongs to the
+    step of the same class."""
 
     operations: ClassVar[tuple[int, int]]
     """Multiplications and additions per neuron and step, without synapses."""
@@ -141,18 +143,18 @@ class GatedCell(Stateful, Declared):
         """One timestep: `(*inputs, s, i, v) -> (spikes, s, i, v)`."""
         raise NotImplementedError(f"{type(self).__name__} does not define its step")
 
-    def signals(self, currents: Tensor) -> tuple[Tensor, ...]:
-        """The inputs of all steps without what comes back, from the stacked currents."""
-        return currents.chunk(self.from_input, 2)
-
-    def onward(self) -> Onward | None:
-        """For `scan`: a state that goes through weights within the step."""
-        return None
+    def signals(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
+        """The inputs of steps without what comes back, from the stacked ones."""
+        return x.chunk(self.from_input, channels)
 
     def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
         """The inputs of one step, with what comes back."""
         back = self.recurrent(s).chunk(self.from_spikes, 1)
         return [x if k is None else x + back[k] for x, k in zip(now, self.back, strict=True)]
+
+    def onward(self) -> Onward | None:
+        """What goes through weights within a step (see `scan`)."""
+        return None
 
     def fire(self, s: Tensor, i: Tensor, v: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Charge the membrane, `v[t] = z v[t-1] + (1 - z) i[t] - th s[t-1]`, and spike."""
@@ -173,34 +175,38 @@ class GatedCell(Stateful, Declared):
                 state, ("s", "i", "v"), currents[0, :, : self.hidden], currents.dtype
             )
         wide = torch.promote_types(currents.dtype, state[0].dtype)
-        signals = [signal.to(wide) for signal in self.signals(currents)]
-        run = self._coupled if self._fits(wide) else self._stepwise
-        spikes, final = run(signals, state)
+        if self._couples(wide):
+            spikes, final = self._coupled(self.signals(currents.to(wide), 2), state)
+        else:
+            step = self._weighted if self._elementwise() else self.step
+            (spikes,), final, _ = scan_reference(step, (currents,), state)
         return (spikes, final) if return_state else spikes
 
-    def _fits(self, dtype: torch.dtype) -> bool:
-        """Whether `scan` can apply the weights: nobody watches them, or has replaced them."""
+    def _elementwise(self) -> bool:
+        """Whether the step comes after the weights of the spikes."""
+        owner = next(cls for cls in type(self).__mro__ if {"step", "back"} & vars(cls).keys())
+        return "back" in vars(owner)
+
+    def _weighted(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        """One timestep, the weights of the spikes applied by their modules."""
+        return self.step(*self.totals(self.signals(x, 1), s, i), s, i, v)
+
+    def _couples(self, dtype: torch.dtype) -> bool:
+        """Whether `scan` can apply the weights: they are dense, and their modules neither replaced
+        nor watched."""
         parts = [self.recurrent, *(getattr(self, name) for name in self.analog)]
-        return dtype in (torch.float32, torch.float64) and all(
-            getattr(type(part), "forward", None) is nn.Linear.forward and not has_hooks(part)
-            for part in parts
+        return (
+            self._elementwise()
+            and dtype in (torch.float32, torch.float64)
+            and all(type(part).forward is nn.Linear.forward for part in parts)
+            and not any(has_hooks(part) for part in parts)
         )
 
     def _coupled(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
-        """All steps at once, by the scan that knows of the weights."""
+        """All steps, the weights applied inside the scan."""
         weights = self.recurrent.weight.chunk(self.from_spikes)
         feedback = [None if k is None else weights[k].t() for k in self.back]
         (spikes,), final, _ = scan(self, signals, state, feedback=feedback, onward=self.onward())
-        return spikes, final
-
-    def _stepwise(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
-        """Step by step, the weights applied by their modules."""
-
-        def step(*given: Tensor) -> tuple[Tensor, ...]:
-            *now, s, i, v = given
-            return self.step(*self.totals(now, s, i), s, i, v)
-
-        (spikes,), final, _ = scan_reference(step, signals, state)
         return spikes, final
 
     def _check_input(self, x: Tensor) -> None:
@@ -229,6 +235,7 @@ class RecurrentCubaLIF(GatedCell):
     """
 
     from_input = from_spikes = 1
+    back = (0,)
     operations = (2, 2)  # 1 - beta is folded into the weights
     dynamics = ("raw_alpha", "raw_beta", "threshold")
     alpha, beta = DECAY(), DECAY()
@@ -287,9 +294,9 @@ class SpikGRU2(GatedCell):
         super().reset_parameters()
         self.b_u.uniform_(-(self.hidden**-0.5), self.hidden**-0.5)
 
-    def signals(self, currents: Tensor) -> tuple[Tensor, ...]:
+    def signals(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
         """Those of the input, and `b_u` for the spikes alone."""
-        drive, z, r = super().signals(currents)
+        drive, z, r = super().signals(x, channels)
         return drive, z, r, self.b_u.expand_as(drive)
 
     def step(  # type: ignore[override]
@@ -335,9 +342,9 @@ class CSGRU(GatedCell):
             bound = kernel[0].numel() ** -0.5
             kernel.uniform_(-bound, bound)
 
-    def signals(self, currents: Tensor) -> tuple[Tensor, ...]:
+    def signals(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
         """Those of the input, and nothing for the gate that sees the current."""
-        r, drive = super().signals(currents)
+        r, drive = super().signals(x, channels)
         return r, drive, drive.new_zeros(()).expand_as(drive)
 
     def onward(self) -> Onward | None:

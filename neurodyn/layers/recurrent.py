@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurodyn.declared import shallow
 from neurodyn.neurons import LIF, Neuron, NeuronFactory, SpikingLayer
 from neurodyn.neurons.layer import check_state
 from neurodyn.scan import scan
@@ -72,28 +73,19 @@ class Recurrent(SpikingLayer):
         back = (self.V.masked_fill(self.diagonal, 0), None)[: len(inputs)]
         # Of a neuron's backends those that couple neurons.
         backend = self.neuron.backend if self.neuron.backend in ("reference", "cpu") else "auto"
-        cell = Returning(self.neuron.cell(), driven=drive is not None)
+        layer, cell = self, self.neuron.cell()
+        if cell is not self.neuron:
+            layer = shallow(self)
+            layer.neuron = cell
         (spikes,), final, _ = scan(
-            cell, inputs, state, feedback=back, backend=backend, final=return_state
+            layer, inputs, state, feedback=back, backend=backend, final=return_state
         )
         return (spikes, final) if return_state else spikes
 
-
-class Returning(nn.Module):
-    """What `scan` runs: the neuron's step, with the last spikes as the first state.
-
-    Args:
-        neuron: the neuron.
-        driven: the second input of the step is a drive.
-    """
-
-    def __init__(self, neuron: Neuron, *, driven: bool) -> None:
-        super().__init__()
-        self.neuron, self.driven = neuron, driven
-
     def step(self, *given: Tensor) -> tuple[Tensor, ...]:
-        """One timestep: `(x[, drive], s, *states) -> (spikes, s, *new_states)`."""
-        inputs, states = given[: 1 + self.driven], given[2 + self.driven :]
-        run = self.neuron.driven_step if self.driven else self.neuron.step
+        """One timestep after the weights: `(x[, drive], s, *states) -> (spikes, s, *states)`."""
+        cut = len(given) - len(self.neuron.states)
+        inputs, states = given[: cut - 1], given[cut:]
+        run = self.neuron.step if len(inputs) == 1 else self.neuron.driven_step
         spikes, *after = run(*inputs, *states)
         return (spikes, spikes, *after)

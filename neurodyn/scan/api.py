@@ -15,7 +15,7 @@ from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
 from neurodyn.scan.coupled import coupled_op
 from neurodyn.scan.launch import backend_of, specs
-from neurodyn.scan.links import ALONE, Feedback, Linked, Links, Onward, misfit
+from neurodyn.scan.links import ALONE, Feedback, Linked, Onward, misfit
 from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
 from neurodyn.scan.reference import Sequences
@@ -204,7 +204,7 @@ def _compiled(
     if not isinstance(choice, str):
         try:
             name, program, leaves = choice
-            if (reason := misfit(linked.links, program.trace)) is not None:
+            if (reason := misfit(linked.links.onward, program.trace)) is not None:
                 raise UnfitError(reason)
             n_finals = len(state) if final else 0
             n_outputs = program.trace.n_outputs
@@ -261,8 +261,8 @@ def _captured(
         return None
     assert isinstance(cell, nn.Module)
     numbers = len(inputs), len(state), arithmetic(inputs, state)
-    dtypes, links = tuple(sequence.dtype for sequence in inputs), linked.links
-    found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes, links)
+    dtypes, onward = tuple(sequence.dtype for sequence in inputs), linked.links.onward
+    found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes, onward)
     if isinstance(found, str):
         if backend != "auto":
             raise _cannot(backend, found)
@@ -295,7 +295,7 @@ def _constant_choice(
     backend: str,
     device: str,
     dtypes: tuple[torch.dtype, ...],
-    links: Links,
+    onward: tuple[int, ...],
 ) -> tuple[str, str, tuple[str, ...], int, Numbers] | str:
     """Backend, key, names of tensors, number of outputs, and numbers of the cell; or why there is
     none.
@@ -311,5 +311,5 @@ def _constant_choice(
     if name is None:
         return f"there are no kernels for {device!r} devices"
     reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
-    reason = reason or misfit(links, program.trace)
+    reason = reason or misfit(onward, program.trace)
     return reason or (name, program.key, program.names, program.trace.n_outputs, numbers(cell))

@@ -111,10 +111,10 @@ class Linked(NamedTuple):
 ALONE = Linked()
 
 
-def misfit(links: Links, trace: Trace) -> str | None:
-    """Why a step's graph does not allow these links, or None."""
-    if links.onward:
-        state, into = links.onward
+def misfit(onward: Sequence[int], trace: Trace) -> str | None:
+    """Why a step's graph does not allow its state to go onward, or None."""
+    if onward:
+        state, into = onward
         if trace.inputs[into] in reachable((trace.results[trace.n_outputs + state],)):
             return f"the state that goes onward into input {into} depends on that input"
     return None

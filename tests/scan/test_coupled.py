@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.layers import CSGRU, Recurrent, RecurrentCubaLIF, SpikGRU, SpikGRU2
-from neurodyn.layers.recurrent import Returning
+from neurodyn.layers import CSGRU, GatedCell, Recurrent, RecurrentCubaLIF, SpikGRU, SpikGRU2
 from neurodyn.neurons import (
     LIF,
     LNM,
@@ -20,7 +19,7 @@ from neurodyn.neurons import (
     Planar,
 )
 from neurodyn.scan import scan
-from neurodyn.surrogate import Rectangle, Triangle
+from neurodyn.surrogate import Triangle
 from tests.scan.contract import TOLERANCE, Poisoned, error
 from tests.scan.test_contract import laid_out
 
@@ -51,11 +50,11 @@ class Ignoring(nn.Module):
 
 
 def spiking(neuron, **options):
-    return lambda features: Returning(neuron((features,), **options), driven=False)
+    return lambda features: Recurrent(features, neuron=partial(neuron, **options))
 
 
-def driven(neuron, **options):
-    return lambda features: Returning(neuron((features,), **options), driven=True)
+def gated(cell, **options):
+    return lambda features: cell(2, features, **options)
 
 
 # A cell from its number of neurons; the inputs that are fed; where a state goes onward.
@@ -69,12 +68,12 @@ CELLS = {
     "MultiTimescale": (spiking(MultiTimescale, per="neuron"), "V", None),
     "Planar": (spiking(Planar, per="neuron"), "V", None),
     "Modal": (spiking(Modal, feedback="soft"), "V", None),
-    "driven": (driven(AdLIF, per="neuron"), "V-", None),
-    "driven through": (driven(LIF), "-V", None),
-    "recurrent Cuba-LIF": (lambda n: RecurrentCubaLIF(2, n, learn_threshold=True), "V", None),
-    "SpikGRU": (lambda n: SpikGRU(2, n), "VV", None),
-    "SpikGRU2+": (lambda n: SpikGRU2(2, n, signed=True, threshold=0.5), "-VVV", None),
-    "CSGRU": (lambda n: CSGRU(2, n, threshold=0.5), "VVV", (1, 2)),
+    "driven": (spiking(AdLIF, per="neuron"), "V-", None),
+    "driven through": (spiking(LIF), "-V", None),
+    "recurrent Cuba-LIF": (gated(RecurrentCubaLIF, learn_threshold=True), "V", None),
+    "SpikGRU": (gated(SpikGRU), "VV", None),
+    "SpikGRU2+": (gated(SpikGRU2, signed=True, threshold=0.5), "-VVV", None),
+    "CSGRU": (gated(CSGRU, threshold=0.5), "VVV", (1, 2)),
     "gated": (Gated, "V-V", (1, 2)),
     "fed alone": (Gated, "V--", None),
     "ignoring": (Ignoring, "VV", None),
@@ -94,13 +93,13 @@ class Case:
         make, fed, onward = CELLS[name]
         steps, batch, n = SHAPES[j % len(SHAPES)]
         self.cell = make(n)
-        states = 1 + len(self.cell.neuron.states) if isinstance(self.cell, Returning) else 3
+        states = 1 + len(self.cell.neuron.states) if isinstance(self.cell, Recurrent) else 3
         states = {Gated: 2, Ignoring: 1}.get(type(self.cell), states)
         layout = LAYOUTS[j % len(LAYOUTS)]
         self.inputs = [laid_out(torch.randn(steps, batch, n), layout) for _ in fed]
         shape = [(batch, n), (n,), (1,)][j % 3]
         self.state = [0.5 * torch.rand(shape) for _ in range(states)]
-        if hasattr(self.cell, "spike") or isinstance(self.cell, Returning):
+        if isinstance(self.cell, Recurrent | GatedCell):
             self.state[0] = (torch.rand(shape) < 0.4).float()
         scale = n**-0.5
         self.feedback = [scale * torch.randn(n, n) if k == "V" else None for k in fed]
@@ -128,7 +127,9 @@ class Case:
         else:
             with Poisoned():
                 outputs, final, _ = scan(self.cell, inputs, state, backend=backend, **links)
-        over_time, once = (w.to(dtype) * s for w, s in zip(self.weights, (sane, sane[-1])))
+        over_time, once = (
+            w.to(dtype) * s for w, s in zip(self.weights, (sane, sane[-1]), strict=True)
+        )
         loss = sum((y * over_time).sum() for y in outputs) + sum((u * once).sum() for u in final)
         with Poisoned():
             loss.backward()
@@ -151,7 +152,11 @@ def test_contract(name, j, dtype):
     if dtype == torch.float32:
         exact, *others = (
             case.run(backend, kind)["output 0"]
-            for backend, kind in (("reference", torch.float64), ("reference", dtype), ("cpu", dtype))
+            for backend, kind in (
+                ("reference", torch.float64),
+                ("reference", dtype),
+                ("cpu", dtype),
+            )
         )
         away = sum((other - exact).abs() > 1e-4 for other in others)
         sane = 1 - away.any(-1, keepdim=True).float().cummax(0).values
