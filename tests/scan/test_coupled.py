@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from neurodyn.layers import CSGRU, GatedCell, Recurrent, RecurrentCubaLIF, SpikGRU, SpikGRU2
 from neurodyn.neurons import (
@@ -19,6 +20,7 @@ from neurodyn.neurons import (
     Planar,
 )
 from neurodyn.scan import scan
+from neurodyn.step.program import program_of
 from neurodyn.surrogate import Triangle
 from tests.scan.contract import TOLERANCE, Poisoned, error
 from tests.scan.test_contract import laid_out
@@ -169,3 +171,142 @@ def test_contract(name, j, dtype):
             value, truth, loop = value * where, truth * where, loop * where
         allowed = max(TOLERANCE[dtype], 3 * error(loop, truth))
         assert error(value, truth) <= allowed, key
+
+
+def recurrent(n=20, neuron=DecayLIF, **options):
+    layer = Recurrent(n, neuron=partial(neuron, backend="cpu", **options))
+    with torch.no_grad():
+        layer.V.mul_(2)
+    return layer
+
+
+@pytest.mark.parametrize("n", [20, 130, 300])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_sample_does_not_depend_on_its_neighbours(n, dtype):
+    """Where many of a group spike, the product is another one; it gives the same bits."""
+    layer = recurrent(n).to(dtype)
+    x = torch.randn(30, 64, n, dtype=dtype)
+    x[:, 1:] += torch.linspace(0, 3, 63, dtype=dtype)[:, None]
+    together = layer(x)
+    assert together[:, 0].mean() < 0.2 < 0.6 < together[:, -8:].mean()
+    for i in (0, 30, 63):
+        assert torch.equal(layer(x[:, i : i + 1])[:, 0], together[:, i])
+
+
+def test_chunks():
+    layer, x = recurrent(neuron=AdLIF), 2 * torch.randn(40, 5, 20)
+    first, state = layer(x[:21], return_state=True)
+    rest, end = layer(x[21:], state, return_state=True)
+    whole, final = layer(x, return_state=True)
+    assert torch.equal(torch.cat([first, rest]), whole)
+    assert all(map(torch.equal, end, final))
+
+
+def test_narrow_inputs():
+    layer, x = recurrent(), (2 * torch.randn(17, 3, 20)).bfloat16().requires_grad_()
+    out, (s, u) = layer(x, return_state=True)
+    out.sum().backward()
+    assert out.dtype == x.grad.dtype == torch.bfloat16
+    assert s.dtype == u.dtype == layer.V.grad.dtype == torch.float32
+    assert torch.equal(out.float(), layer(x.float()))
+
+
+def test_outputs_may_be_changed_in_place():
+    layer, x = recurrent(), 2 * torch.randn(17, 3, 20)
+    out = layer(x)
+    out[4:] = 0
+    (changed,) = torch.autograd.grad(out.sum(), layer.V)
+    (expected,) = torch.autograd.grad(layer(x)[:4].sum(), layer.V)
+    torch.testing.assert_close(changed, expected)
+
+
+def test_what_is_kept_is_the_total_input_alone():
+    layer, kept = recurrent(64), {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    x = torch.randn(64, 8, 64, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        out = layer(x)
+    sequence = x.numel() * 4
+    assert sum(kept.values()) < 1.5 * sequence
+    assert not {x.data_ptr(), out.data_ptr()} & kept.keys()
+
+
+def test_a_compiler_sees_one_operator():
+    layer, x = recurrent(neuron=AdLIF), 2 * torch.randn(20, 3, 20, requires_grad=True)
+    operators = []
+
+    def backend(graph, _):
+        operators.extend(str(node.target) for node in graph.graph.nodes)
+        return graph
+
+    assert torch.equal(torch.compile(layer, fullgraph=True, backend=backend)(x), layer(x))
+    assert sum("neurodyn.coupled" in name for name in operators) == 1
+
+
+def test_fake_tensors_lie_as_the_real_ones():
+    case = Case("CSGRU", 0)
+    mode = FakeTensorMode()
+    links = {"feedback": case.feedback, "onward": case.onward}
+    real, final, _ = scan(case.cell, case.inputs, case.state, backend="cpu", **links)
+    leaves = [*case.inputs, *case.state]
+    program, tensors = program_of(case.cell, 3, 3, torch.float32)
+    call = "cpu", program.key, (0, 1, 2), (1, 2), True, True
+    matrices = [*case.feedback, case.onward[2]]
+    results = torch.ops.neurodyn.coupled(*call, leaves + tensors, matrices)
+    with mode:
+        fake = [mode.from_tensor(t) for t in (*leaves, *tensors, *matrices)]
+        cut = len(leaves) + len(tensors)
+        fakes = torch.ops.neurodyn.coupled(*call, fake[:cut], fake[cut:])
+    assert [(f.shape, f.stride(), f.dtype) for f in fakes] == [
+        (r.shape, r.stride(), r.dtype) for r in results
+    ]
+    assert all(map(torch.equal, results, (*real, *final)))
+
+
+def test_the_kernels_are_differentiated_once():
+    layer, x = recurrent(), torch.randn(5, 2, 20, requires_grad=True)
+    (grad,) = torch.autograd.grad(layer(x).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="cannot be differentiated twice"):
+        grad.sum().backward()
+    with pytest.raises(RuntimeError, match="one gradient at a time"):
+        torch.autograd.grad(layer(x), x, torch.ones(2, 5, 2, 20), is_grads_batched=True)
+
+
+def test_a_step_that_is_no_kernel_runs_in_the_loop():
+    class Strange(Gated):
+        def step(self, x, y, z, h, c):
+            return super().step(x, torch.special.i0(y), z, h, c)
+
+    case = Case("gated", 0)
+    case.cell = Strange(case.inputs[0].shape[2])
+    with pytest.warns(RuntimeWarning, match=r"scan: the plain loop runs instead .*i0"):
+        case.run("auto", torch.float64)
+
+
+def test_errors():
+    cell, x, u, V = Gated(4), torch.randn(3, 2, 4), torch.zeros(1), torch.eye(4)
+
+    def run(*feedback, inputs=(x,) * 3, states=(u, u), **options):
+        return scan(cell, inputs, states, feedback=feedback, **options)
+
+    with pytest.raises(ValueError, match=r"feedback: expected .* each of 3 inputs, got 2"):
+        run(V, None)
+    with pytest.raises(ValueError, match=r"feedback\[1\]: expected \(4, 4\), got \(4, 5\)"):
+        run(V, torch.zeros(4, 5), None)
+    with pytest.raises(ValueError, match=r"inputs: with feedback expected \(T, B, F\), got"):
+        run(V, None, None, inputs=(x[..., None],) * 3)
+    with pytest.raises(ValueError, match=r"feedback: expected a state that comes back"):
+        run(V, None, None, states=())
+    with pytest.raises(ValueError, match=r"onward: expected a state and an input .*got 1, 2"):
+        run(V, None, None, onward=(1, 2, V))
+    with pytest.raises(ValueError, match=r"onward: expected \(4, 4\), got \(3, 4\)"):
+        run(V, None, V, onward=(1, 2, V[:3]))
+    with pytest.raises(ValueError, match=r"'cpu' cannot run this: the state that goes onward"):
+        run(V, V, V, onward=(0, 2, V), backend="cpu")
+    for backend in ("gpu", "parallel"):
+        with pytest.raises(ValueError, match=f"'{backend}' cannot run this"):
+            run(V, None, None, backend=backend)
