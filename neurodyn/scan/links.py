@@ -60,10 +60,17 @@ class Linked(NamedTuple):
 
     def to(self, dtype: torch.dtype) -> Linked:
         """The same with matrices of a dtype."""
+        return self._each(lambda matrix: matrix.to(dtype))
+
+    def apart(self) -> Linked:
+        """The same with matrices that share no memory."""
+        return self._each(torch.clone)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Linked:
         onward = self.onward
         return Linked(
-            [None if V is None else V.to(dtype) for V in self.feedback],
-            None if onward is None else (*onward[:2], onward[2].to(dtype)),
+            [None if V is None else change(V) for V in self.feedback],
+            None if onward is None else (*onward[:2], change(onward[2])),
         )
 
     def check(self, inputs: Sequence[Tensor], n_states: int) -> None:

@@ -48,7 +48,9 @@ def run_loop(
             return results
         return tuple(_expanded(value, arguments[0].shape) for value in results)
 
-    run = scan_captured if _as_loop(wide[0], record) else scan_reference
+    run = scan_reference
+    if _as_loop(wide[0], record):
+        run, linked = scan_captured, linked.apart()
     outputs, final, history = run(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
 

@@ -18,8 +18,9 @@ from neurodyn.scan.cpu.loops import Kernel
 
 WORD = 64
 """Elements of a row whose mask is one number."""
-MANY = 0.4
-"""Above this share of numbers that are not zero, the dense product is faster."""
+MANY = 0.3
+"""Above this share of numbers that are not zero, the dense product is taken. Measured, both take as
+long at 0.6 with 64 neurons, at 0.3 with 256, and at 0.25 with 512."""
 
 
 @dataclass(frozen=True)
