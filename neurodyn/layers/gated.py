@@ -152,6 +152,11 @@ class GatedCell(Stateful, Declared):
         back = self.recurrent(s).chunk(self.from_spikes, 1)
         return [x if k is None else x + back[k] for x, k in zip(now, self.back, strict=True)]
 
+    def feedback(self) -> list[Tensor | None]:
+        """The dense weights of the last spikes, for each input of the step (see `scan`)."""
+        weights = self.recurrent.weight.chunk(self.from_spikes)
+        return [None if k is None else weights[k].t() for k in self.back]
+
     def onward(self) -> Onward | None:
         """What goes through weights within a step (see `scan`)."""
         return None
@@ -204,9 +209,9 @@ class GatedCell(Stateful, Declared):
 
     def _coupled(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
         """All steps, the weights applied inside the scan."""
-        weights = self.recurrent.weight.chunk(self.from_spikes)
-        feedback = [None if k is None else weights[k].t() for k in self.back]
-        (spikes,), final, _ = scan(self, signals, state, feedback=feedback, onward=self.onward())
+        (spikes,), final, _ = scan(
+            self, signals, state, feedback=self.feedback(), onward=self.onward()
+        )
         return spikes, final
 
     def _check_input(self, x: Tensor) -> None:
