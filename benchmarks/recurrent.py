@@ -68,7 +68,7 @@ def gated(cell: GatedCell) -> Callable[[str], Run]:
         def run(x: Tensor) -> None:
             (spikes,), _, _ = scan(
                 cell,
-                cell.signals(x, 2),
+                cell.sequences(x),
                 (x.new_zeros(1),) * 3,
                 feedback=cell.feedback(),
                 onward=cell.onward(),

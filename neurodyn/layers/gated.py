@@ -147,6 +147,10 @@ class GatedCell(Stateful, Declared):
         """The inputs of steps without what comes back, from the stacked ones."""
         return x.chunk(self.from_input, channels)
 
+    def sequences(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The inputs of all steps, for `scan`."""
+        return self.signals(x, 2)
+
     def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
         """The inputs of one step, with what comes back."""
         back = self.recurrent(s).chunk(self.from_spikes, 1)
@@ -180,8 +184,14 @@ class GatedCell(Stateful, Declared):
                 state, ("s", "i", "v"), currents[0, :, : self.hidden], currents.dtype
             )
         wide = torch.promote_types(currents.dtype, state[0].dtype)
-        if self._couples(wide):
-            spikes, final = self._coupled(self.signals(currents.to(wide), 2), state)
+        if self._elementwise() and self._coupled(currents.device, wide):
+            (spikes,), final, _ = scan(
+                self,
+                self.sequences(currents.to(wide)),
+                state,
+                feedback=self.feedback(),
+                onward=self.onward(),
+            )
         else:
             step = self._weighted if self._elementwise() else self.step
             (spikes,), final, _ = scan_reference(step, (currents,), state)
@@ -196,23 +206,13 @@ class GatedCell(Stateful, Declared):
         """One timestep, the weights of the spikes applied by their modules."""
         return self.step(*self.totals(self.signals(x, 1), s, i), s, i, v)
 
-    def _couples(self, dtype: torch.dtype) -> bool:
-        """Whether `scan` can apply the weights: they are dense, and their modules neither replaced
-        nor watched."""
+    def _coupled(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether `scan` is to apply the weights of the spikes: it has kernels for that, and the
+        weights are dense and nobody watches or has replaced their modules."""
         parts = [self.recurrent, *(getattr(self, name) for name in self.analog)]
-        return (
-            self._elementwise()
-            and dtype in (torch.float32, torch.float64)
-            and all(type(part).forward is nn.Linear.forward for part in parts)
-            and not any(has_hooks(part) for part in parts)
-        )
-
-    def _coupled(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
-        """All steps, the weights applied inside the scan."""
-        (spikes,), final, _ = scan(
-            self, signals, state, feedback=self.feedback(), onward=self.onward()
-        )
-        return spikes, final
+        dense = all(type(part).forward is nn.Linear.forward for part in parts)
+        kernels = device.type == "cpu" and dtype in (torch.float32, torch.float64)
+        return dense and kernels and not any(has_hooks(part) for part in parts)
 
     def _check_input(self, x: Tensor) -> None:
         dense = self.kernel is None
@@ -356,11 +356,11 @@ class CSGRU(GatedCell):
         """The current into its gate."""
         return 1, 2, self.gate.weight.t()
 
-    def _coupled(self, signals: Sequence[Tensor], state: State) -> tuple[Tensor, State]:
-        r, drive, z = signals
+    def sequences(self, x: Tensor) -> tuple[Tensor, ...]:
+        """With the bias of the gate, whose weights alone `scan` applies."""
+        r, drive, z = super().sequences(x)
         bias = self.gate.bias
-        z = z if bias is None else bias.expand_as(drive)
-        return super()._coupled((r, drive, z), state)
+        return r, drive, z if bias is None else bias.expand_as(drive)
 
     def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
         """The inputs of one step, with what comes back and the current's gate."""

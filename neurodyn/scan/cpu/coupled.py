@@ -17,7 +17,7 @@ from neurodyn.scan.cpu.backward import Backward
 from neurodyn.scan.cpu.forward import Forward
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
-from neurodyn.scan.cpu.product import WORD, Product, Rows
+from neurodyn.scan.cpu.product import Product, Rows
 from neurodyn.step.graph import Node, reachable
 
 FORWARD = (
@@ -75,6 +75,13 @@ class Group:
         """The rows of that name, one per sample; of elements of `size` bytes, if not of reals."""
         return Rows(self.memory[name], self.kernel.row_bytes, size or self.kernel.size)
 
+    def clear(self, name: str) -> None:
+        """Zeros in the current sample's row of that name, and in the padding behind it."""
+        kernel, code = self.kernel, self.kernel.code
+        zero, end = code.integer(0), kernel.row_bytes // kernel.size
+        with code.range("j", zero, end, kernel.lanes) as j:
+            kernel.store(code.constant(0.0, "real"), kernel.memory[name], j, kernel.lanes)
+
     def matrix(self, name: str) -> Rows:
         """The matrix of a product into an input of that name, or of that onward."""
         address = self.kernel.tensors[f"{name}_matrix"].address
@@ -113,7 +120,7 @@ class CoupledForward(Forward):
         with kernel.scratch(group.rows()), kernel.tasks():
             group.enter()
             with group.samples() as o:
-                self._clear(kernel.memory[first])
+                group.clear(first)
                 self._begin(o)
             with code.range("segment", code.integer(0), self._segments()) as segment:
                 with group.samples() as o:
@@ -151,14 +158,6 @@ class CoupledForward(Forward):
         known = super().known(o, j, lanes, i)
         return known | ({self.new: self.kernel.kept("onward", j, lanes)} if self.onward else {})
 
-    def _clear(self, row: Value) -> None:
-        """Zeros in a row and in the padding behind it."""
-        zero, end = self.code.integer(0), self.kernel.row_bytes // self.kernel.size
-        with self.code.range("j", zero, end, WORD) as j:
-            for first in range(0, WORD, self.kernel.lanes):
-                place = row + (j + first) * self.kernel.size
-                self.code.store(self.code.constant(0.0, "real", self.kernel.lanes), place)
-
     def read(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
         """An input; into one that is fed goes what comes back, and backward needs the total."""
         value = super().read(leaf, o, t, j, lanes)
@@ -195,6 +194,8 @@ class CoupledBackward(Backward):
         kernel, group = self.kernel, self.group
         group.enter()
         with group.samples() as self.o:
+            for u in self.states:
+                group.clear(f"{u}_grad")
             self._begin()
         with self._segments() as segment:
             begin, end = kernel.span(segment)
