@@ -1,6 +1,6 @@
 """Neurons over time: ours, other libraries, the plain loop, and the speed of memory.
 
-    neurodyn bench neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile]
+    neurodyn bench neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile] [--unpinned]
     neurodyn bench neurons --device cuda [--dtype bfloat16] [--resume]
     neurodyn bench neurons --parallel [--device cuda] [--compile]
 
@@ -8,8 +8,8 @@ Every contender runs forward and backward on the same input with a dense gradien
 take turns, so that each finds the caches as the others left them. Results are medians over rounds.
 The floor is a copy of the input for the forward pass and a copy of the gradient for the backward
 pass; it takes its turn like the others. The process restarts itself with a setting that makes the C
-library keep freed memory: otherwise page faults would be measured. Libraries that are not installed
-are left out and named.
+library keep freed memory, so that the others are measured without page faults. `--unpinned` leaves
+the allocator as a user's process has it. Libraries that are not installed are left out and named.
 
 On a GPU the batch is larger, so that no sequence fits into the chip's cache. Times are those
 between events in its stream.
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks._machine import machine, pin
+from benchmarks._machine import UNPINNED, machine, pin
 
 if __name__ == "__main__":
     pin("benchmarks.neurons")
@@ -175,13 +175,14 @@ def table(title: str, case: dict[str, Any]) -> str:
     lines = [
         f"### {title}",
         "",
-        "| contender | forward ms | backward ms | x floor | x our LNM | kept B/element "
+        "| contender | setting | forward ms | backward ms | x floor | x our LNM | kept B/element "
         "| first call s | gradient error | other spikes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
-            f"| {row.name} | {statistics.median(row.forward) * 1e3:.2f} "
+            f"| {row.name} | {case.get('setting', '')} "
+            f"| {statistics.median(row.forward) * 1e3:.2f} "
             f"| {statistics.median(row.backward) * 1e3:.2f} | {row.total / floor:.2f} "
             f"| {row.total / best:.2f} | {row.kept:.1f} | {row.first:.2f} "
             f"| {scientific(row.error)} | {scientific(row.differing)} |"
@@ -196,7 +197,7 @@ def scientific(number: float | None) -> str:
 
 
 def heading(device: torch.device, dtype: str, more: str) -> list[str]:
-    place = "events in the GPU's stream" if device.type == "cuda" else "wall, allocator pinned"
+    place = "events in the GPU's stream" if device.type == "cuda" else "wall"
     return [
         "# Neurons over time",
         "",
@@ -221,6 +222,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, help=f"factor on the batch; default: {BATCHES}")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument(UNPINNED, action="store_true", help="the allocator as a user has it")
     parser.add_argument(
         "--parallel", action="store_true", help="a linear neuron at all steps at once"
     )
@@ -239,7 +241,11 @@ def main(arguments: list[str] | None = None) -> None:
     usual = device.type == "cpu" and dtype == torch.float32
     name = "neurons-parallel" if options.parallel else "neurons"
     name = name if usual else f"{name}-{device.type}-{options.dtype}"
-    lines = heading(device, options.dtype, " --parallel" if options.parallel else "")
+    name = f"{name}-unpinned" if options.unpinned else name
+    allocator = "as it is" if options.unpinned or device.type == "cuda" else "pinned"
+    setting = f"{options.dtype}, per layer, {options.threads} threads, allocator {allocator}"
+    more = " --parallel" * options.parallel + " --unpinned" * options.unpinned
+    lines = heading(device, options.dtype, more)
     results = Results(name, lines, facts, absent, table, options)
     exact = {c.name: c.make for c in (*ours(), *loops())}
     contenders = [*ours(), *loops(), *(compiled_loops() if options.compile else []), *others]
@@ -260,6 +266,7 @@ def main(arguments: list[str] | None = None) -> None:
                 row.error, row.differing = against_float64(exact[row.name], small, device, dtype)
         case = {
             "rows": [vars(row) for row in rows],
+            "setting": setting,
             "bytes": math.prod(shape) * dtype.itemsize,
             "notes": [*notes, *dict.fromkeys(said)],
         }

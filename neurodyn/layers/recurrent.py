@@ -73,14 +73,20 @@ class Recurrent(SpikingLayer):
         back = (self.V.masked_fill(self.diagonal, 0), None)[: len(inputs)]
         # Of a neuron's backends those that couple neurons.
         backend = self.neuron.backend if self.neuron.backend in ("reference", "cpu") else "auto"
-        layer, cell = self, self.neuron.cell()
-        if cell is not self.neuron:
-            layer = shallow(self)
-            layer.neuron = cell
         (spikes,), final, _ = scan(
-            layer, inputs, state, feedback=back, backend=backend, final=return_state
+            self.cell(), inputs, state, feedback=back, backend=backend, final=return_state
         )
         return (spikes, final) if return_state else spikes
+
+    def cell(self) -> Recurrent:
+        """The layer as `scan` runs it: itself or, as for its neuron, a twin for this run."""
+        cell = self.neuron.cell()
+        if cell is self.neuron:
+            return self
+        twin = shallow(self)
+        twin.__dict__["_modules"]["neuron"] = cell
+        twin.__dict__["made_by"] = self, "cell", ()
+        return twin
 
     def step(self, *given: Tensor) -> tuple[Tensor, ...]:
         """One timestep after the weights: `(x[, drive], s, *states) -> (spikes, s, *states)`."""

@@ -18,6 +18,7 @@ from neurodyn.scan.cpu.forward import Forward
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
 from neurodyn.scan.cpu.product import Product, Rows
+from neurodyn.scan.cpu.rows import Ahead, Row
 from neurodyn.step.graph import Node, reachable
 
 FORWARD = (
@@ -66,26 +67,27 @@ class Group:
         kernel = self.kernel
         with kernel.code.range("sample", self.start, self.stop) as o:
             for name, count in self.counts.items():
-                step = kernel.row_bytes * count * (o - self.start)
-                kernel.memory[name] = self.memory[name] + step
+                place = kernel.row_numbers * count * (o - self.start)
+                kernel.memory[name] = self.memory[name].after(place)
+            kernel.next = o, kernel.q
             yield o
             kernel.memory = dict(self.memory)
 
-    def row(self, name: str, size: int | None = None) -> Rows:
-        """The rows of that name, one per sample; of elements of `size` bytes, if not of reals."""
-        return Rows(self.memory[name], self.kernel.row_bytes, size or self.kernel.size)
+    def own(self, name: str, kind: str = "real") -> Rows:
+        """The rows of that name, one per sample."""
+        row = Row(self.memory[name].address, kind)
+        return Rows(row, self.kernel.row_numbers * self.kernel.size)
 
     def clear(self, name: str) -> None:
         """Zeros in the current sample's row of that name, and in the padding behind it."""
         kernel, code = self.kernel, self.kernel.code
-        zero, end = code.integer(0), kernel.row_bytes // kernel.size
-        with code.range("j", zero, end, kernel.lanes) as j:
-            kernel.store(code.constant(0.0, "real"), kernel.memory[name], j, kernel.lanes)
+        with code.range("j", code.integer(0), kernel.row_numbers, kernel.lanes) as j:
+            kernel.memory[name].store(code.constant(0.0, "real"), j, kernel.lanes)
 
     def matrix(self, name: str) -> Rows:
         """The matrix of a product into an input of that name, or of that onward."""
-        address = self.kernel.tensors[f"{name}_matrix"].address
-        return Rows(address, self.kernel.row_bytes, self.kernel.size)
+        row = self.kernel.tensors[f"{name}_matrix"].row
+        return Rows(row, self.kernel.row_numbers * self.kernel.size)
 
 
 class CoupledForward(Forward):
@@ -136,20 +138,20 @@ class CoupledForward(Forward):
     def _couple(self, t: Value) -> None:
         """The products of a step."""
         group = self.group
-        pairs = [(group.row(f"{x}_back"), group.matrix(str(x))) for x in self.fed]
-        first = group.row(str(self.states[0]))
-        self.product.sparse(first, pairs, group.row("masks", 8), group.size)
+        pairs = [(group.own(f"{x}_back"), group.matrix(str(x))) for x in self.fed]
+        first = group.own(str(self.states[0]))
+        self.product.sparse(first, pairs, group.own("masks", "int"), group.size)
         if self.onward:
             with group.samples() as o:
                 self.kernel.elements(lambda j, lanes: self._charge(o, t, j, lanes))
-            pair = group.row("onward"), group.matrix("onward")
-            target = group.row(f"{self.trace.inputs[self.into]}_back")
+            pair = group.own("onward"), group.matrix("onward")
+            target = group.own(f"{self.trace.inputs[self.into]}_back")
             self.product.dense([pair], target, group.size, onto=True)
 
     def _charge(self, o: Value, t: Value, j: Value, lanes: int) -> None:
         """The new state that goes onward."""
         known = super().known(o, j, lanes)
-        known |= {x: self.read(x, o, t, j, lanes) for x in self.early}
+        known |= {x: self.incoming(x, o, t, j, lanes) for x in self.early}
         (value,) = self.kernel.evaluate((self.new,), known, exact=True, lanes=lanes)
         self.kernel.keep(value, "onward", j, lanes)
 
@@ -158,12 +160,12 @@ class CoupledForward(Forward):
         known = super().known(o, j, lanes, i)
         return known | ({self.new: self.kernel.kept("onward", j, lanes)} if self.onward else {})
 
-    def read(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+    def incoming(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
         """An input; into one that is fed goes what comes back, and backward needs the total."""
-        value = super().read(leaf, o, t, j, lanes)
+        value = super().incoming(leaf, o, t, j, lanes)
         if leaf in self.fed:
             value = value + self.kernel.kept(f"{leaf}_back", j, lanes)
-            self.kernel.store(value, self.kernel.row(f"{leaf}_total", o, t), j, lanes)
+            self.kernel.row(f"{leaf}_total", o, t).store(value, j, lanes)
         return value
 
 
@@ -176,19 +178,22 @@ class CoupledBackward(Backward):
         self,
         kernel: Kernel,
         inputs: Sequence[Node],
-        learned: Sequence[Node],
         fed: Sequence[Node],
         onward: Sequence[int],
     ) -> None:
-        super().__init__(kernel, inputs, learned)
+        super().__init__(kernel, inputs)
         self.fed, self.product = [x for x in fed if x in inputs], Product(kernel)
         self.onward = self.to_the_end = bool(onward)
         if onward:
             self.source, self.into = self.states[onward[0]], self.trace.inputs[onward[1]]
 
     def _memory(self) -> dict[str, int | Value]:
-        self.group = Group(self.kernel, super()._memory())
-        return self.group.rows()
+        rows = super()._memory()
+        shared: dict[str, int | Value] = {
+            name: rows.pop(name) for name in [f"{p}_grad" for p in self.rows]
+        }
+        self.group = Group(self.kernel, rows)
+        return self.group.rows() | shared
 
     def _blocks(self) -> None:
         kernel, group = self.kernel, self.group
@@ -205,9 +210,10 @@ class CoupledBackward(Backward):
             with self.code.range("t", end - 1, begin - 1, -1) as t:
                 late = self._pull_early(t, t - begin) if self.onward else None
                 with group.samples() as self.o:
-                    self._pull(t, t - begin, late)
+                    self._pull(t, t - begin, kernel.ahead(self.read, t - 1, self.o), late)
                     self._note(t, t - begin)
                 self._couple([(x, str(x)) for x in self.fed], self.states[0], t)
+            self._flush()
         with group.samples() as self.o:
             self._end()
 
@@ -216,19 +222,18 @@ class CoupledBackward(Backward):
         Returns the leaves whose gradients are left."""
         early = [x for x in self.inputs if x is self.into]
         with self.group.samples() as self.o:
-            self._pull(t, i, early)
+            self._pull(t, i, Ahead([]), early)
         self._couple([(x, "onward") for x in early], self.source, t)
-        return [leaf for leaf in (*self.inputs, *self.sums) if leaf not in early]
+        return [leaf for leaf in self.everything if leaf not in early]
 
     def _note(self, t: Value, i: Value) -> None:
         """Write what the matrices' gradients are made of: the first state before a step, and the
         one that went onward in it."""
         kernel, first = self.kernel, str(self.states[0])
-        row = kernel.row("before", self.o, t)
-        kernel.copy(lambda j, lanes: kernel.kept(first, j, lanes, i), row)
+        kernel.copy(kernel.own(first, i).load, kernel.row("before", self.o, t))
         if self.onward:
-            row = kernel.row("after", self.o, t)
-            kernel.copy(lambda j, lanes: kernel.kept(str(self.source), j, lanes, i + 1), row)
+            after = kernel.own(str(self.source), i + 1)
+            kernel.copy(after.load, kernel.row("after", self.o, t))
 
     def _couple(self, through: Sequence[tuple[Node, str]], state: Node, t: Value) -> None:
         """Add to a state's gradient those of inputs times matrices."""
@@ -236,7 +241,7 @@ class CoupledBackward(Backward):
         pairs = []
         for x, name in through:
             stride = kernel.tensors[f"grad_{x}"].block * kernel.size
-            source = Rows(kernel.row(f"grad_{x}", group.start, t), stride, kernel.size)
+            source = Rows(kernel.row(f"grad_{x}", group.start, t), stride)
             pairs.append((source, group.matrix(name)))
         if pairs:
-            self.product.dense(pairs, group.row(f"{state}_grad"), group.size, onto=True)
+            self.product.dense(pairs, group.own(f"{state}_grad"), group.size, onto=True)

@@ -15,6 +15,7 @@ from llvmlite import ir
 from neurodyn.scan.cpu.build import wide_registers
 from neurodyn.scan.cpu.llvm import WHOLE, Value
 from neurodyn.scan.cpu.loops import Kernel
+from neurodyn.scan.cpu.rows import Row
 
 WORD = 64
 """Elements of a row whose mask is one number."""
@@ -25,15 +26,14 @@ long at 0.6 with 64 neurons, at 0.3 with 256, and at 0.25 with 512."""
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows in memory: the address of the first, and the bytes from one to the next."""
+    """Rows in memory: the first, and the bytes from one to the next."""
 
-    first: Value
+    first: Row
     stride: Value
-    size: int
 
     def at(self, i: Value, j: Value) -> Value:
         """The address of an element."""
-        return self.first + i * self.stride + j * self.size
+        return self.first.address + i * self.stride + j * self.first.size
 
 
 class Product:

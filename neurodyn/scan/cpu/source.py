@@ -18,7 +18,11 @@ from neurodyn.step.graph import Node
 
 
 def forward(
-    functions: Functions, bits: int, kinds: Sequence[OperandKind], links: Links = NO_LINKS
+    functions: Functions,
+    bits: int,
+    kinds: Sequence[OperandKind],
+    stored: Sequence[str] = (),
+    links: Links = NO_LINKS,
 ) -> str:
     """The module of the forward kernel.
 
@@ -26,15 +30,16 @@ def forward(
         functions: the functions; those for the derivative are left out.
         bits: 32 or 64, the size of a real.
         kinds: how each state and each of `functions.parameters` is found (`layout.Operand`).
-        links: how matrices link states and inputs.
+        stored: the kind of the numbers of each argument in memory (`rows.Row`); reals if not given.
+        links: where matrices link states and inputs.
     """
     states = functions.trace.states
     outputs = [f"out{i}" for i in range(functions.trace.n_outputs)]
     names = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
     fed = [functions.trace.inputs[i] for i in links.fed]
     names += [*(f"{x}_total" for x in fed), *_matrices(fed, links)]
-    kernel = Kernel("forward", functions, bits, kinds, names)
-    if links.fed:
+    kernel = Kernel("forward", functions, bits, kinds, names, stored)
+    if fed:
         CoupledForward(kernel, outputs, fed, links.onward).emit()
     else:
         Forward(kernel, outputs).emit()
@@ -42,24 +47,26 @@ def forward(
 
 
 def backward(
-    functions: Functions, bits: int, kinds: Sequence[OperandKind], links: Links = NO_LINKS
+    functions: Functions,
+    bits: int,
+    kinds: Sequence[OperandKind],
+    stored: Sequence[str] = (),
+    links: Links = NO_LINKS,
 ) -> str:
     """The module of the backward kernel; arguments as for `forward`."""
     states, grads = functions.trace.states, functions.trace.grads
     inputs = [x for x in functions.trace.inputs if functions.gradient(x)]
-    learned = [p for p in functions.parameters if functions.gradient(p)]
     names = [*map(str, grads), *(f"{u}_checkpoints" for u in states)]
-    names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in (*states, *learned))]
+    names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in functions.summed)]
     fed = [functions.trace.inputs[i] for i in links.fed]
-    noted = ["before"][: len(fed)] + ["after"][: len(links.onward)]
-    names += [*noted, *_matrices(fed, links)]
-    kernel = Kernel("backward", functions, bits, kinds, names)
-    if links.fed:
-        CoupledBackward(kernel, inputs, learned, fed, links.onward).emit()
+    names += [*["before"][: len(fed)], *["after"][: len(links.onward)], *_matrices(fed, links)]
+    kernel = Kernel("backward", functions, bits, kinds, names, stored)
+    if fed:
+        CoupledBackward(kernel, inputs, fed, links.onward).emit()
     else:
-        Backward(kernel, inputs, learned).emit()
+        Backward(kernel, inputs).emit()
     return kernel.text()
 
 
 def _matrices(fed: Sequence[Node], links: Links) -> list[str]:
-    return [f"{x}_matrix" for x in fed] + ["onward_matrix"][: len(links.onward)]
+    return [*(f"{x}_matrix" for x in fed), *["onward_matrix"][: len(links.onward)]]

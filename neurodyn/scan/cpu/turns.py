@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
+from neurodyn.scan.cpu.rows import Ahead
 from neurodyn.step.functions import neck, operations
 from neurodyn.step.graph import Node
 
@@ -34,8 +35,8 @@ class Stepper:
         known = self.kernel.parameters(o, j, lanes)
         return known | {u: self.kernel.kept(str(u), j, lanes, i) for u in self.states}
 
-    def read(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
-        """Some elements of an input, or of an output's gradient."""
+    def incoming(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+        """Some elements of an input."""
         return self.kernel.stream(leaf, o, t, j, lanes)
 
     def step(
@@ -46,6 +47,7 @@ class Stepper:
         t: Value,
         i: Value | None = None,
         *,
+        ahead: Ahead,
         keep_neck: bool = False,
         writing: bool = False,
     ) -> None:
@@ -53,6 +55,7 @@ class Stepper:
 
         Args:
             i: which of the states in memory to start from, if there are those of several steps.
+            ahead: rows to prefetch.
             keep_neck: keep the neck in memory as well.
             writing: `finish` writes results of the kernel.
         """
@@ -60,7 +63,9 @@ class Stepper:
         in_turns = neck is not None and operations(results) >= LONG
 
         def given(j: Value, lanes: int) -> Values:
-            return self.known(o, j, lanes, i) | {x: self.read(x, o, t, j, lanes) for x in inputs}
+            return self.known(o, j, lanes, i) | {
+                x: self.incoming(x, o, t, j, lanes) for x in inputs
+            }
 
         def charge(known: Values, j: Value, lanes: int) -> None:
             assert neck is not None
@@ -68,7 +73,7 @@ class Stepper:
             kernel.keep(value, "neck", j, lanes, i)
 
         def settle(known: Values, j: Value, lanes: int) -> None:
-            kernel.fetch(inputs, o, t + 1, j, lanes)
+            ahead.fetch(j, lanes)
             finish(kernel.evaluate(results, known, exact=True, lanes=lanes), j, lanes)
 
         def first(j: Value, lanes: int) -> None:
