@@ -47,7 +47,7 @@ def machine() -> dict[str, str]:
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     versions = {"python": platform.python_version()}
-    for name in ("torch", "llvmlite", "spikingjelly", "snntorch", "norse", "sinabs"):
+    for name in ("torch", "llvmlite", "spikingjelly", "snntorch", "norse", "sinabs", "jax"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     # Only Linux says which cores this process may use.

@@ -56,6 +56,8 @@ LINEAR_CASES = [(1000, 1, 64), (1000, 4, 128), (196, 100, 64)]
 BATCHES = {"cpu": 1, "cuda": 8}
 """The factor on the batch of a case, by device."""
 ROUNDS = {"cpu": 7, "cuda": 15}
+EACH = "per neuron"
+"""Stands in the names of contenders with a parameter for every neuron."""
 WARM_UP = {"cpu": 0, "cuda": 2}
 """Rounds that do not count, besides the first calls."""
 
@@ -180,8 +182,11 @@ def table(title: str, case: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        setting = case.get("setting", "")
+        if EACH in row.name:
+            setting = setting.replace("per layer", EACH)
         lines.append(
-            f"| {row.name} | {case.get('setting', '')} "
+            f"| {row.name} | {setting} "
             f"| {statistics.median(row.forward) * 1e3:.2f} "
             f"| {statistics.median(row.backward) * 1e3:.2f} | {row.total / floor:.2f} "
             f"| {row.total / best:.2f} | {row.kept:.1f} | {row.first:.2f} "
@@ -247,8 +252,7 @@ def main(arguments: list[str] | None = None) -> None:
     more = " --parallel" * options.parallel + " --unpinned" * options.unpinned
     lines = heading(device, options.dtype, more)
     results = Results(name, lines, facts, absent, table, options)
-    exact = {c.name: c.make for c in (*ours(), *loops())}
-    contenders = [*ours(), *loops(), *(compiled_loops() if options.compile else []), *others]
+    more_loops = compiled_loops() if options.compile else []
     cases = LINEAR_CASES if options.parallel else CASES
     for i in options.cases or range(len(cases)):
         steps, batch, *features = cases[i]
@@ -257,8 +261,12 @@ def main(arguments: list[str] | None = None) -> None:
         if title in results:
             continue
         if options.parallel:
-            contenders = linear(tuple(features), compiled=options.compile)
-            exact = {c.name: c.make for c in contenders if "compile" not in c.name}
+            own = linear(tuple(features), compiled=options.compile)
+            contenders = own
+        else:
+            own = [*ours(tuple(features)), *loops()]
+            contenders = [*own, *more_loops, *others]
+        exact = {c.name: c.make for c in own if "compile" not in c.name}
         rows, notes = measure(shape, contenders, rounds, device, dtype)
         for row in rows:
             if row.name in exact:

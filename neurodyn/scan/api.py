@@ -18,6 +18,7 @@ from neurodyn.scan.launch import backend_of, specs
 from neurodyn.scan.links import ALONE, Feedback, Linked, Onward, misfit
 from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
+from neurodyn.scan.recorded import Recorded
 from neurodyn.scan.reference import Sequences
 from neurodyn.step.graph import KernelError, UnsupportedStepError
 from neurodyn.step.program import Numbers, Program, number_at, numbers, program_of
@@ -60,7 +61,7 @@ def scan(
             loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
             for linear dynamics. An exported program holds the plain loop, whatever the backend.
         final: return the final states; otherwise they are not written.
-        record: return every state over time as well, which only the plain loop can.
+        record: return every state over time as well, after each step.
 
     Returns:
         `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
@@ -78,30 +79,35 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
-    linked = ALONE
-    if any(V is not None for V in feedback) or onward is not None:
-        linked = Linked(feedback, onward)
-        linked.check(inputs, len(state))
-        if backend in ("gpu", "parallel"):
-            raise _cannot(backend, "it has no kernel for neurons that feedback couples")
-        dtype, own = arithmetic(inputs, state), inputs[0].dtype
-        linked = linked.to(dtype)
-        if dtype != own:
-            wide = [x.to(dtype) for x in inputs]
-            outputs, last, recorded = scan(
-                cell,
-                wide,
-                state,
-                feedback=linked.feedback,
-                onward=linked.onward,
-                backend=backend,
-                final=final,
-                record=record,
-            )
-            return tuple(y.to(own) for y in outputs), last, recorded
-    looped = backend == "reference" or record or inputs[0].numel() == 0
-    # On other devices the loop is what there is for it.
+    if onward is None and all(V is None for V in feedback):
+        return _scan(cell, inputs, state, ALONE, backend, final, record)
+    dtype, linked = arithmetic(inputs, state), Linked(feedback, onward)
+    linked.check(inputs, len(state))
+    if backend in ("gpu", "parallel"):
+        raise _cannot(backend, "it has no kernel for neurons that feedback couples")
+    wide = [x.to(dtype) for x in inputs]
+    outputs, last, recorded = _scan(cell, wide, state, linked.to(dtype), backend, final, record)
+    return tuple(y.to(inputs[0].dtype) for y in outputs), last, recorded
+
+
+def _scan(
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    linked: Linked,
+    backend: str,
+    final: bool,
+    record: bool,
+) -> tuple[Sequences, Sequences, Sequences]:
+    """The scan of arguments that are checked."""
+    looped = backend == "reference" or inputs[0].numel() == 0
+    # On other devices the loop is what there is for coupled neurons.
     looped |= linked is not ALONE and backend == "auto" and inputs[0].device.type != "cpu"
+    captured = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if record and (captured or backend == "parallel"):
+        looped = True
+    elif record and not looped and state and isinstance(cell, nn.Module):
+        return _recorded(cell, inputs, state, linked, backend, final)
     why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
@@ -117,6 +123,22 @@ def scan(
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
+
+
+def _recorded(
+    cell: nn.Module,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    linked: Linked,
+    backend: str,
+    final: bool,
+) -> tuple[Sequences, Sequences, Sequences]:
+    """The scan with its states over time. They have the dtype of the arithmetic, so all has."""
+    dtype, n = arithmetic(inputs, state), len(state)
+    wide = [sequence.to(dtype) for sequence in inputs]
+    found, last, _ = _scan(Recorded(cell, n), wide, state, linked, backend, final, False)
+    cut = len(found) - n
+    return tuple(y.to(inputs[0].dtype) for y in found[:cut]), last, found[cut:]
 
 
 def check_parallel(cell: Any) -> None:
@@ -239,7 +261,7 @@ def _run(
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def _captured(

@@ -310,3 +310,15 @@ def test_errors():
     for backend in ("gpu", "parallel"):
         with pytest.raises(ValueError, match=f"'{backend}' cannot run this"):
             run(V, None, None, backend=backend)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_states_are_recorded(backend):
+    case = Case("CSGRU", 1)
+    links = {"feedback": case.feedback, "onward": case.onward, "backend": backend}
+    outputs, final, recorded = scan(case.cell, case.inputs, case.state, record=True, **links)
+    for t in (0, 3, len(outputs[0]) - 1):
+        some = [x[: t + 1] for x in case.inputs]
+        _, expected, _ = scan(case.cell, some, case.state, **links)
+        torch.testing.assert_close(tuple(u[t] for u in recorded), expected)
+    torch.testing.assert_close(tuple(u[-1] for u in recorded), final)
