@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import _machine, epochs, neurons, norm, resnet19
+from benchmarks import _machine, epochs, neurons, norm, recurrent, resnet19
 from benchmarks._measure import Clock, kept_bytes
 from benchmarks._results import Results
 from neurodyn.neurons import LIF
@@ -178,6 +178,19 @@ def test_kept_bytes_count_a_storage_once_and_weights_not():
     assert kept_bytes(lambda: x * w) == 80
     assert kept_bytes(lambda: x * x) == 40
     assert kept_bytes(lambda: x * w, [w]) == 40
+
+
+@pytest.mark.parametrize("name", ["RLIF", "CS-GRU"])
+def test_recurrent(monkeypatch, tmp_path, name):
+    kind = recurrent.CASES[name][0]
+    monkeypatch.setattr(recurrent, "CASES", {name: (kind, 3, 2, 4)})
+    recurrent.main(["--rounds=2", f"--out={tmp_path}"])
+    found = json.loads((tmp_path / "recurrent.json").read_text())["cases"][name]
+    assert {len(took) for took in found.values()} == {2}
+    assert len(found) == 3
+    table = (tmp_path / "recurrent.md").read_text()
+    assert f"| {name} | (3, 2, 4) | its matrix products |" in table
+    assert "| 1.00 |" in table
 
 
 def test_norm_runs():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -17,7 +17,10 @@ from neurodyn.layers.time import TimeDistributed
 from neurodyn.learned import Learned
 from neurodyn.neurons import Stateful
 from neurodyn.neurons.layer import check_state
+from neurodyn.scan import scan
+from neurodyn.scan.links import Onward
 from neurodyn.scan.reference import scan_reference
+from neurodyn.step.trace import has_hooks
 from neurodyn.surrogate import ArcTan, Surrogate
 
 State = tuple[Tensor, ...]
@@ -34,13 +37,16 @@ class GatedCell(Stateful, Declared):
     `kernel`, all weights are same-padded convolutions, and `x`, `(T, B, inputs, H, W)`, gives
     `(T, B, hidden, H, W)`. A subclass is its equation:
 
-        step(x, s, i, v) -> (spikes, s, i, v)
+        step(*inputs, s, i, v) -> (spikes, s, i, v)
 
-    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. `x` is the step's
-    input after the input weights, which are applied to all steps at once. The weights of the spikes
-    are applied in `step`, as `self.recurrent(s)`. Both stack the kernels of several equations, in
-    the order that the subclass names. Quantities that a subclass declares, such as `alpha`, are
-    options of its constructor too: `SpikGRU(64, 128, alpha=0.8)`.
+    The state is `(s, i, v)`: last spikes, current and membrane; all start at 0. The inputs have
+    passed the weights. Those of the input are applied to all steps at once, those of the last
+    spikes at every step, as `back` says. Both stack the kernels of several equations, in the order
+    that the subclass names. So the step is elementwise, and a dense cell runs as one kernel on the
+    CPU. A class whose step is not made so has no `back`: its `step(x, s, i, v)` gets the stacked
+    inputs, and applies the weights of the spikes as `self.recurrent(s)`. It runs as a plain loop.
+    Quantities that a subclass declares, such as `alpha`, are options of its constructor too:
+    `SpikGRU(64, 128, alpha=0.8)`.
 
     Args:
         inputs: channels of `x`.
@@ -65,6 +71,10 @@ class GatedCell(Stateful, Declared):
 
     from_spikes: ClassVar[int]
     """Number of kernels applied to the last spikes."""
+
+    back: ClassVar[tuple[int | None, ...]]
+    """For each input of the step, the place of the spikes' kernel that enters it. It belongs to the
+    step of the same class."""
 
     operations: ClassVar[tuple[int, int]]
     """Multiplications and additions per neuron and step, without synapses."""
@@ -129,9 +139,31 @@ class GatedCell(Stateful, Declared):
                 for parameter in module.parameters():
                     parameter.uniform_(-bound, bound)
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        """One timestep: `(x, s, i, v) -> (spikes, s, i, v)`."""
+    def step(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """One timestep: `(*inputs, s, i, v) -> (spikes, s, i, v)`."""
         raise NotImplementedError(f"{type(self).__name__} does not define its step")
+
+    def signals(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
+        """The inputs of steps without what comes back, from the stacked ones."""
+        return x.chunk(self.from_input, channels)
+
+    def sequences(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The inputs of all steps, for `scan`."""
+        return self.signals(x, 2)
+
+    def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
+        """The inputs of one step, with what comes back."""
+        back = self.recurrent(s).chunk(self.from_spikes, 1)
+        return [x if k is None else x + back[k] for x, k in zip(now, self.back, strict=True)]
+
+    def feedback(self) -> list[Tensor | None]:
+        """The dense weights of the last spikes, for each input of the step (see `scan`)."""
+        weights = self.recurrent.weight.chunk(self.from_spikes)
+        return [None if k is None else weights[k].t() for k in self.back]
+
+    def onward(self) -> Onward | None:
+        """What goes through weights within a step (see `scan`)."""
+        return None
 
     def fire(self, s: Tensor, i: Tensor, v: Tensor, z: Tensor) -> tuple[Tensor, ...]:
         """Charge the membrane, `v[t] = z v[t-1] + (1 - z) i[t] - th s[t-1]`, and spike."""
@@ -151,8 +183,36 @@ class GatedCell(Stateful, Declared):
             state = check_state(
                 state, ("s", "i", "v"), currents[0, :, : self.hidden], currents.dtype
             )
-        (spikes,), final, _ = scan_reference(self.step, (currents,), state)
+        wide = torch.promote_types(currents.dtype, state[0].dtype)
+        if self._elementwise() and self._coupled(currents.device, wide):
+            (spikes,), final, _ = scan(
+                self,
+                self.sequences(currents.to(wide)),
+                state,
+                feedback=self.feedback(),
+                onward=self.onward(),
+            )
+        else:
+            step = self._weighted if self._elementwise() else self.step
+            (spikes,), final, _ = scan_reference(step, (currents,), state)
         return (spikes, final) if return_state else spikes
+
+    def _elementwise(self) -> bool:
+        """Whether the step comes after the weights of the spikes."""
+        owner = next(cls for cls in type(self).__mro__ if {"step", "back"} & vars(cls).keys())
+        return "back" in vars(owner)
+
+    def _weighted(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+        """One timestep, the weights of the spikes applied by their modules."""
+        return self.step(*self.totals(self.signals(x, 1), s, i), s, i, v)
+
+    def _coupled(self, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether `scan` is to apply the weights of the spikes: it has kernels for that, and the
+        weights are dense and nobody watches or has replaced their modules."""
+        parts = [self.recurrent, *(getattr(self, name) for name in self.analog)]
+        dense = all(type(part).forward is nn.Linear.forward for part in parts)
+        kernels = device.type == "cpu" and dtype in (torch.float32, torch.float64)
+        return dense and kernels and not any(has_hooks(part) for part in parts)
 
     def _check_input(self, x: Tensor) -> None:
         dense = self.kernel is None
@@ -180,13 +240,15 @@ class RecurrentCubaLIF(GatedCell):
     """
 
     from_input = from_spikes = 1
+    back = (0,)
     operations = (2, 2)  # 1 - beta is folded into the weights
     dynamics = ("raw_alpha", "raw_beta", "threshold")
     alpha, beta = DECAY(), DECAY()
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        i = self.alpha * i + x + self.recurrent(s)
-        return self.fire(s, i, v, self.beta)
+    def step(  # type: ignore[override]
+        self, x: Tensor, s: Tensor, i: Tensor, v: Tensor
+    ) -> tuple[Tensor, ...]:
+        return self.fire(s, self.alpha * i + x, v, self.beta)
 
 
 class SpikGRU(GatedCell):
@@ -200,14 +262,15 @@ class SpikGRU(GatedCell):
     """
 
     from_input = from_spikes = 2
+    back = (0, 1)
     operations = (2, 3)
     dynamics = ("raw_alpha", "threshold")
     alpha = DECAY()
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        drive, z = (x + self.recurrent(s)).chunk(2, 1)
-        i = self.alpha * i + drive
-        return self.fire(s, i, v, torch.sigmoid(z))
+    def step(  # type: ignore[override]
+        self, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor
+    ) -> tuple[Tensor, ...]:
+        return self.fire(s, self.alpha * i + drive, v, torch.sigmoid(z))
 
 
 class SpikGRU2(GatedCell):
@@ -223,6 +286,7 @@ class SpikGRU2(GatedCell):
     """
 
     from_input = from_spikes = 3
+    back = (None, 1, 2, 0)
     operations = (3, 4)
     dynamics = ("raw_alpha", "b_u", "threshold")
     alpha = DECAY()
@@ -235,12 +299,23 @@ class SpikGRU2(GatedCell):
         super().reset_parameters()
         self.b_u.uniform_(-(self.hidden**-0.5), self.hidden**-0.5)
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        drive, *x_gates = x.chunk(3, 1)
-        back, *s_gates = self.recurrent(s).chunk(3, 1)
-        z, r = (torch.sigmoid(a + b) for a, b in zip(x_gates, s_gates, strict=True))
-        i = self.alpha * i + drive + r * (back + self.b_u)
-        return self.fire(s, i, v, z)
+    def signals(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
+        """Those of the input, and `b_u` for the spikes alone."""
+        drive, z, r = super().signals(x, channels)
+        return drive, z, r, self.b_u.expand_as(drive)
+
+    def step(  # type: ignore[override]
+        self,
+        drive: Tensor,
+        z: Tensor,
+        r: Tensor,
+        returned: Tensor,
+        s: Tensor,
+        i: Tensor,
+        v: Tensor,
+    ) -> tuple[Tensor, ...]:
+        i = self.alpha * i + drive + torch.sigmoid(r) * returned
+        return self.fire(s, i, v, torch.sigmoid(z))
 
 
 class CSGRU(GatedCell):
@@ -257,6 +332,7 @@ class CSGRU(GatedCell):
     """
 
     from_input, from_spikes = 2, 3
+    back = (0, 1, 2)
     operations = (2, 3)
     analog = ("gate",)
 
@@ -271,8 +347,31 @@ class CSGRU(GatedCell):
             bound = kernel[0].numel() ** -0.5
             kernel.uniform_(-bound, bound)
 
-    def step(self, x: Tensor, s: Tensor, i: Tensor, v: Tensor) -> tuple[Tensor, ...]:
-        back, z = self.recurrent(s).split((2 * self.hidden, self.hidden), 1)
-        r, drive = (x + back).chunk(2, 1)
-        i = torch.sigmoid(r) * i + drive
-        return self.fire(s, i, v, torch.sigmoid(self.gate(i) + z))
+    def signals(self, x: Tensor, channels: int) -> tuple[Tensor, ...]:
+        """Those of the input, and nothing for the gate that sees the current."""
+        r, drive = super().signals(x, channels)
+        return r, drive, drive.new_zeros(()).expand_as(drive)
+
+    def onward(self) -> Onward | None:
+        """The current into its gate."""
+        return 1, 2, self.gate.weight.t()
+
+    def sequences(self, x: Tensor) -> tuple[Tensor, ...]:
+        """With the bias of the gate, whose weights alone `scan` applies."""
+        r, drive, z = super().sequences(x)
+        bias = self.gate.bias
+        return r, drive, z if bias is None else bias.expand_as(drive)
+
+    def totals(self, now: Sequence[Tensor], s: Tensor, i: Tensor) -> list[Tensor]:
+        """The inputs of one step, with what comes back and the current's gate."""
+        r, drive, z = super().totals(now, s, i)
+        return [r, drive, z + self.gate(self.current(r, drive, i))]
+
+    def current(self, r: Tensor, drive: Tensor, i: Tensor) -> Tensor:
+        """`i[t]`."""
+        return torch.sigmoid(r) * i + drive
+
+    def step(  # type: ignore[override]
+        self, r: Tensor, drive: Tensor, z: Tensor, s: Tensor, i: Tensor, v: Tensor
+    ) -> tuple[Tensor, ...]:
+        return self.fire(s, self.current(r, drive, i), v, torch.sigmoid(z))

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurodyn.declared import shallow
 from neurodyn.neurons import LIF, Neuron, NeuronFactory, SpikingLayer
 from neurodyn.neurons.layer import check_state
+from neurodyn.scan import scan
 
 State = tuple[Tensor, ...]
 
@@ -20,7 +22,7 @@ class Recurrent(SpikingLayer):
 
     With `DecayLIF` this is the papers' RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal. Its
     diagonal is masked, so it has neither effect nor gradient. The matrix product couples neurons at
-    every step, so the layer runs as a plain loop.
+    every step: on the CPU inside the kernel, on other devices in a plain loop.
 
     Args:
         features: number of neurons.
@@ -62,17 +64,34 @@ class Recurrent(SpikingLayer):
     ) -> Any:
         if x.ndim != 3 or x.shape[2] != len(self.V):
             raise ValueError(f"x: expected (T, B, {len(self.V)}), got {tuple(x.shape)}")
-        cell, start = self.neuron.cell(), self.neuron.start_state(x)
-        inner = [value.expand(x.shape[1:]) for value in start]
-        V = self.V.masked_fill(self.diagonal, 0).to(inner[0].dtype)
-        s = torch.zeros_like(inner[0])
-        if state is not None:
-            s, *inner = check_state(state, ("s", *self.neuron.states), x[0], V.dtype)
-        step = cell.step if drive is None else cell.driven_step
-        sequences = [part.to(V.dtype).unbind(0) for part in (x, drive) if part is not None]
-        spikes = []
-        for current, *extra in zip(*sequences, strict=True):
-            s, *inner = step(torch.addmm(current, s, V), *extra, *inner)
-            spikes.append(s)
-        out = torch.stack(spikes).to(x.dtype)
-        return (out, (s, *inner)) if return_state else out
+        start, names = self.neuron.start_state(x), ("s", *self.neuron.states)
+        if state is None:
+            state = (start[0].new_zeros(1), *start)
+        else:
+            state = check_state(state, names, x[0], start[0].dtype)
+        inputs = (x,) if drive is None else (x, drive)
+        back = (self.V.masked_fill(self.diagonal, 0), None)[: len(inputs)]
+        # Of a neuron's backends those that couple neurons.
+        backend = self.neuron.backend if self.neuron.backend in ("reference", "cpu") else "auto"
+        (spikes,), final, _ = scan(
+            self.cell(), inputs, state, feedback=back, backend=backend, final=return_state
+        )
+        return (spikes, final) if return_state else spikes
+
+    def cell(self) -> Recurrent:
+        """The layer as `scan` runs it: itself or, as for its neuron, a twin for this run."""
+        cell = self.neuron.cell()
+        if cell is self.neuron:
+            return self
+        twin = shallow(self)
+        twin.__dict__["_modules"]["neuron"] = cell
+        twin.__dict__["made_by"] = self, "cell", ()
+        return twin
+
+    def step(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """One timestep after the weights: `(x[, drive], s, *states) -> (spikes, s, *states)`."""
+        cut = len(given) - len(self.neuron.states)
+        inputs, states = given[: cut - 1], given[cut:]
+        run = self.neuron.step if len(inputs) == 1 else self.neuron.driven_step
+        spikes, *after = run(*inputs, *states)
+        return (spikes, spikes, *after)

@@ -254,7 +254,7 @@ class Neuron(SpikingLayer, Declared):
         state: State | None,
         drive: Tensor | None,
         affine: Affine | None,
-        **asked: bool,
+        **asked: Any,
     ) -> tuple[tuple[Tensor, ...], State, tuple[Tensor, ...]]:
         start, cell = self.start_state(x, state), self.cell()
         charged = asked.get("record", False)

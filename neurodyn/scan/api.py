@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 
 from neurodyn.errors import unknown
 from neurodyn.scan.bind import UnfitError, unfit
+from neurodyn.scan.coupled import coupled_op
 from neurodyn.scan.launch import backend_of, specs
+from neurodyn.scan.links import ALONE, Feedback, Linked, Onward, misfit
 from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.op import PLAIN, scan_op
 from neurodyn.scan.recorded import Recorded
@@ -36,6 +39,8 @@ def scan(
     inputs: Sequence[Tensor],
     state: Sequence[Tensor],
     *,
+    feedback: Feedback = (),
+    onward: Onward | None = None,
     backend: str = "auto",
     final: bool = True,
     record: bool = False,
@@ -46,6 +51,11 @@ def scan(
         cell: the step and its parameters.
         inputs: sequences of equal shape `(T, ...)`, T >= 1.
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
+        feedback: for each input None, or a matrix `V` of `(F, F)` through which the first state,
+            in most layers the last spikes, comes back: the step's input is `x[t] + s[t-1] V`.
+            Inputs are then `(T, B, F)`. There are kernels for it on the CPU.
+        onward: with feedback, `(state, input, W)`: the step's new value of a state, times `W`, is
+            added to an input of the same step. The state must not depend on that input.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
             error if they cannot run. `"auto"` runs a kernel if one can, and otherwise the plain
             loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
@@ -69,36 +79,64 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
+    if onward is None and all(V is None for V in feedback):
+        return _scan(cell, inputs, state, ALONE, backend, final, record)
+    dtype, linked = arithmetic(inputs, state), Linked(feedback, onward)
+    linked.check(inputs, len(state))
+    if backend in ("gpu", "parallel"):
+        raise _cannot(backend, "it has no kernel for neurons that feedback couples")
+    wide = [x.to(dtype) for x in inputs]
+    outputs, last, recorded = _scan(cell, wide, state, linked.to(dtype), backend, final, record)
+    return tuple(y.to(inputs[0].dtype) for y in outputs), last, recorded
+
+
+def _scan(
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    linked: Linked,
+    backend: str,
+    final: bool,
+    record: bool,
+) -> tuple[Sequences, Sequences, Sequences]:
+    """The scan of arguments that are checked."""
     looped = backend == "reference" or inputs[0].numel() == 0
+    # On other devices the loop is what there is for coupled neurons.
+    looped |= linked is not ALONE and backend == "auto" and inputs[0].device.type != "cpu"
     captured = torch.compiler.is_compiling() or torch.compiler.is_exporting()
     if record and (captured or backend == "parallel"):
         looped = True
     elif record and not looped and state and isinstance(cell, nn.Module):
-        return _recorded(cell, inputs, state, backend, final)
+        return _recorded(cell, inputs, state, linked, backend, final)
     why = None
     # An exported program runs where there is neither this package nor a kernel.
     if not looped and not torch.compiler.is_exporting():
         if backend == "parallel":
             return run_at_once(cell, inputs, state)
         if torch.compiler.is_compiling():
-            result = _captured(cell, inputs, state, backend, final)
+            result = _captured(cell, inputs, state, backend, final, linked)
         else:
-            result, why = _compiled(cell, inputs, state, backend, final)
+            result, why = _compiled(cell, inputs, state, backend, final, linked)
         if result is not None:
             return result
-    outputs, last, recorded = run_loop(cell, inputs, state, record)
+    outputs, last, recorded = run_loop(cell, inputs, state, record, linked)
     if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
 
 
 def _recorded(
-    cell: nn.Module, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
+    cell: nn.Module,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    linked: Linked,
+    backend: str,
+    final: bool,
 ) -> tuple[Sequences, Sequences, Sequences]:
     """The scan with its states over time. They have the dtype of the arithmetic, so all has."""
     dtype, n = arithmetic(inputs, state), len(state)
     wide = [sequence.to(dtype) for sequence in inputs]
-    found, last, _ = scan(Recorded(cell, n), wide, state, backend=backend, final=final)
+    found, last, _ = _scan(Recorded(cell, n), wide, state, linked, backend, final, False)
     cut = len(found) - n
     return tuple(y.to(inputs[0].dtype) for y in found[:cut]), last, found[cut:]
 
@@ -176,15 +214,23 @@ def _choose(
 
 
 def _compiled(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    backend: str,
+    final: bool,
+    linked: Linked,
 ) -> tuple[tuple[Sequences, Sequences, Sequences] | None, str | None]:
     """The scan by a kernel; or None, and why the plain loop has to run."""
     choice = _choose(cell, inputs, state, backend)
     if not isinstance(choice, str):
         try:
             name, program, leaves = choice
+            if (reason := misfit(linked.links.onward, program.trace)) is not None:
+                raise UnfitError(reason)
             n_finals = len(state) if final else 0
-            return _run(name, program.key, leaves, program.trace.n_outputs, n_finals), None
+            n_outputs = program.trace.n_outputs
+            return _run(name, program.key, leaves, n_outputs, n_finals, linked), None
         except UnfitError as error:
             choice = str(error)
         except KernelError:
@@ -199,9 +245,15 @@ def _cannot(backend: str, reason: str) -> ValueError:
 
 
 def _run(
-    name: str, key: str, leaves: list[Tensor], n_outputs: int, n_finals: int
+    name: str,
+    key: str,
+    leaves: list[Tensor],
+    n_outputs: int,
+    n_finals: int,
+    linked: Linked,
 ) -> tuple[Sequences, Sequences, Sequences]:
-    results = scan_op(name, key, leaves, n_finals > 0)
+    run = scan_op if linked is ALONE else partial(coupled_op, linked=linked)
+    results = run(name, key, leaves, n_finals > 0)
     # Checkpoints follow, which are for the backward pass alone.
     return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + n_finals]), ()
 
@@ -209,11 +261,16 @@ def _run(
 def _warn_once(message: str) -> None:
     if message not in _warned:
         _warned.add(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def _captured(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str, final: bool
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    backend: str,
+    final: bool,
+    linked: Linked,
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan as `torch.compile` sees it.
 
@@ -226,9 +283,11 @@ def _captured(
         return None
     assert isinstance(cell, nn.Module)
     numbers = len(inputs), len(state), arithmetic(inputs, state)
-    dtypes = tuple(sequence.dtype for sequence in inputs)
+    dtypes, onward = tuple(sequence.dtype for sequence in inputs), linked.links.onward
     owner, method, given = getattr(cell, "made_by", None) or (cell, "", ())
-    found = _constant_choice(id(owner), method, given, *numbers, backend, x.device.type, dtypes)
+    found = _constant_choice(
+        id(owner), method, given, *numbers, backend, x.device.type, dtypes, onward
+    )
     if isinstance(found, str):
         if backend != "auto":
             raise _cannot(backend, found)
@@ -241,7 +300,7 @@ def _captured(
     if any(number_at(cell, path) != value for path, value in constants):
         return None
     leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
-    return _run(name, key, leaves, n_outputs, len(state) if final else 0)
+    return _run(name, key, leaves, n_outputs, len(state) if final else 0, linked)
 
 
 def _tensor(module: nn.Module, name: str) -> Tensor:
@@ -263,6 +322,7 @@ def _constant_choice(
     backend: str,
     device: str,
     dtypes: tuple[torch.dtype, ...],
+    onward: tuple[int, ...],
 ) -> tuple[str, str, tuple[str, ...], int, Numbers] | str:
     """Backend, key, names of tensors, number of outputs, and numbers of the cell; or why there is
     none.
@@ -280,4 +340,5 @@ def _constant_choice(
     if name is None:
         return f"there are no kernels for {device!r} devices"
     reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
+    reason = reason or misfit(onward, program.trace)
     return reason or (name, program.key, program.names, program.trace.n_outputs, numbers(cell))

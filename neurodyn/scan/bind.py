@@ -51,6 +51,13 @@ def bind_forward(name: str, key: str, keep: bool, final: bool, leaves: Specs) ->
     if (reason := unfit(name, program, leaves)) is not None:
         raise UnfitError(reason)
     launch = Launch(name, program, None, leaves)
+    add_forward(launch, keep, final)
+    return launch.bound()
+
+
+def add_forward(launch: Launch, keep: bool, final: bool) -> None:
+    """Add outputs, final states and checkpoints to a launch."""
+    program = launch.program
     launch.finals, launch.checkpoints = final, keep and launch.steps > launch.length
     for _ in range(program.trace.n_outputs):
         launch.results.append(launch.written(launch.x.dtype))
@@ -59,7 +66,6 @@ def bind_forward(name: str, key: str, keep: bool, final: bool, leaves: Specs) ->
         for _ in program.trace.states:
             at = launch.argument(None, launch.fresh(steps, program.dtype) if asked else None)
             launch.results += [itemgetter(at)] if asked else []
-    return launch.bound()
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -72,12 +78,17 @@ def bind_backward(name: str, key: str, wanted: Wanted, tensors: Specs) -> Launch
         tensors: inputs, states and parameters; the gradients of outputs and of final states, None
             where they are zero; checkpoints. The launch is called with these.
     """
-    program, leaves = program_by_key(key), len(wanted)
-    trace, states = program.trace, leaves + program.trace.n_outputs
-    saved = leaves + len(trace.grads)
-    launch = Launch(name, program, wanted, tensors)
+    launch = Launch(name, program_by_key(key), wanted, tensors)
+    add_backward(launch, wanted)
+    return launch.bound()
+
+
+def add_backward(launch: Launch, wanted: Wanted) -> None:
+    """Add the gradients of outputs and final states, checkpoints, and the wanted gradients."""
+    trace, leaves = launch.program.trace, len(wanted)
+    states, saved = leaves + trace.n_outputs, leaves + len(trace.grads)
     launch.finals = any(spec and not spec.zero for spec in launch.specs[states:saved])
-    launch.checkpoints = len(tensors) > saved
+    launch.checkpoints = len(launch.specs) > saved
     for i in range(leaves, states):
         launch.gradient(i)
     for i in range(states, saved):
@@ -96,4 +107,3 @@ def bind_backward(name: str, key: str, wanted: Wanted, tensors: Specs) -> Launch
         if leaf in functions.summed:
             results[i] = launch.summed(i, operand)
     launch.results = [results.get(i) or launch.zeros(i) for i in range(leaves) if wanted[i]]
-    return launch.bound()

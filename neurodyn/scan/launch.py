@@ -28,7 +28,8 @@ from torch import Tensor
 
 from neurodyn.files import MAKING
 from neurodyn.scan import memory
-from neurodyn.scan.layout import Layout, Operand, Shape, layout_of
+from neurodyn.scan.layout import Layout, Operand, Shape, by_sample, layout_of
+from neurodyn.scan.links import NO_LINKS, Links
 from neurodyn.step.program import Program
 from neurodyn.step.torch_private import is_zero
 
@@ -147,10 +148,18 @@ class Launch:
             per column: how many elements share a value, and how many values there are.
         dtypes: for each argument that of its numbers in memory; sums are the backend's own matter.
         finals, checkpoints: whether these are among the arguments.
+        links: where matrices link states and inputs.
         results: functions of the list of arguments.
     """
 
-    def __init__(self, name: str, program: Program, wanted: Wanted | None, specs: Specs) -> None:
+    def __init__(
+        self,
+        name: str,
+        program: Program,
+        wanted: Wanted | None,
+        specs: Specs,
+        links: Links = NO_LINKS,
+    ) -> None:
         self.backend, self.program, self.wanted = backend_of(name), program, wanted
         self.functions, used = program.functions(wanted)
         self.specs: Any = [spec and Spec(*spec) for spec in specs]
@@ -159,7 +168,9 @@ class Launch:
         self.operands = (*range(n, n + m), *(n + m + i for i in used))
         self.steps, self.length = x.shape[0], self.backend.segment(x.shape[0])
         shapes = tuple(tuple(self.specs[i].shape) for i in self.operands)
-        self.layout = layout_of(tuple(x.shape[1:]), x.strides[1:], shapes)
+        self.links, step = links, tuple(x.shape[1:])
+        lay = by_sample if links.fed else partial(layout_of, strides=x.strides[1:])
+        self.layout = lay(step, operands=shapes)
         self.finals = self.checkpoints = False
         self.arguments: list[tuple[int | None, Callable[..., Tensor] | None]] = []
         self.strides: list[tuple[int, int]] = []

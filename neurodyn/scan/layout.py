@@ -42,6 +42,9 @@ SHORTEST_RUN = 256
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
 """Blocks shorter than this are tiled into longer ones."""
+TOGETHER, SHARED = 8, 4
+"""Samples of a group that goes through time together: many share the reads of a matrix, but there
+should be a few groups for the threads."""
 TASKS = 64
 """Tasks to aim at; not the number of threads, so that sums are the same on any machine."""
 
@@ -219,6 +222,21 @@ def layout_of(shape: Shape, strides: Shape, operands: tuple[Shape, ...]) -> Layo
     columns = period // inner * -(-inner // width)
     groups = min(outer, max(1, TASKS // columns))
     return Layout(shape, order, split, tile, inner, width, groups, tuple(placed))
+
+
+@lru_cache(maxsize=1024)
+def by_sample(shape: Shape, operands: tuple[Shape, ...]) -> Layout:
+    """The layout for steps `(B, F)` whose neurons are coupled: a column is a sample, and a group
+    of some samples is a task."""
+    batch, features = shape
+    placed = []
+    for operand in operands:
+        sizes = (1,) * (2 - len(operand)) + tuple(operand)
+        kind: OperandKind = "full" if sizes[0] > 1 else "row" if sizes[1] > 1 else "one"
+        placed.append(Operand(kind, sizes, features))
+    size = min(max(batch // SHARED, 1), TOGETHER)
+    groups = -(-batch // size)
+    return Layout(shape, (0, 1), 1, 1, features, features, groups, tuple(placed))
 
 
 def _dense_from(sizes: list[int], strides: list[int]) -> int | None:

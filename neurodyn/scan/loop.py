@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from neurodyn.scan.links import ALONE, Linked
 from neurodyn.scan.reference import Sequences, scan_captured, scan_reference
 from neurodyn.step.torch_private import surely
 
@@ -30,7 +31,11 @@ class Cell(Protocol):
 
 
 def run_loop(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], record: bool
+    cell: Cell,
+    inputs: Sequence[Tensor],
+    state: Sequence[Tensor],
+    record: bool,
+    linked: Linked = ALONE,
 ) -> tuple[Sequences, Sequences, Sequences]:
     """The plain loop, in the dtype of the arithmetic. Outputs have the inputs' dtype."""
     dtype = arithmetic(inputs, state)
@@ -39,13 +44,17 @@ def run_loop(
     full = tuple(value.expand(shape) for value in state)
 
     def step(*arguments: Tensor) -> tuple[Tensor, ...]:
+        if linked.feedback:
+            arguments = linked.arguments(cell.step, arguments)
         # A result that depends on parameters alone has their shape.
         results = cell.step(*arguments)
         if not isinstance(results, tuple):
             return results
         return tuple(_expanded(value, arguments[0].shape) for value in results)
 
-    run = scan_captured if _as_loop(wide[0], record) else scan_reference
+    run = scan_reference
+    if _as_loop(wide[0], record):
+        run, linked = scan_captured, linked.apart()
     outputs, final, history = run(step, wide, full, record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), final, history
 

@@ -22,6 +22,7 @@ from neurodyn.step.torch_private import below_autograd, is_batched, modes_at_wor
 Tensors = list[Tensor]
 Call = tuple[str, str, bool, bool]
 """The operator's arguments except tensors: backend, key, keep, final."""
+TWICE = "scan: the compiled kernels cannot be differentiated twice; use backend='reference'"
 
 torch.library.define(
     "neurodyn::scan", "(str backend, str key, bool keep, bool final, Tensor[] leaves) -> Tensor[]"
@@ -42,7 +43,7 @@ def scan_op(backend: str, key: str, leaves: Tensors, final: bool) -> Tensors:
     keep = torch.is_grad_enabled() and any(leaf.requires_grad for leaf in leaves)
     call = backend, key, keep, final
     compiling = torch.compiler.is_compiling()
-    if compiling or not _plain(leaves):
+    if compiling or not plain(leaves):
         if not compiling and (reason := unfit(backend, program_by_key(key), specs(leaves))):
             raise UnfitError(reason)
         results: Tensors = torch.ops.neurodyn.scan.default(*call, leaves)
@@ -55,13 +56,22 @@ def scan_op(backend: str, key: str, leaves: Tensors, final: bool) -> Tensors:
 PLAIN = frozenset({Tensor, nn.Parameter, type(None)})
 
 
-def _plain(tensors: Sequence[Tensor | None]) -> bool:
+def plain(tensors: Sequence[Tensor | None]) -> bool:
     """Whether no mode or subclass listens at the dispatcher.
 
     The functions behind the operators are then called directly, as the dispatcher takes longer
     than a small kernel.
     """
     return PLAIN.issuperset(map(type, tensors)) and not modes_at_work()
+
+
+def check_single(grads: Sequence[Tensor | None]) -> None:
+    """An error if these are a batch of gradients each."""
+    if any(grad is not None and is_batched(grad) for grad in grads):
+        raise RuntimeError(
+            "scan: the compiled kernels take one gradient at a time, not a batch of them "
+            "(is_grads_batched=True, vectorize=True); use backend='reference'"
+        )
 
 
 def _scan(backend: str, key: str, keep: bool, final: bool, leaves: Tensors) -> Tensors:
@@ -141,17 +151,13 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        if any(grad is not None and is_batched(grad) for grad in grads):
-            raise RuntimeError(
-                "scan: the compiled kernels take one gradient at a time, not a batch of them "
-                "(is_grads_batched=True, vectorize=True); use backend='reference'"
-            )
+        check_single(grads)
         backend, key, *_ = ctx.call
         saved = ctx.saved_tensors  # Read once, as reading them again unpacks them again.
         leaves, checkpoints = saved[: ctx.count], saved[ctx.count :]
         given = [*grads[: ctx.visible], *[None] * ctx.unasked]
         wanted = ctx.needs_input_grad[2:]
-        direct = _plain((*leaves, *grads)) and not torch.is_grad_enabled()
+        direct = plain((*leaves, *grads)) and not torch.is_grad_enabled()
         run = _scan_backward if direct else torch.ops.neurodyn.scan_backward.default
         pulled = iter(run(backend, key, wanted, leaves, given, checkpoints))
         return None, None, *[next(pulled) if w else None for w in wanted]
@@ -167,9 +173,7 @@ class _Once(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        raise RuntimeError(
-            "scan: the compiled kernels cannot be differentiated twice; use backend='reference'"
-        )
+        raise RuntimeError(TWICE)
 
 
 def _differentiable_scan(

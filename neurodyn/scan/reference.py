@@ -56,14 +56,16 @@ def scan_captured(
     n_states = len(state)
 
     def body(carried: Sequences, now: Sequences) -> tuple[Sequences, Sequences]:
-        # Copies, as the operator takes no result that is one of its arguments or another result.
+        # Copies, as the operator takes no two tensors in one memory, whether arguments or results.
         results = [value.clone() for value in step(*now, *carried)]
         cut = len(results) - n_states
         return tuple(results[cut:]), tuple(results[:cut])
 
     try:
         final, outputs = loop_operator()(
-            body, tuple(value.clone() for value in state), tuple(inputs)
+            body,
+            tuple(value.clone() for value in state),
+            tuple(value.clone() for value in inputs) if len(inputs) > 1 else tuple(inputs),
         )
     except Exception:
         return scan_reference(step, inputs, state, record)

@@ -1,5 +1,6 @@
 import functools
 import math
+import warnings
 
 import pytest
 import torch
@@ -326,3 +327,48 @@ def test_a_cell_without_an_equation():
 
     with pytest.raises(NotImplementedError, match="Mine does not define its step"):
         Mine(2, 3)(torch.zeros(1, 1, 2))
+
+
+@pytest.mark.parametrize("kernel", [None, 3])
+def test_a_step_without_back_applies_the_weights_itself(kernel):
+    class Own(SpikGRU):
+        def step(self, x, s, i, v):
+            drive, z = (x + self.recurrent(s)).chunk(2, 1)
+            return self.fire(s, self.alpha * i + drive, v, torch.sigmoid(z))
+
+    theirs, ours = SpikGRU(2, 4, kernel, threshold=0.2).double(), Own(2, 4, kernel, threshold=0.2)
+    ours.double().load_state_dict(theirs.state_dict())
+    x = torch.randn(7, 2, 2, *(() if kernel is None else (5, 5)), dtype=torch.float64)
+    given, expected = (cell(x, return_state=True) for cell in (ours, theirs))
+    assert expected[0].mean() > 0.05
+    torch.testing.assert_close(given, expected)
+
+
+@every_cell
+def test_weights_that_are_watched_are_called_at_every_step(cell):
+    cell, x = lively(cell)
+    expected, calls = cell(x), []
+    watched = [cell.recurrent, *(getattr(cell, name) for name in cell.analog)]
+    for module in watched:
+        module.register_forward_hook(lambda *_: calls.append(1))
+    assert torch.equal(cell(x), expected)
+    assert len(calls) == len(watched) * T
+
+
+@every_cell
+def test_weights_under_a_parametrisation(cell):
+    cell, x = lively(cell)
+    expected = cell(x)
+    nn.utils.parametrizations.weight_norm(cell.recurrent)
+    cell(x).sum().backward()
+    assert torch.equal(cell(x), expected)
+    assert all(p.grad is not None for p in cell.recurrent.parameters())
+
+
+@every_cell
+def test_half_precision_modules_run_in_the_loop(cell):
+    cell = cell(2, 4).bfloat16()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out, state = cell(torch.randn(3, 2, 2).bfloat16(), return_state=True)
+    assert {value.dtype for value in (out, *state)} == {torch.bfloat16}

@@ -1,5 +1,6 @@
 """Recurrence, against the equations of arXiv:2512.01906 written out as a loop."""
 
+import warnings
 from functools import partial
 
 import pytest
@@ -132,3 +133,29 @@ def test_bad_states():
     with pytest.raises(ValueError, match=r"state: expected a tuple of \(s, u\), got 1 entries"):
         layer(x, (zero,))
     assert torch.equal(layer(x, (zero.double(), zero)), layer(x))
+
+
+@pytest.mark.parametrize("delays", [False, True])
+def test_the_kernel_is_the_loop(delays):
+    layer = Recurrent(N, neuron=partial(AdLIF, per="neuron"))
+    outer = Delayed(N, neuron=lambda shape: layer, order=4) if delays else layer
+    outer.double()
+    x, weight = (torch.randn(T, B, N, dtype=torch.float64) for _ in range(2))
+    leaves = [(3 * x).requires_grad_(), *outer.parameters()]
+    found = []
+    for backend in ("reference", "cpu"):
+        layer.neuron.backend = backend
+        spikes = outer(leaves[0])
+        assert 0.05 < spikes.mean() < 0.9
+        grads = torch.autograd.grad((spikes * weight).sum(), leaves, allow_unused=True)
+        found.append([spikes, *grads])
+    for one, other in zip(*found, strict=True):
+        assert (one is None and other is None) or torch.allclose(one, other, atol=1e-10)
+
+
+def test_a_backend_without_feedback_is_no_error():
+    layer = Recurrent(N, neuron=partial(AdLIF, backend="gpu"))
+    x = torch.randn(T, B, N)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer(x)

@@ -6,9 +6,9 @@ import sys
 import pytest
 import torch
 
-from neurodyn.layers import Delayed, repeat
+from neurodyn.layers import CSGRU, Delayed, Recurrent, repeat
 from neurodyn.models import ConvNet
-from neurodyn.neurons import ALIF, LNM, QIF
+from neurodyn.neurons import ALIF, LIF, LNM, QIF
 from neurodyn.surrogate import Triangle
 
 SHAPE = (1, 8, 8)
@@ -18,6 +18,8 @@ NETWORKS = {
     "Delayed": lambda: (Delayed((6,), order=5), (6,)),
     # Its width is found by quadrature, which ONNX has no operators for.
     "ALIF": lambda: (ALIF(surrogate=Triangle("derived")), (6,)),
+    "Recurrent": lambda: (Recurrent(6, neuron=LIF), (6,)),
+    "CSGRU": lambda: (CSGRU(6, 4, threshold=0.2), (6,)),
 }
 LOAD = """
 import sys, torch

@@ -14,6 +14,7 @@ from neurodyn.scan.cpu.loops import HEADER
 from neurodyn.scan.cpu.rows import NARROW
 from neurodyn.scan.launch import Backend, Launch, Start
 from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind
+from neurodyn.scan.links import Links
 from neurodyn.step.program import Program
 
 SEGMENT = 16
@@ -21,8 +22,8 @@ SEGMENT = 16
 STREAMING = 1 << 23
 """Outputs of this many bytes are written past the cache, which could not keep them for a reader."""
 WIDTHS = {torch.float32: 32, torch.float64: 64}
-Variant = tuple[tuple[OperandKind, ...]] | tuple[tuple[OperandKind, ...], tuple[str, ...]]
-"""How operands are found and, unless all are reals, the kinds of all numbers in memory."""
+Variant = tuple[tuple[OperandKind, ...], tuple[str, ...], Links]
+"""How operands are found; the kinds of all numbers in memory, unless all are reals; and links."""
 
 
 class Target(Backend):
@@ -70,7 +71,7 @@ class Target(Backend):
     def variant(self, launch: Launch) -> Variant:
         kinds = tuple(operand.kind for operand in launch.layout.operands)
         stored = tuple(NARROW.get(dtype, "real") for dtype in launch.dtypes)
-        return (kinds, stored) if {*stored} != {"real"} else (kinds,)
+        return kinds, stored if {*stored} != {"real"} else (), launch.links
 
     def make(self, launch: Launch) -> build.Kernel:
         program, how = launch.program, self.variant(launch)
@@ -87,6 +88,7 @@ class Target(Backend):
         work, places = steps * layout.elements, slice(len(HEADER), None, 3)
         sizes = layout.elements, layout.period, layout.inner, layout.width
         large = work * launch.stored(launch.x.dtype).itemsize >= STREAMING
+        large &= not launch.links.fed  # What a coupled step writes is read again soon.
         walk = {name: getattr(layout, name) for name in HEADER if hasattr(layout, name)}
         walk |= {"steps": steps, "length": launch.length}
         walk["streaming"] = large and not any(size % LINE for size in sizes)

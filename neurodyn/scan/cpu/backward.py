@@ -7,6 +7,7 @@ steps and computes the gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Body, Kernel, Values
@@ -27,6 +28,10 @@ NEST = (
 
 class Backward(Stepper):
     """The loops of the backward kernel."""
+
+    nest: tuple[str, ...] = NEST
+    to_the_end = False
+    """Whether the states after a segment's last step are needed as well."""
 
     def __init__(self, kernel: Kernel, inputs: Sequence[Node]) -> None:
         super().__init__(kernel)
@@ -73,43 +78,65 @@ class Backward(Stepper):
 
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
-        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
-        rows: dict[str, int | Value] = {f"{leaf}_grad": 1 for leaf in (*self.carried, *self.rows)}
-        steps = kernel.at["length"] + 1
-        rows |= {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
-        with kernel.scratch(rows), kernel.tasks() as task:
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
+        with kernel.scratch(self._memory()), kernel.tasks() as task:
             for total in self.wide.values():
                 total.set(0.0)
             for p in self.summed:
                 if kernel.kinds[p] == "row":
                     self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
             self._clear(self.rows)
-            every = code.integer(FLUSH - 1) // kernel.at["steps"] + 1
-            with kernel.blocks() as self.o:
-                self._block()
-                with code.builder.if_then((self.o % every == 0).ir):
-                    self._flush()
+            self._blocks()
             self._flush()
             for p, total in self.wide.items():
                 value = self._scaled(p, total.get(), kernel.single)
                 code.store(value, kernel.tensors[f"sum_{p}"].row.address + task * 8)
 
-    def _block(self) -> None:
-        """Backward through time, for one column of one block."""
-        kernel, code, at, o = self.kernel, self.code, self.kernel.at, self.o
+    def _memory(self) -> dict[str, int | Value]:
+        """The rows in memory: how many there are of each."""
+        rows = dict.fromkeys([f"{leaf}_grad" for leaf in (*self.carried, *self.rows)], 1)
+        steps = self.kernel.at["length"] + 1
+        return rows | {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
+
+    def _blocks(self) -> None:
+        """Backward through time, for one column of a task's blocks."""
+        kernel, code = self.kernel, self.code
+        every = code.integer(FLUSH - 1) // kernel.at["steps"] + 1
+        with kernel.blocks() as self.o:
+            self._begin()
+            with self._segments() as segment:
+                self._restore(segment)
+                begin, end = kernel.span(segment)
+                self._replays(begin, end)
+                after = self._after(segment)
+                with code.range("t", end - 1, begin - 1, -1) as t:
+                    ahead = kernel.ahead(self.read, t - 1, self.o)
+                    self._pull(t, t - begin, ahead.unless(t <= begin, after))
+            self._end()
+            with code.builder.if_then((self.o % every == 0).ir):
+                self._flush()
+
+    def _segments(self) -> AbstractContextManager[Value]:
+        """The loop over segments, from the last."""
+        last = (self.kernel.at["steps"] - 1) // self.kernel.at["length"]
+        return self.code.range("segment", last, self.code.integer(-1), -1)
+
+    def _begin(self) -> None:
+        """The gradients after the last step."""
+        kernel, code, o = self.kernel, self.code, self.o
         self._clear(self.carried)
         for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
             with code.builder.if_then((kernel.tensors[str(g)].row.address != 0).ir):
                 kernel.copy(kernel.row(str(g), o).load, kernel.memory[f"{u}_grad"])
-        last = (at["steps"] - 1) // at["length"]
-        with code.range("segment", last, code.integer(-1), -1) as segment:
-            self._segment(segment)
+
+    def _end(self) -> None:
+        """The gradients before the first step."""
         for leaf in self.carried:
             if leaf in self.summed:
                 self._add_block(leaf)
 
-    def _segment(self, segment: Value) -> None:
-        """The states of a segment, forward, and then its gradients, backward."""
+    def _restore(self, segment: Value) -> None:
+        """The states at the start of a segment."""
         kernel, code = self.kernel, self.code
         for u in self.states:
             with code.builder.if_else((segment != 0).ir) as (then, otherwise):
@@ -118,17 +145,16 @@ class Backward(Stepper):
                     kernel.copy(checkpoint.load, kernel.memory[str(u)])
                 with otherwise:
                     kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
-        begin, end = kernel.span(segment)
+
+    def _replays(self, begin: Value, end: Value) -> None:
+        """The states after each step of a segment."""
+        kernel = self.kernel
         if self.states:
-            stop = end if self.keeps_neck else end - 1
+            stop = end if self.keeps_neck or self.to_the_end else end - 1
             turn = kernel.ahead(self.read, end - 1, self.o)
-            with code.range("t", begin, stop) as t:
+            with self.code.range("t", begin, stop) as t:
                 ahead = kernel.ahead(self.trace.inputs, t + 1, self.o)
                 self._replay(t, t - begin, ahead.unless(t + 1 >= stop, turn))
-        after = self._after(segment)
-        with code.range("t", end - 1, begin - 1, -1) as t:
-            ahead = kernel.ahead(self.read, t - 1, self.o)
-            self._pull(t, t - begin, ahead.unless(t <= begin, after))
 
     def _after(self, segment: Value) -> Ahead:
         """The rows that are read first once this segment is done: of the segment before it, or of
@@ -159,10 +185,13 @@ class Backward(Stepper):
 
         self.step(after, finish, self.o, t, i, ahead=ahead, keep_neck=self.keeps_neck)
 
-    def _pull(self, t: Value, i: Value, ahead: Ahead) -> None:
-        """The gradients of a step, from those of the step after it; in one loop or two."""
-        kernel, trace, cut = self.kernel, self.trace, self.pull_neck
-        after, everything = trace.grads[trace.n_outputs :], self.everything
+    def _pull(self, t: Value, i: Value, ahead: Ahead, some: Sequence[Node] | None = None) -> None:
+        """The gradients of a step, from those of the step after it; in one loop or two, or `some`
+        of them in one."""
+        kernel, trace = self.kernel, self.trace
+        after, cut = trace.grads[trace.n_outputs :], self.pull_neck if some is None else None
+        everything = self.everything if some is None else some
+        read = self.read if some is None else self._streams(some, self.known_neck)
         late = [
             leaf
             for leaf in everything
@@ -183,11 +212,11 @@ class Backward(Stepper):
 
         def whole(j: Value, lanes: int) -> None:
             ahead.fetch(j, lanes)
-            self._finish(everything, streamed(self.read, j, lanes), t, j, lanes)
+            self._finish(everything, streamed(read, j, lanes), t, j, lanes)
 
         def first(j: Value, lanes: int) -> None:
             assert cut is not None
-            found = streamed(self.read, j, lanes)
+            found = streamed(read, j, lanes)
             (value,) = self._solve([cut], found, lanes)
             kernel.keep(value, "pull_neck", j, lanes)
             self._finish([leaf for leaf in everything if leaf not in late], found, t, j, lanes)
@@ -198,7 +227,7 @@ class Backward(Stepper):
             found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
             self._finish(late, found, t, j, lanes)
 
-        one = [p for p in self.learned if p in self.wide]
+        one = [p for p in self.learned if p in self.wide and p in everything]
         self._summed(one, *((first, second) if cut else (whole,)))
 
     def _solve(self, nodes: Sequence[Node], known: Values, lanes: int) -> list[Value]:

@@ -85,6 +85,11 @@ def _linker() -> Any:
     return llvm.create_lljit_compiler()
 
 
+def wide_registers() -> bool:
+    """Whether the processor has 32 registers of 64 bytes; else it is taken to have half of both."""
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
+
+
 def _features() -> str:
     features: str = llvm.get_host_cpu_features().flatten()
     return features

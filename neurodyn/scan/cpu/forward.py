@@ -24,26 +24,41 @@ NEST = (
 class Forward(Stepper):
     """The loops of the forward kernel."""
 
+    nest: tuple[str, ...] = NEST
+
     def __init__(self, kernel: Kernel, outputs: Sequence[str]) -> None:
         super().__init__(kernel)
         self.outputs = outputs
 
     def emit(self) -> None:
-        kernel, at, code = self.kernel, self.kernel.at, self.code
-        states, rows = self.states, [*map(str, self.states), "neck"]
-        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in NEST)
+        kernel, code = self.kernel, self.code
+        rows = [*map(str, self.states), "neck"]
+        kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
         with kernel.scratch(dict.fromkeys(rows, 1)), kernel.tasks(), kernel.blocks() as o:
-            for u in states:
-                kernel.copy(kernel.initial(u, o), kernel.memory[str(u)])
-            segments = (at["steps"] + at["length"] - 1) // at["length"]
-            with code.range("segment", code.integer(0), segments) as segment:
-                for u in states:
-                    self._save(u, f"{u}_checkpoints", kernel.checkpoint(u, segment, o))
+            self._begin(o)
+            with code.range("segment", code.integer(0), self._segments()) as segment:
+                self._mark(segment, o)
                 begin, end = kernel.span(segment)
                 with code.range("t", begin, end) as t:
                     self._step(o, t)
-            for u in states:
-                self._save(u, f"{u}_final", kernel.row(f"{u}_final", o))
+            self._end(o)
+
+    def _segments(self) -> Value:
+        at = self.kernel.at
+        return (at["steps"] + at["length"] - 1) // at["length"]
+
+    def _begin(self, o: Value) -> None:
+        for u in self.states:
+            self.kernel.copy(self.kernel.initial(u, o), self.kernel.memory[str(u)])
+
+    def _mark(self, segment: Value, o: Value) -> None:
+        """Write the states at the start of a segment."""
+        for u in self.states:
+            self._save(u, f"{u}_checkpoints", self.kernel.checkpoint(u, segment, o))
+
+    def _end(self, o: Value) -> None:
+        for u in self.states:
+            self._save(u, f"{u}_final", self.kernel.row(f"{u}_final", o))
 
     def _step(self, o: Value, t: Value) -> None:
         kernel = self.kernel

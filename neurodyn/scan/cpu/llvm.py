@@ -105,6 +105,14 @@ class Code:
         known = module.globals.get(name)
         return known or ir.Function(module, ir.FunctionType(result, arguments), name)
 
+    def counted(self, name: str, value: Value) -> Value:
+        """How many bits of a whole number are set ("ctpop"); how many below the lowest of them are
+        not ("cttz")."""
+        extra = [TRUTH] if name == "cttz" else []
+        function = self._declared(f"llvm.{name}.i64", WHOLE, [WHOLE, *extra])
+        call = self.builder.call(function, [value.ir, *(kind(1) for kind in extra)], self.hint)
+        return Value(self, call, "int")
+
     def library(self, name: str, *values: Value) -> Value:
         """A function of the C library, lane by lane."""
         values = tuple(self.alike(*values))
@@ -172,6 +180,14 @@ class Code:
     def exactly(self, exact: bool) -> Iterator[None]:
         """Arithmetic inside the context rounds as written, or may be contracted and reordered."""
         before, self.flags = self.flags, () if exact else FAST
+        yield
+        self.flags = before
+
+    @contextmanager
+    def contracted(self) -> Iterator[None]:
+        """A product inside the context may be added without rounding in between, in the order
+        written."""
+        before, self.flags = self.flags, ("contract",)
         yield
         self.flags = before
 

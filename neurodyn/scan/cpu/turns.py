@@ -27,13 +27,17 @@ class Stepper:
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel, self.code, self.trace = kernel, kernel.code, kernel.trace
-        self.states = self.trace.states
+        self.states, self.sequences = self.trace.states, self.trace.inputs
         self.neck = neck(kernel.functions)
 
     def known(self, o: Value, j: Value, lanes: int, i: Value | None = None) -> Values:
         """Parameters, and the states in memory (the `i`-th of several)."""
         known = self.kernel.parameters(o, j, lanes)
         return known | {u: self.kernel.kept(str(u), j, lanes, i) for u in self.states}
+
+    def incoming(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
+        """Some elements of an input."""
+        return self.kernel.stream(leaf, o, t, j, lanes)
 
     def step(
         self,
@@ -55,12 +59,12 @@ class Stepper:
             keep_neck: keep the neck in memory as well.
             writing: `finish` writes results of the kernel.
         """
-        kernel, inputs, neck = self.kernel, self.trace.inputs, self.neck
+        kernel, inputs, neck = self.kernel, self.sequences, self.neck
         in_turns = neck is not None and operations(results) >= LONG
 
-        def read(j: Value, lanes: int) -> Values:
+        def given(j: Value, lanes: int) -> Values:
             return self.known(o, j, lanes, i) | {
-                x: kernel.stream(x, o, t, j, lanes) for x in inputs
+                x: self.incoming(x, o, t, j, lanes) for x in inputs
             }
 
         def charge(known: Values, j: Value, lanes: int) -> None:
@@ -73,7 +77,7 @@ class Stepper:
             finish(kernel.evaluate(results, known, exact=True, lanes=lanes), j, lanes)
 
         def first(j: Value, lanes: int) -> None:
-            charge(read(j, lanes), j, lanes)
+            charge(given(j, lanes), j, lanes)
 
         def second(j: Value, lanes: int) -> None:
             assert neck is not None
@@ -81,7 +85,7 @@ class Stepper:
             settle(self.known(o, j, lanes, i) | {neck: kept}, j, lanes)
 
         def whole(j: Value, lanes: int) -> None:
-            known = read(j, lanes)
+            known = given(j, lanes)
             settle(known, j, lanes)
             if keep_neck:
                 charge(known, j, lanes)
