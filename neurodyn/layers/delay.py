@@ -10,22 +10,36 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurodyn.errors import not_over_time, unknown
-from neurodyn.layers.filters import SPECTRAL, causal_filter, spectral_filter
+from neurodyn.layers.filters import (
+    SPECTRAL,
+    causal_filter,
+    delay_filter,
+    spectral_filter,
+    with_past,
+)
 from neurodyn.neurons import LIF, NeuronFactory, SpikingLayer, Stateful
 
 State = tuple[Tensor, ...]
 Features = int | tuple[int, ...]
 
 
-def _line(x: Tensor, state: State | None, order: int) -> Tensor:
-    """The sequence, with the `order - 1` inputs before it in front."""
+def _past(x: Tensor, state: State | None, order: int) -> Tensor | None:
+    """The `order - 1` inputs before a sequence; None are zeros."""
     if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
+    if state is None:
+        return None
     shape = (order - 1, *x.shape[1:])
-    past = x.new_zeros(shape) if state is None else state[0]
-    if past.shape != shape:
-        raise ValueError(f"state: expected the last inputs, {shape}, got {tuple(past.shape)}")
-    return torch.cat([past, x])
+    if state[0].shape != shape:
+        raise ValueError(f"state: expected the last inputs, {shape}, got {tuple(state[0].shape)}")
+    return state[0]
+
+
+def _last(x: Tensor, past: Tensor | None, order: int) -> Tensor:
+    """The last `order - 1` inputs."""
+    if x.shape[0] >= order - 1:
+        return x[x.shape[0] - order + 1 :]
+    return with_past(x, past, order)[x.shape[0] :]
 
 
 class DelayLine(Stateful):
@@ -106,10 +120,9 @@ class DelayLine(Stateful):
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
             raise not_over_time(self.features, x.shape)
-        line = _line(x, state, self.order)
-        taps = self.kernel.flatten(1).t().unsqueeze(1)
-        delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
-        return (delayed, (line[x.shape[0] :],)) if return_state else delayed
+        past = _past(x, state, self.order)
+        delayed = delay_filter(x, past, self.kernel)
+        return (delayed, (_last(x, past, self.order),)) if return_state else delayed
 
     def extra_repr(self) -> str:
         learned = [name for name in self.dynamics if isinstance(getattr(self, name), nn.Parameter)]
@@ -249,7 +262,7 @@ class LearnedDelays(Stateful):
             with torch.no_grad():
                 # Beyond the ends no gradient would bring a delay back.
                 self.position.clamp_(0, self.order - 1)
-        line = _line(x, state, self.order)
+        line = with_past(x, _past(x, state, self.order), self.order)
         delayed = self._filter(line, self.kernel())
         if self.training:
             # A new tensor, as compiled code reads the old one again in its backward pass.

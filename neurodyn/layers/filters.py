@@ -1,18 +1,42 @@
-"""Causal filters over time, in two forms: as a convolution, and by a Fourier transform."""
+"""Causal filters over time: as a convolution, by a Fourier transform, and by a kernel.
+
+`causal_filter` is the truth that the other two are tested against. `spectral_filter` is for dense
+channels, `delay_filter` for channels each by itself.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from neurodyn.scan.op import PLAIN
+from neurodyn.step.torch_private import (
+    carries_tangents,
+    functorch_active,
+    is_batched,
+    is_zero,
+    modes_at_work,
+)
 
 SPECTRAL = 16
 """From this many lags and steps on, the Fourier form takes less time between dense channels."""
 PIECE = 4
 """Length of a piece of the sequence, in orders. A longer one spends more on the transform, a
 shorter one more on the lags that it shares with its neighbour."""
+
+LONGEST = 64
+"""Up to this many lags have a kernel: its length, and the time to compile it, grow with them."""
+
+
+def with_past(x: Tensor, past: Tensor | None, order: int) -> Tensor:
+    """The sequence, with the `order - 1` steps before it in front; zeros if `past` is None."""
+    if past is None:
+        past = x.new_zeros(order - 1, *x.shape[1:])
+    return torch.cat([past, x])
 
 
 def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
@@ -77,3 +101,104 @@ def _fourier(N: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         wave.to(like.dtype) for wave in (*waves, *(scale * wave for wave in waves))
     )
     return cos, sin, back_cos.t(), back_sin.t()
+
+
+def delay_filter(x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
+    """`y[t] = sum_k taps[k] x[t - k]`, every element of a step by itself.
+
+    On the CPU a kernel reads and writes each sequence once. It runs for up to `LONGEST` lags in
+    float32 and float64, but not in compiled or transformed code, under autocast, or for a past
+    that has a gradient.
+
+    Args:
+        x: `(T, B, *features)`.
+        past: the K - 1 steps before it; None are zeros.
+        taps: `(K, *features)`.
+    """
+    wide = torch.promote_types(x.dtype, taps.dtype)
+    x, taps = x.to(wide), taps.to(wide)
+    if _has_kernel(x, past, taps):
+        past = past if past is None else past.to(wide)
+        filtered: Tensor = _Lags.apply(x, past, taps)  # type: ignore[no-untyped-call]
+        return filtered
+    return _by_convolution(x, past, taps)
+
+
+def _by_convolution(x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
+    line, kernel = with_past(x, past, len(taps)).flatten(2), taps.flatten(1).t().unsqueeze(1)
+    return causal_filter(line, kernel, groups=len(kernel)).reshape(x.shape)
+
+
+def _has_kernel(x: Tensor, past: Tensor | None, taps: Tensor) -> bool:
+    return (
+        not torch.compiler.is_compiling()
+        and PLAIN.issuperset(map(type, (x, past, taps)))
+        and {x.device.type, taps.device.type} == {"cpu"}
+        and x.dtype in (torch.float32, torch.float64)
+        and len(taps) <= LONGEST
+        and x.numel() > 0
+        and not (past is not None and past.requires_grad)
+        and not torch.is_autocast_enabled("cpu")
+        and not (modes_at_work() or functorch_active() or carries_tangents())
+    )
+
+
+class _Lags(torch.autograd.Function):
+    """`delay_filter` by kernels. A second derivative goes through the convolution."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
+        from neurodyn.scan.cpu import lags
+
+        ctx.save_for_backward(x, past, taps)
+        return lags.filtered(_rows(x, past, len(taps)), _spread(taps, x), len(x))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        from neurodyn.scan.cpu import lags
+
+        x, past, taps = ctx.saved_tensors
+        grad_x = grad_taps = None
+        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
+        if torch.is_grad_enabled() or is_batched(grad):
+            return _again(grad, x, past, taps, wanted)
+        grad = _dense(grad)
+        if wanted[0]:
+            # Back in time: the same filter, mirrored, with zeros behind the end.
+            rows = lags.Rows(grad, grad.new_zeros(1, *grad.shape[1:]), len(grad))
+            grad_x = lags.filtered(rows, _spread(taps.flip(0), x), len(grad))
+        if wanted[1]:
+            grad_taps = lags.weights(_rows(x, past, len(taps)), grad, len(taps)).sum(1)
+        return grad_x, None, grad_taps
+
+
+def _again(
+    grad: Tensor, x: Tensor, past: Tensor | None, taps: Tensor, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, ...]:
+    """The gradients as functions that have a gradient themselves, or for a batch of gradients."""
+    given, further = (x, taps), torch.is_grad_enabled()
+    with torch.enable_grad():
+        y = _by_convolution(x, past, taps)
+    leaves = [t for t, want in zip(given, wanted, strict=True) if want]
+    found = iter(torch.autograd.grad(y, leaves, grad, create_graph=further))
+    grad_x, grad_taps = (next(found) if want else None for want in wanted)
+    return grad_x, None, grad_taps
+
+
+def _rows(x: Tensor, past: Tensor | None, order: int) -> Any:
+    from neurodyn.scan.cpu.lags import Rows
+
+    if past is None or order == 1:
+        past = x.new_zeros(1, *x.shape[1:])
+    return Rows(_dense(past), _dense(x), order - 1)
+
+
+def _spread(taps: Tensor, x: Tensor) -> Tensor:
+    """Taps for every element of a step, `(K, B, *features)`."""
+    return taps.unsqueeze(1).expand(len(taps), *x.shape[1:]).contiguous()
+
+
+def _dense(x: Tensor) -> Tensor:
+    """A sequence whose steps lie densely in memory."""
+    x = torch.zeros_like(x) if is_zero(x) else x.resolve_neg()
+    return x if x[0].is_contiguous() else x.contiguous()
