@@ -18,13 +18,16 @@ PINNED = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_TOP_PAD_": "1000000000",
 }
+UNPINNED = "--unpinned"
+"""The option that leaves the allocator as a user's process has it."""
 CACHES = ("NEURODYN_CACHE", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 STARTED = "NEURODYN_BENCH_CACHES"
 """The environment variable with the folder of caches of a process that has restarted itself."""
 
 
 def pin(module: str) -> None:
-    """Make the C library keep freed memory, and give compilers empty caches.
+    """Make the C library keep freed memory, unless `UNPINNED` is among the arguments, and give
+    compilers empty caches.
 
     Both settings are read when a process starts, so this process restarts itself.
     """
@@ -33,7 +36,8 @@ def pin(module: str) -> None:
         return
     folder = tempfile.mkdtemp(prefix="neurodyn-bench-")
     caches = {name: str(Path(folder, name.lower())) for name in CACHES}
-    os.environ.update({**PINNED, **caches, STARTED: folder})
+    pinned = {} if UNPINNED in sys.argv else PINNED
+    os.environ.update({**pinned, **caches, STARTED: folder})
     os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
 
 
@@ -43,7 +47,7 @@ def machine() -> dict[str, str]:
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
     versions = {"python": platform.python_version()}
-    for name in ("torch", "llvmlite", "spikingjelly", "snntorch", "norse", "sinabs"):
+    for name in ("torch", "llvmlite", "spikingjelly", "snntorch", "norse", "sinabs", "jax"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     # Only Linux says which cores this process may use.

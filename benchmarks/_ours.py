@@ -8,7 +8,7 @@ from functools import partial
 import torch
 
 from benchmarks._peers import LONG, Contender
-from neurodyn.neurons import ALIF, LIF, LNM, QIF, Modal, Neuron
+from neurodyn.neurons import ALIF, LIF, LNM, QIF, CubaLIF, Modal, MultiTimescale, Neuron
 from neurodyn.surrogate import ArcTan
 
 
@@ -19,9 +19,12 @@ def neurons(kinds: dict[str, Callable[..., Neuron]], label: str, backend: str) -
     ]
 
 
-def ours() -> list[Contender]:
+def ours(features: tuple[int, ...]) -> list[Contender]:
     kinds = {"LIF": LIF, "QIF": QIF, "LNM, degree 3": LNM, "ALIF, 2 states": ALIF}
-    return neurons(kinds, "neurodyn ", "auto")
+    kinds |= {"CubaLIF": CubaLIF, "MultiTimescale": MultiTimescale}
+    each = {"LIF": LIF, "LNM": LNM, "CubaLIF": CubaLIF, "MultiTimescale": MultiTimescale}
+    own = {f"{name}, per neuron": partial(n, features, per="neuron") for name, n in each.items()}
+    return neurons(kinds | own, "neurodyn ", "auto")
 
 
 def loops() -> list[Contender]:

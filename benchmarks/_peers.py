@@ -37,6 +37,7 @@ def peers(device: torch.device, dtype: torch.dtype) -> tuple[list[Contender], li
         ("snntorch", _snntorch),
         ("norse", _norse),
         ("sinabs", _sinabs),
+        ("jax", _jax),
     ):
         try:
             found += add(importlib.import_module(module), device, dtype)
@@ -155,3 +156,10 @@ def _sinabs(module: Any, *_where: Any) -> list[Contender]:
         return spikes
 
     return [Contender("sinabs LIF", lambda: layers.LIF(tau_mem=2.0), run)]
+
+
+def _jax(module: Any, device: torch.device, dtype: torch.dtype) -> list[Contender]:
+    found: list[Contender] = importlib.import_module("benchmarks._jax").contenders(
+        module, device, dtype
+    )
+    return found

@@ -1,6 +1,6 @@
 """Neurons over time: ours, other libraries, the plain loop, and the speed of memory.
 
-    neurodyn bench neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile]
+    neurodyn bench neurons [--cases 0 1 2 3] [--rounds 7] [--threads 2] [--compile] [--unpinned]
     neurodyn bench neurons --device cuda [--dtype bfloat16] [--resume]
     neurodyn bench neurons --parallel [--device cuda] [--compile]
 
@@ -8,8 +8,8 @@ Every contender runs forward and backward on the same input with a dense gradien
 take turns, so that each finds the caches as the others left them. Results are medians over rounds.
 The floor is a copy of the input for the forward pass and a copy of the gradient for the backward
 pass; it takes its turn like the others. The process restarts itself with a setting that makes the C
-library keep freed memory: otherwise page faults would be measured. Libraries that are not installed
-are left out and named.
+library keep freed memory, so that the others are measured without page faults. `--unpinned` leaves
+the allocator as a user's process has it. Libraries that are not installed are left out and named.
 
 On a GPU the batch is larger, so that no sequence fits into the chip's cache. Times are those
 between events in its stream.
@@ -29,7 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks._machine import machine, pin
+from benchmarks._machine import UNPINNED, machine, pin
 
 if __name__ == "__main__":
     pin("benchmarks.neurons")
@@ -56,6 +56,8 @@ LINEAR_CASES = [(1000, 1, 64), (1000, 4, 128), (196, 100, 64)]
 BATCHES = {"cpu": 1, "cuda": 8}
 """The factor on the batch of a case, by device."""
 ROUNDS = {"cpu": 7, "cuda": 15}
+EACH = "per neuron"
+"""Stands in the names of contenders with a parameter for every neuron."""
 WARM_UP = {"cpu": 0, "cuda": 2}
 """Rounds that do not count, besides the first calls."""
 
@@ -175,13 +177,17 @@ def table(title: str, case: dict[str, Any]) -> str:
     lines = [
         f"### {title}",
         "",
-        "| contender | forward ms | backward ms | x floor | x our LNM | kept B/element "
+        "| contender | setting | forward ms | backward ms | x floor | x our LNM | kept B/element "
         "| first call s | gradient error | other spikes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        setting = case.get("setting", "")
+        if EACH in row.name:
+            setting = setting.replace("per layer", EACH)
         lines.append(
-            f"| {row.name} | {statistics.median(row.forward) * 1e3:.2f} "
+            f"| {row.name} | {setting} "
+            f"| {statistics.median(row.forward) * 1e3:.2f} "
             f"| {statistics.median(row.backward) * 1e3:.2f} | {row.total / floor:.2f} "
             f"| {row.total / best:.2f} | {row.kept:.1f} | {row.first:.2f} "
             f"| {scientific(row.error)} | {scientific(row.differing)} |"
@@ -196,7 +202,7 @@ def scientific(number: float | None) -> str:
 
 
 def heading(device: torch.device, dtype: str, more: str) -> list[str]:
-    place = "events in the GPU's stream" if device.type == "cuda" else "wall, allocator pinned"
+    place = "events in the GPU's stream" if device.type == "cuda" else "wall"
     return [
         "# Neurons over time",
         "",
@@ -221,6 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, help=f"factor on the batch; default: {BATCHES}")
     parser.add_argument("--compile", action="store_true", help="also measure torch.compile")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument(UNPINNED, action="store_true", help="the allocator as a user has it")
     parser.add_argument(
         "--parallel", action="store_true", help="a linear neuron at all steps at once"
     )
@@ -239,10 +246,13 @@ def main(arguments: list[str] | None = None) -> None:
     usual = device.type == "cpu" and dtype == torch.float32
     name = "neurons-parallel" if options.parallel else "neurons"
     name = name if usual else f"{name}-{device.type}-{options.dtype}"
-    lines = heading(device, options.dtype, " --parallel" if options.parallel else "")
+    name = f"{name}-unpinned" if options.unpinned else name
+    allocator = "as it is" if options.unpinned or device.type == "cuda" else "pinned"
+    setting = f"{options.dtype}, per layer, {options.threads} threads, allocator {allocator}"
+    more = " --parallel" * options.parallel + " --unpinned" * options.unpinned
+    lines = heading(device, options.dtype, more)
     results = Results(name, lines, facts, absent, table, options)
-    exact = {c.name: c.make for c in (*ours(), *loops())}
-    contenders = [*ours(), *loops(), *(compiled_loops() if options.compile else []), *others]
+    more_loops = compiled_loops() if options.compile else []
     cases = LINEAR_CASES if options.parallel else CASES
     for i in options.cases or range(len(cases)):
         steps, batch, *features = cases[i]
@@ -251,8 +261,12 @@ def main(arguments: list[str] | None = None) -> None:
         if title in results:
             continue
         if options.parallel:
-            contenders = linear(tuple(features), compiled=options.compile)
-            exact = {c.name: c.make for c in contenders if "compile" not in c.name}
+            own = linear(tuple(features), compiled=options.compile)
+            contenders = own
+        else:
+            own = [*ours(tuple(features)), *loops()]
+            contenders = [*own, *more_loops, *others]
+        exact = {c.name: c.make for c in own if "compile" not in c.name}
         rows, notes = measure(shape, contenders, rounds, device, dtype)
         for row in rows:
             if row.name in exact:
@@ -260,6 +274,7 @@ def main(arguments: list[str] | None = None) -> None:
                 row.error, row.differing = against_float64(exact[row.name], small, device, dtype)
         case = {
             "rows": [vars(row) for row in rows],
+            "setting": setting,
             "bytes": math.prod(shape) * dtype.itemsize,
             "notes": [*notes, *dict.fromkeys(said)],
         }

@@ -45,6 +45,22 @@ def test_neurons(tiny, tmp_path, dtype, name, kept, bound):
     assert "| neurodyn LIF |" in (tmp_path / f"{name}.md").read_text()
 
 
+def test_neurons_with_the_allocator_of_a_user(tiny, tmp_path):
+    neurons.main([*tiny, "--cases=0", "--threads=1", "--unpinned"])
+    text = (tmp_path / "neurons-unpinned.md").read_text()
+    assert "| neurodyn LIF | float32, per layer, 1 threads, allocator as it is |" in text
+
+
+@pytest.mark.parametrize(("option", "pinned"), [("--rounds=1", True), ("--unpinned", False)])
+def test_a_process_starts_again_with_the_allocator_asked_for(monkeypatch, option, pinned):
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(os, "execv", lambda *_: None)
+    monkeypatch.setattr(_machine.sys, "argv", ["neurons", option])
+    _machine.pin("benchmarks.neurons")
+    assert set(_machine.PINNED).issubset(os.environ) == pinned
+    os.rmdir(os.environ[_machine.STARTED])
+
+
 def test_all_steps_at_once(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(neurons, "LINEAR_CASES", [(40, 1, 3)])
     neurons.main([*tiny, "--parallel"])

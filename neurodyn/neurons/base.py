@@ -233,6 +233,7 @@ class Neuron(SpikingLayer, Declared):
             return self
         twin = shallow(self)
         twin.spike = self.spike.of_width(self.width())
+        twin.__dict__["made_by"] = self, "cell", ()
         return twin
 
     def driven_step(self, x: Tensor, drive: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -264,8 +265,15 @@ class Neuron(SpikingLayer, Declared):
         if drive is not None:
             check_drive(drive, x)
         driven = Driven(cell, affine, driven=drive is not None, charged=charged)
+        driven.made_by = self, "_driven_cell", (affine is not None, drive is not None, charged)
         inputs = (x,) if drive is None else (x, drive)
         return scan(driven, inputs, start, backend=self.backend, **asked)
+
+    def _driven_cell(self, mapped: bool, driven: bool, charged: bool) -> Driven:
+        """A cell as `_run` makes them."""
+        # Two tensors: one that is both would be one parameter.
+        affine = (self.threshold.new_ones(1), self.threshold.new_zeros(1)) if mapped else None
+        return Driven(self.cell(), affine, driven=driven, charged=charged)
 
     def kernel_source(self, backend: str) -> str:
         """The kernels that this neuron's equation becomes, as source for `"cpu"` or `"gpu"`."""

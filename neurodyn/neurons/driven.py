@@ -27,6 +27,8 @@ class Driven(nn.Module):
     neuron: Dynamics
     scale: Tensor
     shift: Tensor
+    made_by: tuple[nn.Module, str, tuple[bool, ...]]
+    """See `neurodyn.scan.loop.Cell`."""
 
     def __init__(
         self, neuron: Dynamics, affine: Affine | None, *, driven: bool, charged: bool = False

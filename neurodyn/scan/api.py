@@ -200,17 +200,18 @@ def _captured(
 ) -> tuple[Sequences, Sequences, Sequences] | None:
     """The scan as `torch.compile` sees it.
 
-    A short loop is left to Inductor, which fuses it with its neighbours; unrolled, a long one would
-    take minutes to compile, so it goes into the graph as one operator. If a backend is named, a
-    short loop does so too.
+    It goes into the graph as one operator. But on a GPU a short loop is left to Inductor, which
+    fuses it with its neighbours, unless a backend is named. (On a CPU, Inductor's loop takes four
+    times as long as the kernel, fused or not. A long one would take minutes to compile.)
     """
     x = inputs[0]
-    if backend == "auto" and x.shape[0] <= INLINE_STEPS:
+    if backend == "auto" and x.device.type != "cpu" and x.shape[0] <= INLINE_STEPS:
         return None
     assert isinstance(cell, nn.Module)
     numbers = len(inputs), len(state), arithmetic(inputs, state)
     dtypes = tuple(sequence.dtype for sequence in inputs)
-    found = _constant_choice(id(cell), *numbers, backend, x.device.type, dtypes)
+    owner, method, given = getattr(cell, "made_by", None) or (cell, "", ())
+    found = _constant_choice(id(owner), method, given, *numbers, backend, x.device.type, dtypes)
     if isinstance(found, str):
         if backend != "auto":
             raise _cannot(backend, found)
@@ -236,7 +237,9 @@ def _tensor(module: nn.Module, name: str) -> Tensor:
 
 @assume_constant_result
 def _constant_choice(
-    cell_id: int,
+    owner_id: int,
+    method: str,
+    given: tuple[Any, ...],
     n_inputs: int,
     n_states: int,
     dtype: torch.dtype,
@@ -248,9 +251,11 @@ def _constant_choice(
     none.
 
     Before PyTorch 2.12 a constant function takes no module. It takes the `id` of one, which is
-    guarded in the same way. The caller holds the module, so it is alive.
+    guarded in the same way. The caller holds the module, so it is alive. A cell that is made in
+    the captured code has no `id` yet: `method` of the module that is its owner makes one like it.
     """
-    cell: nn.Module = ctypes.cast(cell_id, ctypes.py_object).value
+    owner: Any = ctypes.cast(owner_id, ctypes.py_object).value
+    cell: nn.Module = getattr(owner, method)(*given) if method else owner
     program, _ = program_of(cell, n_inputs, n_states, dtype)
     if isinstance(program, UnsupportedStepError):
         return str(program)

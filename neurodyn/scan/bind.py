@@ -93,7 +93,7 @@ def bind_backward(name: str, key: str, wanted: Wanted, tensors: Specs) -> Launch
             results[i] = launch.written(launch.specs[i].dtype)
     for i, operand in zip(launch.operands, launch.layout.operands, strict=True):
         leaf = functions.leaves[i]
-        if leaf in trace.states or functions.gradient(leaf) is not None:
+        if leaf in functions.summed:
             results[i] = launch.summed(i, operand)
     launch.results = [results.get(i) or launch.zeros(i) for i in range(leaves) if wanted[i]]
     return launch.bound()

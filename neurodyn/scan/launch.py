@@ -16,6 +16,7 @@ at the start of every segment of time. Sums add up to the gradients of operands.
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
@@ -26,6 +27,7 @@ import torch
 from torch import Tensor
 
 from neurodyn.files import MAKING
+from neurodyn.scan import memory
 from neurodyn.scan.layout import Layout, Operand, Shape, layout_of
 from neurodyn.step.program import Program
 from neurodyn.step.torch_private import is_zero
@@ -143,6 +145,7 @@ class Launch:
             argument is absent.
         strides: for each argument those over time and over blocks. For an operand with one value
             per column: how many elements share a value, and how many values there are.
+        dtypes: for each argument that of its numbers in memory; sums are the backend's own matter.
         finals, checkpoints: whether these are among the arguments.
         results: functions of the list of arguments.
     """
@@ -160,6 +163,7 @@ class Launch:
         self.finals = self.checkpoints = False
         self.arguments: list[tuple[int | None, Callable[..., Tensor] | None]] = []
         self.strides: list[tuple[int, int]] = []
+        self.dtypes: list[torch.dtype] = []
         self.results: list[Finish] = []
         for i in range(n):
             self.sequence(i)
@@ -192,11 +196,13 @@ class Launch:
         i: int | None = None,
         make: Callable[..., Tensor] | None = None,
         strides: tuple[int, int] | None = None,
+        dtype: torch.dtype | None = None,
     ) -> int:
         """Add an argument; returns its place. `strides` are those of the layout's own order unless
-        given; `i` and `make` are explained at `arguments`."""
+        given, `dtype` is that of the arithmetic; `i` and `make` are explained at `arguments`."""
         self.arguments.append((i, make))
         self.strides.append(strides or (self.layout.elements, self.layout.period))
+        self.dtypes.append(dtype or self.program.dtype)
         return len(self.arguments) - 1
 
     def fresh(self, steps: int | None, dtype: torch.dtype) -> Callable[..., Tensor]:
@@ -204,6 +210,9 @@ class Launch:
         shape, strides = self.layout.shape, self.layout.strides
         if steps is not None:
             shape, strides = (steps, *shape), (self.layout.elements, *strides)
+        size = math.prod(shape) * dtype.itemsize
+        if memory.serves(size, self.x.device):
+            return partial(memory.empty_strided, shape, strides, dtype, size)
         return partial(torch.empty_strided, shape, strides, dtype=dtype, device=self.x.device)
 
     def stored(self, dtype: torch.dtype) -> torch.dtype:
@@ -217,9 +226,9 @@ class Launch:
         block = self.layout.block_stride(tuple(strides))
         if block is None or spec.negative or spec.zero or dtype != spec.dtype:
             make = self.fresh(self.steps if over_time else None, dtype)
-            self.argument(i, lambda x: make().copy_(x))
+            self.argument(i, lambda x: make().copy_(x), None, dtype)
         else:
-            self.argument(i, None, (time, block))
+            self.argument(i, None, (time, block), dtype)
 
     def operand(self, i: int, operand: Operand) -> None:
         """Add an initial state or a parameter. A single number is read in place."""
@@ -232,20 +241,21 @@ class Launch:
         one = operand.kind == "one"
         direct = one and operand.size == 1 and not (spec.negative or spec.zero)
         strides = (operand.run, operand.size) if one else (0, self.layout.period)
-        self.argument(i, None if direct and dtype == spec.dtype else hold, strides)
+        self.argument(i, None if direct and dtype == spec.dtype else hold, strides, dtype)
 
     def gradient(self, i: int, *, over_time: bool = True) -> None:
         """Add the gradient of an output or of a final state; zeros if there is none."""
         if self.specs[i] and not self.specs[i].zero:
             self.sequence(i, over_time=over_time)
         else:
-            make = self.fresh(None, self.stored(self.x.dtype if over_time else self.program.dtype))
-            self.argument(None, lambda: make().zero_(), (0, self.layout.period))
+            dtype = self.stored(self.x.dtype if over_time else self.program.dtype)
+            make = self.fresh(None, dtype)
+            self.argument(None, lambda: make().zero_(), (0, self.layout.period), dtype)
 
     def written(self, dtype: torch.dtype) -> Finish:
         """Add a sequence that the kernel writes; returns the result made from it."""
         stored = self.stored(dtype)
-        at = self.argument(None, self.fresh(self.steps, stored))
+        at = self.argument(None, self.fresh(self.steps, stored), dtype=stored)
         return itemgetter(at) if stored == dtype else lambda arguments: arguments[at].to(dtype)
 
     def summed(self, i: int, operand: Operand) -> Finish:

@@ -30,8 +30,10 @@ from torch import Tensor
 OperandKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
-WIDEST, NARROWEST = 4096, 512
+WIDEST, NARROWEST = 2048, 512
 """Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
+WIDEST_WITH_ROWS = 1024
+"""The same where parameters differ within a column, so that their rows are in the cache too."""
 COLUMNS = 16
 """Columns get narrower, down to `NARROWEST`, until there are this many of them."""
 LINE = 16
@@ -208,7 +210,9 @@ def layout_of(shape: Shape, strides: Shape, operands: tuple[Shape, ...]) -> Layo
             Operand(s.kind, s.shape, period if s.kind == "one" else s.run, s.size) for s in placed
         ]
     # Equal pieces: a remainder of a few elements would cost as much as a whole piece.
-    widest = min(WIDEST, max(NARROWEST, outer * period // COLUMNS))
+    rows = any(operand.kind == "row" for operand in placed)
+    most = WIDEST_WITH_ROWS if rows else WIDEST
+    widest = min(most, max(NARROWEST, outer * period // COLUMNS))
     width = -(-inner // -(-inner // widest))
     if width < inner:
         width = -(-width // LINE) * LINE

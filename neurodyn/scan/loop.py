@@ -12,12 +12,16 @@ from neurodyn.scan.reference import Sequences, scan_captured, scan_reference
 from neurodyn.step.torch_private import surely
 
 INLINE_STEPS = 8
-"""Up to this many steps, `torch.compile` and `torch.export` see the loop unrolled, and fuse it with
-its neighbours."""
+"""Up to this many steps, `torch.export`, and `torch.compile` on a GPU, see the loop unrolled, and
+fuse it with its neighbours."""
 
 
 class Cell(Protocol):
-    """What `scan` runs: a module with a step. Its tensors are the step's parameters."""
+    """What `scan` runs: a module with a step. Its tensors are the step's parameters.
+
+    A cell that is made for one call says how to `torch.compile`, which has to trace one like it:
+    its attribute `made_by` is `(module, name of a method, arguments)`.
+    """
 
     @property
     def step(self) -> Callable[..., tuple[Tensor, ...]]:

@@ -4,6 +4,10 @@
     step(inputs, states, parameters)         the step
     replay(inputs, states, parameters)       the values of the step that `pull` needs
     pull(grads, replayed, ...)               the vector-Jacobian product
+    scale(parameters)                        factors of sums over time, see below
+
+A parameter's gradient is a sum over time. What follows from parameters alone is taken out of it:
+`pull` gives the rest, and the sum is multiplied by the factor of `scale`.
 
 `replay` must round exactly as `step` does, so that backward sees the same spikes. `pull` may be
 compiled with contracted and reordered arithmetic. So they are two functions.
@@ -15,10 +19,11 @@ gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from neurodyn.step.graph import Node, reachable
+from neurodyn.step.relaxed import Factors, parameter_only
 from neurodyn.step.trace import Trace
 
 
@@ -36,25 +41,30 @@ class Function:
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions of a kernel, and whose gradients are `wanted` of `pull`."""
+    """The functions of a kernel."""
 
     trace: Trace
-    wanted: tuple[bool, ...]
     prepare: Function
     step: Function
     replay: Function
     pull: Function
+    scale: Function
+    pulled: Mapping[Node, Node]
+    """The results of `pull`, by the leaf whose gradient they are."""
+    factors: Mapping[Node, Node]
+    """The results of `scale`, by parameter; parameters without one have the factor 1."""
     parameters: tuple[Node, ...]
     """The parameters that the step uses."""
+    summed: tuple[Node, ...]
+    """The initial states and parameters whose gradients are results of the kernel."""
 
     @property
     def leaves(self) -> tuple[Node, ...]:
         return self.trace.inputs + self.trace.states + self.trace.parameters
 
     def gradient(self, leaf: Node) -> Node | None:
-        """The gradient of a leaf as a node, if it is wanted and not zero."""
-        index = self.leaves.index(leaf)
-        return self.trace.vjp[index] if self.wanted[index] else None
+        """The gradient of a leaf, up to its factor, as a node, if it is wanted and not zero."""
+        return self.pulled.get(leaf)
 
 
 def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
@@ -64,13 +74,23 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
         wanted: which of the inputs, states and parameters need a gradient; None for a forward
             kernel. States always get one inside the kernel, which carries it through time.
     """
-    n_inputs, n_states = len(trace.inputs), len(trace.states)
-    states = range(n_inputs, n_inputs + n_states)
-    kept = tuple(wanted is not None and (wanted[i] or i in states) for i in range(len(trace.vjp)))
-    gradients = [g for g, w in zip(trace.vjp, kept, strict=True) if w and g is not None]
+    n_inputs = len(trace.inputs)
+    leaves = (*trace.inputs, *trace.states, *trace.parameters)
+    given = dict(zip(leaves, wanted or [False] * len(leaves), strict=True))
+    carried = () if wanted is None else trace.states
+    vjp = {
+        leaf: g
+        for leaf, g in zip(leaves, trace.vjp, strict=True)
+        if g is not None and (given[leaf] or leaf in carried)
+    }
+    summed = [
+        leaf for leaf in leaves[n_inputs:] if given[leaf] and (leaf in vjp or leaf in carried)
+    ]
+    pulled, factors = _without_factors(trace, vjp)
+    gradients, scales = list(pulled.values()), list(factors.values())
     forward = reachable(trace.results)
     everything = reachable([*trace.results, *gradients])
-    constant = _parameter_only(everything, frozenset(trace.parameters))
+    constant = parameter_only(everything, trace.parameters)
     derived = [
         node
         for node in _frontier(everything, constant, [*trace.results, *gradients])
@@ -88,26 +108,35 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
         arguments = tuple(n for n in used if n.op == "leaf" or (n in stops and n.op != "const"))
         return Function(name, arguments, results)
 
-    parameters = [node for node in everything if node in trace.parameters]
+    used = frozenset(reachable([*everything, *scales]))
     return Functions(
         trace,
-        kept,
         function("prepare", derived, ()),
         function("step", trace.results, ready),
         function("replay", replayed, ready),
         function("pull", gradients, ready | frozenset(replayed)),
-        tuple(parameters),
+        function("scale", scales, ready),
+        pulled,
+        factors,
+        tuple(p for p in trace.parameters if p in used),
+        tuple(summed),
     )
 
 
-def _parameter_only(nodes: list[Node], parameters: frozenset[Node]) -> frozenset[Node]:
-    """The nodes that follow from parameters alone."""
-    only: set[Node] = set()
-    for node in nodes:
-        args = [arg for arg in node.args if arg.op != "const"]
-        if node in parameters or (args and all(arg in only for arg in args)):
-            only.add(node)
-    return frozenset(only)
+def _without_factors(
+    trace: Trace, vjp: Mapping[Node, Node]
+) -> tuple[dict[Node, Node], dict[Node, Node]]:
+    """Gradients as `pull` gives them, and the factors of sums over time that differ from 1."""
+    others = [g for leaf, g in vjp.items() if leaf not in trace.parameters]
+    constant = parameter_only(reachable(vjp.values()), trace.parameters)
+    cutter = Factors(trace.builder, constant, frozenset(reachable([*trace.results, *others])))
+    pulled, factors = dict(vjp), dict[Node, Node]()
+    for p in trace.parameters:
+        if p in vjp:
+            pulled[p], factor = cutter.cut(vjp[p])
+            if factor is not cutter.one:
+                factors[p] = factor
+    return pulled, factors
 
 
 def _frontier(nodes: list[Node], inside: frozenset[Node], outputs: list[Node]) -> list[Node]:

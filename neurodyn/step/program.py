@@ -20,7 +20,8 @@ from neurodyn.step.graph import KernelError, UnsupportedStepError, reachable
 from neurodyn.step.trace import Trace, has_hooks, source_name, trace
 
 # What nn.Module keeps for itself; parameters, buffers and submodules are looked at one by one.
-_INTERNAL = frozenset(nn.Module().__dict__) - {"training"}
+# How a cell was made does not matter to what it computes.
+_INTERNAL = frozenset(nn.Module().__dict__) - {"training"} | {"made_by"}
 _programs: dict[Any, Program | UnsupportedStepError] = {}
 _by_key: dict[str, Program] = {}
 

@@ -30,6 +30,7 @@ from neurodyn.step.lines import OWN
 from neurodyn.step.lowered import definitions
 from neurodyn.step.peeking import NoPeeking
 from neurodyn.step.record import Recorder
+from neurodyn.step.relaxed import with_reciprocals
 from neurodyn.step.torch_private import call_without_hooks, without_modes
 
 Source = tuple[int, int | None]
@@ -123,6 +124,8 @@ def _traced(
             )
         results = tuple(recorder.result(value) for value in outputs)
         grads, vjp = _pull_back(recorder, leaves, outputs, n_states)
+    parameters = [node for made in nodes[n_inputs + n_states :] for node in made]
+    vjp = with_reciprocals(builder, results, vjp, parameters)
     computed = [*results, *(g for g in vjp if g is not None)]
     flat = tuple(node for made in nodes for node in made)
     return Trace(

@@ -46,6 +46,9 @@ def test_with_reset_agrees_with_simulation(neuron):
     torch.testing.assert_close(derived, simulated, rtol=0.02, atol=0)
 
 
+AFFINE = (torch.tensor([0.5]), torch.tensor([0.1]))
+
+
 @pytest.mark.parametrize("clip", ["hard", "smooth", "none"])
 def test_variance_sees_the_clip(clip):
     neuron = LNM(start=(0.0, -1.0, 0.5, -0.5), clip=clip, clip_range=1.0)
@@ -60,12 +63,18 @@ def test_variance_sees_the_clip(clip):
 @pytest.mark.skipif(torch.__version__ < (2, 12), reason="Dynamo cannot copy a module")
 @pytest.mark.parametrize("option", ["derived", "derived-reset"])
 @pytest.mark.parametrize("neuron", [QIF, LNM])
-def test_derived_windows_compile_in_one_graph(neuron, option):
+@pytest.mark.parametrize("given", [{}, {"drive": torch.ones(20, 2, 5)}, {"affine": AFFINE}])
+def test_derived_windows_compile_in_one_graph(neuron, option, given):
     torch._dynamo.reset()
     neuron = neuron(surrogate=Rectangle(option))
-    x = torch.randn(3, 2, 5)
+    x = torch.randn(20, 2, 5, requires_grad=True)
     compiled = torch.compile(neuron, fullgraph=True, backend="aot_eager")
-    assert torch.equal(compiled(x), neuron(x))
+    for threshold in (1.0, 0.5):
+        neuron.threshold.fill_(threshold)
+        spikes, expected = compiled(x, **given), neuron(x, **given)
+        assert torch.equal(spikes, expected)
+        grads = [torch.autograd.grad(s.sum(), x)[0] for s in (spikes, expected)]
+        torch.testing.assert_close(*grads)
 
 
 @pytest.mark.parametrize("option", ["derived", "derived-reset"])

@@ -244,6 +244,21 @@ def test_compiles_in_one_graph(steps):
     assert torch.equal(compiled(x), neuron(x))
 
 
+@pytest.mark.parametrize(("device", "kernels"), [("cpu", 1), ("meta", 0)])
+def test_short_loops_are_left_to_the_compiler_except_on_the_cpu(device, kernels):
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    torch._dynamo.reset()
+    neuron, x = LIF().to(device), torch.zeros(4, 2, 30, device=device)
+    torch.compile(neuron, fullgraph=True, backend=keep)(x)
+    calls = [node for node in graphs[0].graph.nodes if "neurodyn.scan" in str(node.target)]
+    assert len(calls) == kernels
+
+
 def test_the_operator_keeps_pytorch_s_contract():
     from neurodyn.step.program import program_of
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from neurodyn.neurons import ALIF, LIF, LNM
-from neurodyn.step.functions import neck, operations, pull_neck
+from neurodyn.step.functions import neck, operations, pull_neck, split
 from neurodyn.step.graph import reachable
 from neurodyn.step.program import program_of
 
@@ -69,3 +69,18 @@ def test_operations_are_counted_up_to_what_is_known():
     (charged, *_), results = (neck(functions),), functions.trace.results
     assert operations((charged,)) > 0
     assert operations(results, (charged,)) == operations(results) - operations((charged,))
+
+
+def test_only_gradients_that_are_wanted_are_summed():
+    functions = functions_of(LIF())
+    trace = functions.trace
+    inputs, states = len(trace.inputs), len(trace.states)
+    without = [False] * len(trace.vjp)
+    without[:inputs] = [True] * inputs
+    assert split(trace, without).summed == ()
+    assert split(trace, None).summed == ()
+    without[inputs] = True
+    assert split(trace, without).summed == trace.states[:1]
+    # A state's gradient is carried through time, wanted or not.
+    assert split(trace, [False] * len(trace.vjp)).gradient(trace.states[0]) is not None
+    assert states > 0

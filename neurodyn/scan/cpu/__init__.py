@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neurodyn.scan.cpu import build, source, threads
 from neurodyn.scan.cpu.loops import HEADER
+from neurodyn.scan.cpu.rows import NARROW
 from neurodyn.scan.launch import Backend, Launch, Start
 from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind
 from neurodyn.step.program import Program
@@ -20,10 +21,12 @@ SEGMENT = 16
 STREAMING = 1 << 23
 """Outputs of this many bytes are written past the cache, which could not keep them for a reader."""
 WIDTHS = {torch.float32: 32, torch.float64: 64}
+Variant = tuple[tuple[OperandKind, ...]] | tuple[tuple[OperandKind, ...], tuple[str, ...]]
+"""How operands are found and, unless all are reals, the kinds of all numbers in memory."""
 
 
 class Target(Backend):
-    """Kernels read, compute and write in the dtype of the arithmetic, float32 or float64."""
+    """Kernels compute in float32 or float64; those of float32 read and write narrower tensors."""
 
     name = "cpu"
 
@@ -35,7 +38,8 @@ class Target(Backend):
         return None
 
     def stored(self, program: Program, dtype: torch.dtype) -> torch.dtype:
-        return program.dtype
+        narrow = dtype in NARROW and program.dtype == torch.float32
+        return dtype if narrow else program.dtype
 
     def segment(self, steps: int) -> int:
         return min(steps, SEGMENT)
@@ -63,24 +67,26 @@ class Target(Backend):
             values = values.sum(common, keepdim=True) if common else values
         return values.reshape(shape).permute([layout.order.index(d) for d in range(len(shape))])
 
-    def variant(self, launch: Launch) -> tuple[OperandKind, ...]:
-        return tuple(operand.kind for operand in launch.layout.operands)
+    def variant(self, launch: Launch) -> Variant:
+        kinds = tuple(operand.kind for operand in launch.layout.operands)
+        stored = tuple(NARROW.get(dtype, "real") for dtype in launch.dtypes)
+        return (kinds, stored) if {*stored} != {"real"} else (kinds,)
 
     def make(self, launch: Launch) -> build.Kernel:
-        program, kinds = launch.program, self.variant(launch)
+        program, how = launch.program, self.variant(launch)
         write = source.backward if launch.wanted else source.forward
-        variant = hashlib.sha256(repr((launch.wanted, kinds)).encode()).hexdigest()[:8]
+        variant = hashlib.sha256(repr((launch.wanted, how)).encode()).hexdigest()[:8]
         return build.kernel(
             f"{program.key}_{write.__name__}_{variant}",
             write.__name__,
-            lambda: write(launch.functions, WIDTHS[program.dtype], kinds),
+            lambda: write(launch.functions, WIDTHS[program.dtype], *how),
         )
 
     def start(self, launch: Launch, kernel: build.Kernel) -> Start:
         layout, steps = launch.layout, launch.steps
         work, places = steps * layout.elements, slice(len(HEADER), None, 3)
         sizes = layout.elements, layout.period, layout.inner, layout.width
-        large = work * launch.program.dtype.itemsize >= STREAMING
+        large = work * launch.stored(launch.x.dtype).itemsize >= STREAMING
         walk = {name: getattr(layout, name) for name in HEADER if hasattr(layout, name)}
         walk |= {"steps": steps, "length": launch.length}
         walk["streaming"] = large and not any(size % LINE for size in sizes)

@@ -15,6 +15,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from neurodyn.files import keep, keep_text, kept
+from neurodyn.scan.cpu.denormals import definitions
 
 Kernel = Callable[[int, int, Any], None]
 _count = itertools.count()
@@ -43,6 +44,7 @@ def kernel(name: str, function: str, source: Callable[[], str]) -> Kernel:
 def machine_code(source: str) -> bytes:
     """The object file that LLVM makes of a source."""
     module = llvm.parse_assembly(source)
+    module.link_in(llvm.parse_assembly(definitions()))
     module.verify()
     target = _target()
     module.triple, module.data_layout = target.triple, str(target.target_data)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel
+from neurodyn.scan.cpu.rows import Row
 from neurodyn.scan.cpu.turns import Stepper
 from neurodyn.step.graph import Node
 
@@ -54,12 +55,15 @@ class Forward(Stepper):
             for value, u in zip(results[len(targets) :], self.states, strict=True):
                 kernel.keep(value, str(u), j, lanes)
 
-        self.step(self.trace.results, finish, o, t, writing=True)
+        inputs, last = self.trace.inputs, t + 1 >= kernel.at["steps"]
+        following = kernel.ahead(inputs, self.code.integer(0), *kernel.next)
+        ahead = kernel.ahead(inputs, t + 1, o).unless(last, following)
+        self.step(self.trace.results, finish, o, t, ahead=ahead, writing=True)
 
-    def _save(self, u: Node, name: str, row: Value) -> None:
+    def _save(self, u: Node, name: str, row: Row) -> None:
         """Write a state, if the caller gave an address for it."""
         kernel = self.kernel
-        with self.code.builder.if_then((kernel.tensors[name].address != 0).ir):
+        with self.code.builder.if_then((kernel.tensors[name].row.address != 0).ir):
             kernel.elements(
                 lambda j, lanes: kernel.write(kernel.kept(str(u), j, lanes), row, j, lanes),
                 writing=True,

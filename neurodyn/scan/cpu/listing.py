@@ -12,7 +12,8 @@ from neurodyn.step.graph import Node, reachable
 def listing(name: str, nest: Iterable[str], functions: Functions) -> list[str]:
     """Comment lines; values have the names that their instructions have in the kernel."""
     lines = [f"; {name}", ";", *(f"; {line}" for line in nest)]
-    for function in (functions.prepare, functions.step, functions.replay, functions.pull):
+    parts = (functions.prepare, functions.step, functions.replay, functions.pull, functions.scale)
+    for function in parts:
         if function.results:
             lines += [";", f"; {function.name}({_names(function.arguments)}) -> "]
             lines[-1] += _names(function.results)

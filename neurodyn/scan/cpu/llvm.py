@@ -28,6 +28,7 @@ class Code:
         self.real = ir.FloatType() if bits == 32 else ir.DoubleType()
         self.types = {"int": WHOLE, "word": WORD, "bool": TRUTH}
         self.types |= {"real": self.real, "wide": ir.DoubleType()}
+        self.types |= {"half": ir.HalfType(), "brain": ir.IntType(16)}
         self.flags: tuple[str, ...] = ()
         self.hint = ""
 
@@ -77,8 +78,10 @@ class Code:
             return Value(self, old, kind)
         if kind == "bool":
             return value != 0
+        if value.kind == "bool" and kind in REALS:  # One instruction; a conversion takes four.
+            return self.where(value, *(self.constant(x, kind) for x in (1.0, 0.0)))
         if value.kind == "bool":
-            cast = build.uitofp if kind in REALS else build.zext
+            cast = build.zext
         elif value.kind in REALS:
             cast = {"wide": build.fpext, "real": build.fptrunc}.get(kind, build.fptosi)
         else:
@@ -127,15 +130,6 @@ class Code:
         made = self.builder.call(function, [kind.element(0.0), wide.ir], fastmath=("reassoc",))
         return Value(self, made, "wide")
 
-    def folded(self, value: Value) -> Value:
-        """The first half of the lanes plus the second: a sum over rows takes half the registers."""
-        half, build = value.lanes // 2, self.builder
-        if not half:
-            return value
-        places = (ir.Constant(ir.VectorType(WORD, half), [*range(i, i + half)]) for i in (0, half))
-        a, b = (build.shuffle_vector(value.ir, value.ir, place) for place in places)
-        return Value(self, a, value.kind) + Value(self, b, value.kind)
-
     def load(self, address: Value, kind: str = "real", lanes: int = 1) -> Value:
         """Adjacent numbers from an address on."""
         pointer, align, typ = self._pointer(address), self.size(kind), self.type(kind, lanes)
@@ -151,18 +145,21 @@ class Code:
             made.set_metadata("nontemporal", self.builder.module.add_metadata([WORD(1)]))
 
     def prefetch(self, address: Value) -> None:
-        """Bring a line of memory into the cache; an address that is not ours does no harm."""
+        """Bring a line of memory into the second cache; an address that is not ours does no harm.
+
+        Not into the first, which is too small for all that is read until then.
+        """
         kinds = [ir.PointerType(), WORD, WORD, WORD]
         function = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
-        read, all_caches, data = WORD(0), WORD(3), WORD(1)
-        self.builder.call(function, [self._pointer(address), read, all_caches, data])
+        read, second_cache, data = WORD(0), WORD(2), WORD(1)
+        self.builder.call(function, [self._pointer(address), read, second_cache, data])
 
     def _pointer(self, address: Value) -> Any:
         return self.builder.inttoptr(address.ir, ir.PointerType())
 
     def size(self, kind: str) -> int:
         """Bytes of a number in memory."""
-        return 4 if (kind, self.bits) == ("real", 32) else 8
+        return {"half": 2, "brain": 2, "real": self.bits // 8}.get(kind, 8)
 
     @contextmanager
     def named(self, name: str) -> Iterator[None]:

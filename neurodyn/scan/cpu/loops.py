@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from llvmlite import ir
 
 from neurodyn.scan.cpu.listing import listing
 from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
 from neurodyn.scan.cpu.math import OPERATIONS
+from neurodyn.scan.cpu.rows import Ahead, Row, Tensor
 from neurodyn.scan.layout import OperandKind
 from neurodyn.step.functions import Functions
 from neurodyn.step.graph import Node, reachable
@@ -37,19 +37,6 @@ Values = dict[Node, Value]
 Body = Callable[[Value, int], None]
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """Where a tensor is: its address, and its strides over time and blocks.
-
-    A parameter of kind "one" has, instead of strides, the number of elements that share a value and
-    the number of values.
-    """
-
-    address: Value
-    time: Value
-    block: Value
-
-
 class Kernel:
     """A function `(first task, last task, arguments)`, and what its loops share."""
 
@@ -60,6 +47,7 @@ class Kernel:
         bits: int,
         kinds: Sequence[OperandKind],
         fresh: Sequence[str],
+        stored: Sequence[str] = (),
     ) -> None:
         self.functions, self.trace = functions, functions.trace
         self.operands = self.trace.states + functions.parameters
@@ -77,6 +65,7 @@ class Kernel:
         self.code = code = Code(ir.IRBuilder(entry), bits)
         code.builder.branch(start)
         code.builder.position_at_end(start)
+        self.once, self.prepared = self._sorted(functions.prepare.results)
         self.nest: tuple[str, ...] = ()
         """The loops in words, for the head of the source."""
         self.streaming = False
@@ -93,27 +82,45 @@ class Kernel:
         for i, called in enumerate([*map(str, (*self.trace.inputs, *self.operands)), *fresh]):
             place = len(HEADER) + 3 * i
             self.tensors[called] = Tensor(
-                entry_at(place, f"{called}.p"),
+                Row(entry_at(place, f"{called}.p"), stored[i] if stored else "real"),
                 entry_at(place + 1, f"{called}.t"),
                 entry_at(place + 2, f"{called}.o"),
             )
+
+    def _sorted(self, prepared: Sequence[Node]) -> tuple[list[Node], dict[Node, str]]:
+        """What follows from parameters alone: what is one number in a column, and the names of the
+        rows in memory for what is not. The rest, which differs between blocks, is in neither."""
+        once, rows = [], {}
+        for node in prepared:
+            kinds = {self.kinds[leaf] for leaf in reachable((node,)) if leaf in self.kinds}
+            if kinds == {"one"}:
+                once.append(node)
+            elif "full" not in kinds and node.kind == "real":
+                rows[node] = f"r{node.index}"
+        return once, rows
 
     @contextmanager
     def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
         """Memory for rows as wide as a column; `self.memory` has their addresses by name."""
         code, build = self.code, self.code.builder
-        width = (self.at["width"] + (VECTOR - 1)) // VECTOR * (VECTOR * self.size)
+        self.row_numbers = (self.at["width"] + (VECTOR - 1)) // VECTOR * VECTOR
+        width = self.row_numbers * self.size
         total = code.integer(VECTOR)
         offsets = {}
-        for name, count in rows.items():
+        for name, count in {**rows, **dict.fromkeys(self.prepared.values(), 1)}.items():
             offsets[name] = total
             total = total + width * count
+        none = ir.VoidType()
         allocate = ir.Function(self.module, ir.FunctionType(WHOLE, [WHOLE]), "malloc")
-        free = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WHOLE]), "free")
+        free = ir.Function(self.module, ir.FunctionType(none, [WHOLE]), "free")
+        flush = ir.Function(self.module, ir.FunctionType(WHOLE, []), "flush_denormals")
+        restore = ir.Function(self.module, ir.FunctionType(none, [WHOLE]), "restore_denormals")
         memory = Value(code, build.call(allocate, [total.ir], "scratch"), "int")
         base = memory // VECTOR * VECTOR
-        self.row_bytes, self.memory = width, {n: base + at for n, at in offsets.items()}
+        before = build.call(flush, [], "denormals")
+        self.memory = {name: Row(base + at) for name, at in offsets.items()}
         yield
+        build.call(restore, [before])
         build.call(free, [memory.ir])
         build.fence("seq_cst")  # Makes stores past the cache visible to other threads.
         build.ret_void()
@@ -123,9 +130,8 @@ class Kernel:
         """The loop over tasks. It sets the place of the column, and loads its single values."""
         at, code = self.at, self.code
         with code.range("task", self.first, self.last) as task:
-            column, self.group = task // at["groups"], task % at["groups"]
-            piece = column % at["pieces"]
-            self.q = column // at["pieces"] * at["inner"] + piece * at["width"]
+            self.task, self.group = task, task % at["groups"]
+            self.q, piece = self._column(task)
             left = at["inner"] - piece * at["width"]
             self.n = code.where(left < at["width"], left, at["width"])
             self.single: Values = {}
@@ -133,20 +139,46 @@ class Kernel:
                 if kind == "one":
                     tensor = self.tensors[str(leaf)]
                     place = self.q // tensor.time % tensor.block
-                    address = tensor.address + place * self.size
                     with code.named(str(leaf)):
-                        self.single[leaf] = code.load(address)
-            prepare = self.functions.prepare
-            if all(self.kinds[p] == "one" for p in prepare.arguments):
-                self.evaluate(prepare.results, self.single, exact=True)
+                        self.single[leaf] = tensor.row.load(place, 1)
+            self.evaluate(self.once, self.single, exact=True)
+            self._prepare_rows()
             yield task
+
+    def _column(self, task: Value) -> tuple[Value, Value]:
+        """The place of a task's column in a block, and which piece of a run it is."""
+        at = self.at
+        column = task // at["groups"]
+        piece = column % at["pieces"]
+        return column // at["pieces"] * at["inner"] + piece * at["width"], piece
+
+    def _prepare_rows(self) -> None:
+        """What follows from parameters alone and differs within the column: once, into memory."""
+        if not self.prepared:
+            return
+        results, zero = list(self.prepared), self.code.integer(0)
+        given = [p for p in self.functions.parameters if self.kinds[p] == "row"]
+
+        def body(j: Value, lanes: int) -> None:
+            once = {leaf: self.code.repeated(v, lanes) for leaf, v in self.single.items()}
+            known = once | {p: self.operand(p, zero, j, lanes) for p in given}
+            values = self.evaluate(results, known, exact=True, lanes=lanes)
+            for row, value in zip(self.prepared.values(), values, strict=True):
+                self.keep(value, row, j, lanes)
+
+        self.elements(body)
 
     @contextmanager
     def blocks(self) -> Iterator[Value]:
-        """The loop over a task's blocks."""
-        outer, groups = self.at["outer"], self.at["groups"]
+        """The loop over a task's blocks. It sets the place of the block that comes next, which may
+        be the first one of the next task."""
+        outer, groups, code = self.at["outer"], self.at["groups"], self.code
         start, stop = (outer * (self.group + i) // groups for i in (0, 1))
-        with self.code.range("block", start, stop) as o:
+        after = self.task + 1
+        first, (q, _) = outer * (after % groups) // groups, self._column(after)
+        with code.range("block", start, stop) as o:
+            last = o + 1 >= stop
+            self.next = code.where(last, first, o + 1), code.where(last, q, self.q)
             yield o
 
     def elements(self, *bodies: Body, writing: bool = False) -> None:
@@ -185,62 +217,54 @@ class Kernel:
             lines()
         loop(1, whole, self.n)
 
-    def row(self, name: str, o: Value, t: Value | None = None) -> Value:
-        """The address of a tensor's row."""
+    def row(self, name: str, o: Value, t: Value | None = None, q: Value | None = None) -> Row:
+        """A tensor's row; in this column unless another place is given."""
         tensor = self.tensors[name]
-        place = o * tensor.block + self.q
+        place = o * tensor.block + (self.q if q is None else q)
         if t is not None:
             place = place + t * tensor.time
-        return tensor.address + place * self.size
-
-    def load(self, row: Value, j: Value, lanes: int, name: str = "") -> Value:
-        address = row + j * self.size
-        with self.code.named(name):
-            return self.code.load(address, "real", lanes)
+        return tensor.row.after(place)
 
     def stream(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
         """Some elements of a sequence."""
-        return self.load(self.row(str(leaf), o, t), j, lanes, str(leaf))
+        with self.code.named(str(leaf)):
+            return self.row(str(leaf), o, t).load(j, lanes)
 
-    def fetch(self, leaves: Sequence[Node], o: Value, t: Value, j: Value, lanes: int) -> None:
-        """Prefetch elements of sequences for step `t`."""
-        for leaf in leaves if lanes > 1 else ():
-            self.code.prefetch(self.row(str(leaf), o, t) + j * self.size)
+    def ahead(self, leaves: Sequence[Node], t: Value, o: Value, q: Value | None = None) -> Ahead:
+        """The rows of sequences at time `t`; `o` and `q` are `self.next` for the block that comes
+        next."""
+        return Ahead([self.row(str(leaf), o, t, q) for leaf in leaves])
 
-    def store(self, value: Value, row: Value, j: Value, lanes: int) -> None:
-        self.code.store(self.code.repeated(value, lanes), row + j * self.size)
-
-    def write(self, value: Value, row: Value, j: Value, lanes: int) -> None:
+    def write(self, value: Value, row: Row, j: Value, lanes: int) -> None:
         """Write a result of the kernel, inside a loop over elements that is `writing`."""
-        vector, past = self.code.repeated(value, lanes), self.streaming and lanes > 1
-        self.code.store(vector, row + j * self.size, streaming=past)
+        row.store(value, j, lanes, streaming=self.streaming and lanes > 1)
 
-    def copy(self, source: Callable[[Value, int], Value], target: Value) -> None:
-        """Fill a row of memory with what `source(j, lanes)` gives."""
-        self.elements(lambda j, lanes: self.store(source(j, lanes), target, j, lanes))
-
-    def reader(self, row: Value) -> Callable[[Value, int], Value]:
-        """A row, for `copy`."""
-        return lambda j, lanes: self.load(row, j, lanes)
+    def copy(self, source: Callable[[Value, int], Value], target: Row) -> None:
+        """Fill a row of memory with what `source(j, lanes)` gives; `Row.load` is such a source."""
+        self.elements(lambda j, lanes: target.store(source(j, lanes), j, lanes))
 
     def initial(self, u: Node, o: Value) -> Callable[[Value, int], Value]:
         """A state before the first step, for `copy`."""
         return lambda j, lanes: self.operand(u, o, j, lanes)
 
-    def kept(self, name: str, j: Value, lanes: int, i: Value | None = None) -> Value:
-        """Elements of the row of that name in memory; of the `i`-th, if it has several."""
+    def own(self, name: str, i: Value | None = None) -> Row:
+        """The row of that name in memory; the `i`-th, if it has several."""
         row = self.memory[name]
-        return self.load(row if i is None else row + self.row_bytes * i, j, lanes, name)
+        return row if i is None else row.after(self.row_numbers * i)
+
+    def kept(self, name: str, j: Value, lanes: int, i: Value | None = None) -> Value:
+        """Elements of a row in memory."""
+        with self.code.named(name):
+            return self.own(name, i).load(j, lanes)
 
     def keep(self, value: Value, name: str, j: Value, lanes: int, i: Value | None = None) -> None:
         """Put elements into memory, for `kept`."""
-        row = self.memory[name]
-        self.store(value, row if i is None else row + self.row_bytes * i, j, lanes)
+        self.own(name, i).store(value, j, lanes)
 
-    def checkpoint(self, u: Node, segment: Value, o: Value) -> Value:
+    def checkpoint(self, u: Node, segment: Value, o: Value) -> Row:
         """The row of a state at the start of a segment of time."""
         place = segment * self.at["elements"] + o * self.at["period"] + self.q
-        return self.tensors[f"{u}_checkpoints"].address + place * self.size
+        return self.tensors[f"{u}_checkpoints"].row.after(place)
 
     def span(self, segment: Value) -> tuple[Value, Value]:
         """A segment's first step, and the one after its last."""
@@ -254,15 +278,14 @@ class Kernel:
             with self.code.named(str(leaf)):
                 return self.code.repeated(self.single[leaf], lanes)
         place = o * self.tensors[str(leaf)].block + self.q if self.kinds[leaf] == "full" else self.q
-        row = self.tensors[str(leaf)].address + place * self.size
-        return self.load(row, j, lanes, str(leaf))
+        with self.code.named(str(leaf)):
+            return self.tensors[str(leaf)].row.after(place).load(j, lanes)
 
     def parameters(self, o: Value, j: Value, lanes: int) -> Values:
         """Parameters at some elements, and the values that follow from them alone."""
         known = {p: self.operand(p, o, j, lanes) for p in self.functions.parameters}
-        for node in self.functions.prepare.results:
-            if node in self.single:
-                known[node] = self.code.repeated(self.single[node], lanes)
+        known |= {node: self.code.repeated(self.single[node], lanes) for node in self.once}
+        known |= {node: self.kept(row, j, lanes) for node, row in self.prepared.items()}
         self.evaluate(self.functions.prepare.results, known, exact=True, lanes=lanes)
         return known
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
+from neurodyn.scan.cpu.rows import Ahead
 from neurodyn.step.functions import neck, operations
 from neurodyn.step.graph import Node
 
@@ -42,6 +43,7 @@ class Stepper:
         t: Value,
         i: Value | None = None,
         *,
+        ahead: Ahead,
         keep_neck: bool = False,
         writing: bool = False,
     ) -> None:
@@ -49,6 +51,7 @@ class Stepper:
 
         Args:
             i: which of the states in memory to start from, if there are those of several steps.
+            ahead: rows to prefetch.
             keep_neck: keep the neck in memory as well.
             writing: `finish` writes results of the kernel.
         """
@@ -66,7 +69,7 @@ class Stepper:
             kernel.keep(value, "neck", j, lanes, i)
 
         def settle(known: Values, j: Value, lanes: int) -> None:
-            kernel.fetch(inputs, o, t + 1, j, lanes)
+            ahead.fetch(j, lanes)
             finish(kernel.evaluate(results, known, exact=True, lanes=lanes), j, lanes)
 
         def first(j: Value, lanes: int) -> None:

@@ -41,7 +41,7 @@ def print_forward(functions: Functions, kinds: Sequence[OperandKind]) -> str:
 def print_backward(functions: Functions, kinds: Sequence[OperandKind], length: int) -> str:
     """The module of the backward kernel, for segments of `length` steps."""
     source = _opening(line.format(length=length) for line in BACKWARD_NEST)
-    _functions(source, functions, "prepare", "step", "replay", "pull")
+    _functions(source, functions, "prepare", "step", "replay", "pull", "scale")
     _Kernel(source, functions, kinds).backward(length)
     return source.text()
 
@@ -105,7 +105,7 @@ class _Kernel:
         inputs = [x for x in self.trace.inputs if self.functions.gradient(x)]
         learned = [p for p in self.functions.parameters if self.functions.gradient(p)]
         grads_out, grads_state = self.trace.grads[:n_outputs], self.trace.grads[n_outputs:]
-        fresh = [f"grad_{x}" for x in inputs] + [f"sum_{leaf}" for leaf in (*states, *learned)]
+        fresh = [f"grad_{x}" for x in inputs] + [f"sum_{leaf}" for leaf in self.functions.summed]
         checkpoints = [f"{u}_checkpoints" for u in states]
         self._head(
             "backward",
@@ -138,7 +138,11 @@ class _Kernel:
                     put(f"if first + {k} < steps:")
                     with put:
                         self._pull(k, inputs, learned)
-            for leaf in (*states, *learned):
+            if self.functions.factors:
+                factors = [f"{p}_factor" for p in self.functions.factors]
+                self._call(self.functions.scale, factors, self._names("now"))
+                put(*(f"{p}_grad = {p}_grad * {p}_factor" for p in self.functions.factors))
+            for leaf in self.functions.summed:
                 if self.kinds[leaf] == "one":
                     value = f"tl.sum(tl.where(mask, {leaf}_grad, 0.0), 0)"
                     put(

@@ -1,0 +1,106 @@
+"""Rows: adjacent numbers in memory, which may be narrower than those of the arithmetic.
+
+Sequences in bfloat16 or float16 are read and written as they are; arithmetic, states and
+checkpoints are float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from neurodyn.scan.cpu.llvm import Value
+
+NARROW = {torch.bfloat16: "brain", torch.float16: "half"}
+"""The kinds of numbers in memory that are narrower than float32; bfloat16 is half a float32."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a row begins, and the kind of its numbers."""
+
+    address: Value
+    kind: str = "real"
+
+    @property
+    def size(self) -> int:
+        """Bytes of a number."""
+        return self.address.code.size(self.kind)
+
+    def after(self, count: Value) -> Row:
+        """The row that begins so many numbers later."""
+        return Row(self.address + count * self.size, self.kind)
+
+    def load(self, j: Value, lanes: int) -> Value:
+        """Numbers from the `j`-th on, as reals."""
+        return widened(j.code.load(self.address + j * self.size, self.kind, lanes))
+
+    def store(self, value: Value, j: Value, lanes: int, *, streaming: bool = False) -> None:
+        """Write reals, from the `j`-th number on; `streaming` as for `Code.store`."""
+        code = j.code
+        value = narrowed(code.repeated(value, lanes), self.kind)
+        code.store(value, self.address + j * self.size, streaming=streaming)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor is: the row at its address, and its strides over time and blocks.
+
+    A parameter of kind "one" has, instead of strides, the number of elements that share a value and
+    the number of values.
+    """
+
+    row: Row
+    time: Value
+    block: Value
+
+
+def widened(value: Value) -> Value:
+    """A narrow number as a real, exactly."""
+    code = value.code
+    if value.kind == "real":
+        return value
+    if value.kind == "half":
+        wide = code.builder.fpext(value.ir, code.type("real", value.lanes), code.hint)
+        return Value(code, wide, "real")
+    # The first half of a float32.
+    whole = code.builder.zext(value.ir, code.type("word", value.lanes))
+    return code.bitcast(Value(code, whole, "word") << 16, "real")
+
+
+def narrowed(value: Value, kind: str) -> Value:
+    """The nearest number of that kind; of two equally near, the even one."""
+    code = value.code
+    if kind == "real":
+        return value
+    if kind == "half":
+        return Value(code, code.builder.fptrunc(value.ir, code.type(kind, value.lanes)), kind)
+    # Some processors have an instruction for it, which rounds others than PyTorch does.
+    bits = code.bitcast(value, "word")
+    rounded = bits + ((bits >> 16) & 1) + 0x7FFF
+    bits = code.where(value == value, rounded, 0x7FC00000) >> 16
+    short = code.builder.trunc(bits.ir, code.type("brain", value.lanes))
+    return Value(code, short, "brain")
+
+
+class Ahead:
+    """Rows to prefetch, of whatever kinds. An element is chosen when the kernel runs."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.places = [(row.address, row.address.code.integer(row.size)) for row in rows]
+
+    def unless(self, condition: Value, other: Ahead) -> Ahead:
+        """The other's rows if the condition holds. The shorter of both repeats its last row."""
+        made, mine, its = Ahead([]), self.places, other.places
+        for i in range(max(len(mine), len(its)) if mine and its else 0):
+            pair = zip(its[min(i, len(its) - 1)], mine[min(i, len(mine) - 1)], strict=True)
+            address, size = (condition.code.where(condition, a, b) for a, b in pair)
+            made.places.append((address, size))
+        return made
+
+    def fetch(self, j: Value, lanes: int) -> None:
+        """Prefetch the line of the `j`-th numbers."""
+        for address, size in self.places if lanes > 1 else ():
+            j.code.prefetch(address + j * size)
