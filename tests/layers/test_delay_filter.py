@@ -48,10 +48,11 @@ def test_outputs_and_all_gradients(ran, T, K, features):
     assert ran == ["filter", "filter", "weights"] * 2
 
 
-def test_float32(ran):
-    x, taps = sequence(40, 7, (50,), torch.float32), torch.rand(20, 50, requires_grad=True)
+@pytest.mark.parametrize(("B", "N"), [(7, 50), (32, 256)])  # The latter in memory that is kept.
+def test_float32(ran, B, N):
+    x, taps = sequence(40, B, (N,), torch.float32), torch.rand(20, N, requires_grad=True)
     exact = [t.detach().double().requires_grad_() for t in (x, taps)]
-    upstream = torch.randn(40, 7, 50)
+    upstream = torch.randn(40, B, N)
     want, got = written_out(exact[0], None, exact[1]), delay_filter(x, None, taps)
     expected = torch.autograd.grad(want, exact, upstream.double())
     given = torch.autograd.grad(got, (x, taps), upstream)

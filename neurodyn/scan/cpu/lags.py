@@ -17,6 +17,7 @@ import torch
 from llvmlite import ir
 from torch import Tensor
 
+from neurodyn.scan import memory
 from neurodyn.scan.cpu import build, threads
 from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
 
@@ -40,7 +41,12 @@ class Rows(NamedTuple):
 
 def filtered(rows: Rows, taps: Tensor, steps: int) -> Tensor:
     """`y` of shape `(steps, *taps.shape[1:])`, for `taps` of shape `(K, *step)`, lag 0 first."""
-    out = taps.new_empty(steps, *taps.shape[1:])
+    shape, strides = (steps, *taps.shape[1:]), taps.stride()
+    size = steps * taps[0].nbytes
+    if memory.serves(size, taps.device):
+        out = memory.empty_strided(shape, strides, taps.dtype, size)
+    else:
+        out = taps.new_empty(shape)
     _run("filter", rows, taps, out)
     return out
 
