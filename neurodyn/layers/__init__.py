@@ -1,4 +1,4 @@
-"""Layers between neurons: time, normalisation, delays, recurrence, read-outs, losses."""
+"""Layers between neurons: time, normalisation, pooling, delays, recurrence, read-outs, losses."""
 
 from neurodyn.layers.delay import Delayed, DelayLine, LearnedDelays
 from neurodyn.layers.gated import (
@@ -13,6 +13,7 @@ from neurodyn.layers.loss import TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.normed import Normed
 from neurodyn.layers.pointwise import PointwiseConv2d
+from neurodyn.layers.pool import AvgPool2d
 from neurodyn.layers.product import MatMul
 from neurodyn.layers.readout import (
     READOUTS,
@@ -36,6 +37,7 @@ __all__ = [
     "CSGRU",
     "READOUTS",
     "RESIDUAL",
+    "AvgPool2d",
     "Bounds",
     "CellFactory",
     "DelayLine",

@@ -10,40 +10,36 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurodyn.errors import not_over_time, unknown
+from neurodyn.layers.filters import (
+    SPECTRAL,
+    causal_filter,
+    delay_filter,
+    spectral_filter,
+    with_past,
+)
 from neurodyn.neurons import LIF, NeuronFactory, SpikingLayer, Stateful
 
 State = tuple[Tensor, ...]
 Features = int | tuple[int, ...]
 
 
-def causal_filter(line: Tensor, kernel: Tensor, groups: int = 1) -> Tensor:
-    """A causal convolution, `y[t] = sum_k kernel[..., k] line[t + K - 1 - k]`. The line is the
-    sequence, with the K - 1 steps before it in front.
-
-    Args:
-        line: `(K - 1 + T, B, inputs)`.
-        kernel: `(outputs, inputs / groups, K)`, lag 0 first.
-        groups: `inputs` gives each channel its own filter.
-
-    Returns:
-        `(T, B, outputs)`.
-    """
-    wide = torch.promote_types(line.dtype, kernel.dtype)
-    # Seen as an image of T rows and B columns, channels last, so that nothing moves in memory.
-    image = line.to(wide).unsqueeze(0).permute(0, 3, 1, 2)
-    filtered = F.conv2d(image, kernel.to(wide).flip(-1).unsqueeze(-1), groups=groups)
-    return filtered.permute(0, 2, 3, 1).squeeze(0)
-
-
-def _line(x: Tensor, state: State | None, order: int) -> Tensor:
-    """The sequence, with the `order - 1` inputs before it in front."""
+def _past(x: Tensor, state: State | None, order: int) -> Tensor | None:
+    """The `order - 1` inputs before a sequence; None are zeros."""
     if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one timestep, got T=0 in {tuple(x.shape)}")
+    if state is None:
+        return None
     shape = (order - 1, *x.shape[1:])
-    past = x.new_zeros(shape) if state is None else state[0]
-    if past.shape != shape:
-        raise ValueError(f"state: expected the last inputs, {shape}, got {tuple(past.shape)}")
-    return torch.cat([past, x])
+    if state[0].shape != shape:
+        raise ValueError(f"state: expected the last inputs, {shape}, got {tuple(state[0].shape)}")
+    return state[0]
+
+
+def _last(x: Tensor, past: Tensor | None, order: int) -> Tensor:
+    """The last `order - 1` inputs."""
+    if x.shape[0] >= order - 1:
+        return x[x.shape[0] - order + 1 :]
+    return with_past(x, past, order)[x.shape[0] :]
 
 
 class DelayLine(Stateful):
@@ -124,10 +120,9 @@ class DelayLine(Stateful):
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
             raise not_over_time(self.features, x.shape)
-        line = _line(x, state, self.order)
-        taps = self.kernel.flatten(1).t().unsqueeze(1)
-        delayed = causal_filter(line.flatten(2), taps, groups=len(taps)).reshape(x.shape)
-        return (delayed, (line[x.shape[0] :],)) if return_state else delayed
+        past = _past(x, state, self.order)
+        delayed = delay_filter(x, past, self.kernel)
+        return (delayed, (_last(x, past, self.order),)) if return_state else delayed
 
     def extra_repr(self) -> str:
         learned = [name for name in self.dynamics if isinstance(getattr(self, name), nn.Parameter)]
@@ -247,16 +242,17 @@ class LearnedDelays(Stateful):
 
     def kernel(self) -> Tensor:
         """The synapses' filters `(outputs, inputs, order)`, lag 0 first."""
-        k = torch.arange(self.order, device=self.position.device)
-        p = self.position.clamp(0, self.order - 1).unsqueeze(-1)
-        weight, whole = self.weight.unsqueeze(-1), (k == p.round()).to(p.dtype)
-        if not self.training:
-            return weight * whole
-        z = (k - p) / self.width
-        window = torch.exp(-z * z / 2) if self.window == "gaussian" else F.relu(1 - z.abs() / 2)
-        window = window / window.sum(-1, keepdim=True)
-        settled = whole + window - window.detach()
-        return weight * torch.where(self.calls < self.shrink, window, settled)
+        # Lag by lag in memory, as short rows are slow.
+        k = torch.arange(self.order, device=self.position.device).view(-1, 1, 1)
+        p = self.position.clamp(0, self.order - 1)
+        whole = (k == p.round()).to(p.dtype)
+        if self.training:
+            z = (k - p) / self.width
+            window = torch.exp(-z * z / 2) if self.window == "gaussian" else F.relu(1 - z.abs() / 2)
+            window = window / window.sum(0)
+            settled = whole + window - window.detach()
+            whole = torch.where(self.calls < self.shrink, window, settled)
+        return (self.weight * whole).permute(1, 2, 0)
 
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
         inputs = self.weight.shape[1]
@@ -266,11 +262,22 @@ class LearnedDelays(Stateful):
             with torch.no_grad():
                 # Beyond the ends no gradient would bring a delay back.
                 self.position.clamp_(0, self.order - 1)
-        line = _line(x, state, self.order)
-        delayed = causal_filter(line, self.kernel())
+        line = with_past(x, _past(x, state, self.order), self.order)
+        delayed = self._filter(line, self.kernel())
         if self.training:
-            self.calls += 1
+            # A new tensor, as compiled code reads the old one again in its backward pass.
+            self.calls = self.calls + 1
         return (delayed, (line[x.shape[0] :],)) if return_state else delayed
+
+    def _filter(self, line: Tensor, kernel: Tensor) -> Tensor:
+        """In evaluation lag by lag, so that no output depends on what comes later, not even by
+        rounding, and chunks of any length do the same arithmetic."""
+        wide, device = torch.promote_types(line.dtype, kernel.dtype), line.device.type
+        long = min(len(line) - self.order + 1, self.order) >= SPECTRAL
+        precise = wide in (torch.float32, torch.float64) and not torch.is_autocast_enabled(device)
+        if self.training and long and precise:
+            return spectral_filter(line.to(wide), kernel.to(wide))
+        return causal_filter(line, kernel)
 
     def extra_repr(self) -> str:
         outputs, inputs = self.weight.shape

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from neurodyn.layers import TimeDistributed
+from neurodyn.layers import AvgPool2d, TimeDistributed
 from neurodyn.models.blocks import NeuronFactory, Shape, SpikingConv, SpikingNetwork, halved
 from neurodyn.neurons import LIF
 
@@ -38,7 +38,7 @@ class ConvNet(SpikingNetwork):
             body.extend(layer)
             current = layer.shape
             if i + 1 < len(widths):
-                body.append(TimeDistributed(nn.AvgPool2d(2)))
+                body.append(TimeDistributed(AvgPool2d(2)))
                 current = halved(current)
         self.body = body
         features = current[0] * current[1] * current[2]

@@ -6,7 +6,7 @@ import math
 
 from torch import nn
 
-from neurodyn.layers import CSGRU, CellFactory, TimeDistributed
+from neurodyn.layers import CSGRU, AvgPool2d, CellFactory, TimeDistributed
 from neurodyn.models.blocks import Shape, SpikingNetwork
 
 
@@ -62,7 +62,7 @@ class GatedNet(SpikingNetwork):
         if pool > 1:
             channels, height, width = step
             step = (channels, height // pool, width // pool)
-            body.append(TimeDistributed(nn.AvgPool2d(pool, divisor_override=1)))
+            body.append(TimeDistributed(AvgPool2d(pool, divisor_override=1)))
         if kernel is None:
             body.append(nn.Flatten(2))
             step = (math.prod(step),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from neurodyn.layers import TimeDistributed
+from neurodyn.layers import AvgPool2d, TimeDistributed
 from neurodyn.models.blocks import (
     NeuronFactory,
     Shape,
@@ -42,7 +42,7 @@ class VGGSNN(SpikingNetwork):
         current = shape
         for layer in LAYERS:
             if isinstance(layer, str):
-                body.append(TimeDistributed(nn.AvgPool2d(2)))
+                body.append(TimeDistributed(AvgPool2d(2)))
                 current = halved(current)
             else:
                 spiking = SpikingConv(neuron, current, scaled(layer, width))
