@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neurodyn.errors import unknown
-from neurodyn.scan.bind import UnfitError, unfit
-from neurodyn.scan.coupled import coupled_op
+from neurodyn.scan.bind import unfit
+from neurodyn.scan.capture import captured
+from neurodyn.scan.choice import Asked, choose, compiled
 from neurodyn.scan.launch import backend_of, specs
-from neurodyn.scan.links import ALONE, Feedback, Linked, Onward, misfit
-from neurodyn.scan.loop import INLINE_STEPS, Cell, arithmetic, run_at_once, run_loop
-from neurodyn.scan.op import PLAIN, scan_op
+from neurodyn.scan.links import ALONE, Feedback, Linked, Onward
+from neurodyn.scan.loop import Cell, arithmetic, run_at_once, run_loop
 from neurodyn.scan.recorded import Recorded
 from neurodyn.scan.reference import Sequences
-from neurodyn.step.graph import KernelError, UnsupportedStepError
-from neurodyn.step.program import Numbers, Program, number_at, numbers, program_of
-from neurodyn.step.torch_private import (
-    assume_constant_result,
-    carries_tangents,
-    functorch_active,
-)
+from neurodyn.step.graph import UnsupportedStepError
+from neurodyn.step.program import program_of
 
 BACKENDS = ("auto", "reference", "cpu", "gpu", "parallel")
-KERNELS = {"cpu": "cpu", "cuda": "gpu"}
-"""The backend that `"auto"` takes, by device."""
 _warned: set[str] = set()
 
 
@@ -79,44 +70,37 @@ def scan(
             )
     if shape[0] == 0:
         raise ValueError("inputs: expected at least one timestep, got T=0")
+    asked = Asked(cell, inputs, state, backend, final=final)
     if onward is None and all(V is None for V in feedback):
-        return _scan(cell, inputs, state, ALONE, backend, final, record)
+        return _scan(asked, record)
     dtype, linked = arithmetic(inputs, state), Linked(feedback, onward)
     linked.check(inputs, len(state))
     if backend in ("gpu", "parallel"):
-        raise _cannot(backend, "it has no kernel for neurons that feedback couples")
+        raise asked.error("it has no kernel for neurons that feedback couples")
     wide = [x.to(dtype) for x in inputs]
-    outputs, last, recorded = _scan(cell, wide, state, linked.to(dtype), backend, final, record)
+    outputs, last, recorded = _scan(asked._replace(inputs=wide, linked=linked.to(dtype)), record)
     return tuple(y.to(inputs[0].dtype) for y in outputs), last, recorded
 
 
-def _scan(
-    cell: Cell,
-    inputs: Sequence[Tensor],
-    state: Sequence[Tensor],
-    linked: Linked,
-    backend: str,
-    final: bool,
-    record: bool,
-) -> tuple[Sequences, Sequences, Sequences]:
-    """The scan of arguments that are checked."""
+def _scan(asked: Asked, record: bool) -> tuple[Sequences, Sequences, Sequences]:
+    cell, inputs, state, backend, linked, final = asked
     looped = backend == "reference" or inputs[0].numel() == 0
     # On other devices the loop is what there is for coupled neurons.
     looped |= linked is not ALONE and backend == "auto" and inputs[0].device.type != "cpu"
-    captured = torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    if record and (captured or backend == "parallel"):
+    compiling, exporting = torch.compiler.is_compiling(), torch.compiler.is_exporting()
+    if record and (compiling or exporting or backend == "parallel"):
         looped = True
     elif record and not looped and state and isinstance(cell, nn.Module):
-        return _recorded(cell, inputs, state, linked, backend, final)
+        return _recorded(asked)
     why = None
     # An exported program runs where there is neither this package nor a kernel.
-    if not looped and not torch.compiler.is_exporting():
+    if not looped and not exporting:
         if backend == "parallel":
             return run_at_once(cell, inputs, state)
-        if torch.compiler.is_compiling():
-            result = _captured(cell, inputs, state, backend, final, linked)
+        if compiling:
+            result = captured(asked)
         else:
-            result, why = _compiled(cell, inputs, state, backend, final, linked)
+            result, why = compiled(asked)
         if result is not None:
             return result
     outputs, last, recorded = run_loop(cell, inputs, state, record, linked)
@@ -125,20 +109,20 @@ def _scan(
     return outputs, last if final else (), recorded
 
 
-def _recorded(
-    cell: nn.Module,
-    inputs: Sequence[Tensor],
-    state: Sequence[Tensor],
-    linked: Linked,
-    backend: str,
-    final: bool,
-) -> tuple[Sequences, Sequences, Sequences]:
+def _recorded(asked: Asked) -> tuple[Sequences, Sequences, Sequences]:
     """The scan with its states over time. They have the dtype of the arithmetic, so all has."""
+    cell, inputs, state, *_ = asked
     dtype, n = arithmetic(inputs, state), len(state)
     wide = [sequence.to(dtype) for sequence in inputs]
-    found, last, _ = _scan(Recorded(cell, n), wide, state, linked, backend, final, False)
+    found, last, _ = _scan(asked._replace(cell=Recorded(cell, n), inputs=wide), False)
     cut = len(found) - n
     return tuple(y.to(inputs[0].dtype) for y in found[:cut]), last, found[cut:]
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def check_parallel(cell: Any) -> None:
@@ -146,7 +130,7 @@ def check_parallel(cell: Any) -> None:
     None as what is `nonlinear` in it."""
     if (got := getattr(cell, "nonlinear", type(cell).__name__)) is not None:
         expected = "expected linear dynamics (Modal or Planar of degree 1 with feedback='none')"
-        raise _cannot("parallel", f"{expected}, got {got}")
+        raise ValueError(f"backend: 'parallel' cannot run this: {expected}, got {got}")
 
 
 def kernel_source(
@@ -182,163 +166,8 @@ def why_not(
         cell, inputs, state: as for `scan`.
         backend: `"cpu"`, `"gpu"`, or `"auto"` for the backend of the inputs' device.
     """
-    choice = _choose(cell, inputs, state, backend)
+    choice = choose(Asked(cell, inputs, state, backend))
     if isinstance(choice, str):
         return choice
     name, program, leaves = choice
     return unfit(name, program, specs(leaves))
-
-
-def _choose(
-    cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], backend: str
-) -> tuple[str, Program, list[Tensor]] | str:
-    """Backend, program and tensors; or a reason against kernels, whatever the tensors' shapes."""
-    if not isinstance(cell, nn.Module):
-        return f"the cell is a {type(cell).__name__}, not an nn.Module"
-    if functorch_active():
-        return "kernels do not run inside transforms of torch.func"
-    if carries_tangents():
-        return "kernels carry no tangents of forward-mode differentiation"
-    device = inputs[0].device.type
-    name = KERNELS.get(device) if backend == "auto" else backend
-    if name is None:
-        return f"there are no kernels for {device!r} devices"
-    program, tensors = program_of(cell, len(inputs), len(state), arithmetic(inputs, state))
-    if isinstance(program, UnsupportedStepError):
-        return str(program)
-    leaves = [*inputs, *state, *tensors]
-    if type(inputs[0]) in PLAIN and not PLAIN.issuperset(map(type, leaves)):
-        strange = {type(leaf).__name__ for leaf in leaves if type(leaf) not in PLAIN}
-        return f"kernels read plain tensors, got {', '.join(sorted(strange))}"
-    return program.failures.get(name) or (name, program, leaves)
-
-
-def _compiled(
-    cell: Cell,
-    inputs: Sequence[Tensor],
-    state: Sequence[Tensor],
-    backend: str,
-    final: bool,
-    linked: Linked,
-) -> tuple[tuple[Sequences, Sequences, Sequences] | None, str | None]:
-    """The scan by a kernel; or None, and why the plain loop has to run."""
-    choice = _choose(cell, inputs, state, backend)
-    if not isinstance(choice, str):
-        try:
-            name, program, leaves = choice
-            if (reason := misfit(linked.links.onward, program.trace)) is not None:
-                raise UnfitError(reason)
-            n_finals = len(state) if final else 0
-            n_outputs = program.trace.n_outputs
-            return _run(name, program.key, leaves, n_outputs, n_finals, linked), None
-        except UnfitError as error:
-            choice = str(error)
-        except KernelError:
-            choice = program.failures[name]
-    if backend != "auto":
-        raise _cannot(backend, choice)
-    return None, choice
-
-
-def _cannot(backend: str, reason: str) -> ValueError:
-    return ValueError(f"backend: {backend!r} cannot run this: {reason}")
-
-
-def _run(
-    name: str,
-    key: str,
-    leaves: list[Tensor],
-    n_outputs: int,
-    n_finals: int,
-    linked: Linked,
-) -> tuple[Sequences, Sequences, Sequences]:
-    run = scan_op if linked is ALONE else partial(coupled_op, linked=linked)
-    results = run(name, key, leaves, n_finals > 0)
-    # Checkpoints follow, which are for the backward pass alone.
-    return tuple(results[:n_outputs]), tuple(results[n_outputs : n_outputs + n_finals]), ()
-
-
-def _warn_once(message: str) -> None:
-    if message not in _warned:
-        _warned.add(message)
-        warnings.warn(message, RuntimeWarning, stacklevel=4)
-
-
-def _captured(
-    cell: Cell,
-    inputs: Sequence[Tensor],
-    state: Sequence[Tensor],
-    backend: str,
-    final: bool,
-    linked: Linked,
-) -> tuple[Sequences, Sequences, Sequences] | None:
-    """The scan as `torch.compile` sees it.
-
-    It goes into the graph as one operator. But on a GPU a short loop is left to Inductor, which
-    fuses it with its neighbours, unless a backend is named. (On a CPU, Inductor's loop takes four
-    times as long as the kernel, fused or not. A long one would take minutes to compile.)
-    """
-    x = inputs[0]
-    if backend == "auto" and x.device.type != "cpu" and x.shape[0] <= INLINE_STEPS:
-        return None
-    assert isinstance(cell, nn.Module)
-    numbers = len(inputs), len(state), arithmetic(inputs, state)
-    dtypes, onward = tuple(sequence.dtype for sequence in inputs), linked.links.onward
-    owner, method, given = getattr(cell, "made_by", None) or (cell, "", ())
-    found = _constant_choice(
-        id(owner), method, given, *numbers, backend, x.device.type, dtypes, onward
-    )
-    if isinstance(found, str):
-        if backend != "auto":
-            raise _cannot(backend, found)
-        return None
-    # One step is traced for its guards alone: a change of what it reads has to lead here again. Its
-    # result is unused and drops out of the graph.
-    cell.step(*(x[0] for x in inputs), *(value.expand(x.shape[1:]) for value in state))
-    name, key, names, n_outputs, constants = found
-    # A number that changes becomes a symbol for `torch.compile`; comparing it is a guard on it.
-    if any(number_at(cell, path) != value for path, value in constants):
-        return None
-    leaves = [*inputs, *state, *(_tensor(cell, name) for name in names)]
-    return _run(name, key, leaves, n_outputs, len(state) if final else 0, linked)
-
-
-def _tensor(module: nn.Module, name: str) -> Tensor:
-    value: Any = module
-    for part in name.split("."):  # `c.0` is an element of a tensor `c`.
-        value = value[int(part)] if isinstance(value, Tensor) else getattr(value, part)
-    assert isinstance(value, Tensor)
-    return value
-
-
-@assume_constant_result
-def _constant_choice(
-    owner_id: int,
-    method: str,
-    given: tuple[Any, ...],
-    n_inputs: int,
-    n_states: int,
-    dtype: torch.dtype,
-    backend: str,
-    device: str,
-    dtypes: tuple[torch.dtype, ...],
-    onward: tuple[int, ...],
-) -> tuple[str, str, tuple[str, ...], int, Numbers] | str:
-    """Backend, key, names of tensors, number of outputs, and numbers of the cell; or why there is
-    none.
-
-    Before PyTorch 2.12 a constant function takes no module. It takes the `id` of one, which is
-    guarded in the same way. The caller holds the module, so it is alive. A cell that is made in
-    the captured code has no `id` yet: `method` of the module that is its owner makes one like it.
-    """
-    owner: Any = ctypes.cast(owner_id, ctypes.py_object).value
-    cell: nn.Module = getattr(owner, method)(*given) if method else owner
-    program, _ = program_of(cell, n_inputs, n_states, dtype)
-    if isinstance(program, UnsupportedStepError):
-        return str(program)
-    name = KERNELS.get(device) if backend == "auto" else backend
-    if name is None:
-        return f"there are no kernels for {device!r} devices"
-    reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
-    reason = reason or misfit(onward, program.trace)
-    return reason or (name, program.key, program.names, program.trace.n_outputs, numbers(cell))

@@ -15,14 +15,13 @@ class Recorded(nn.Module):
         n_states: how many states it has.
     """
 
-    def __init__(self, cell: nn.Module, n_states: int) -> None:
+    def __init__(self, cell: Any, n_states: int) -> None:
         super().__init__()
         self.cell, self.n_states = cell, n_states
 
     def step(self, *arguments: Tensor) -> tuple[Tensor, ...]:
         """One timestep: `(*inputs, *states) -> (*outputs, *new_states, *new_states)`."""
-        cell: Any = self.cell
-        results = cell.step(*arguments)
+        results = self.cell.step(*arguments)
         if not isinstance(results, tuple):  # An error, which is raised where steps are run.
             return results  # type: ignore[no-any-return]
         return (*results, *results[len(results) - self.n_states :])
