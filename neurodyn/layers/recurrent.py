@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -20,22 +21,32 @@ class Recurrent(SpikingLayer):
 
         the neuron's input is  I[t] + s[t-1] V,   diag(V) = 0
 
-    With `DecayLIF` this is the papers' RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal. Its
-    diagonal is masked, so it has neither effect nor gradient. The matrix product couples neurons at
-    every step: on the CPU inside the kernel, on other devices in a plain loop.
+    With `DecayLIF` this is the papers' RLIF, with `AdLIF` their RadLIF. `V` starts orthogonal,
+    times `gain`. Its diagonal is masked, so it has neither effect nor gradient. The matrix product
+    couples neurons at every step: on the CPU inside the kernel, on other devices in a plain loop.
 
     Args:
         features: number of neurons.
         neuron: makes the neurons, which need a `step`. For delays, put `Delayed` around the layer:
             `Delayed(features, neuron=Recurrent)`.
+        gain: of the start of `V`; 1 is the papers'. Over a thousand steps, neurons with long
+            memories train only from a small one, such as .1. With 0, `V` starts at zero.
 
     The state is the last spikes and the neurons' states.
     """
 
     diagonal: Tensor
 
-    def __init__(self, features: int | tuple[int, ...], *, neuron: NeuronFactory = LIF) -> None:
+    def __init__(
+        self,
+        features: int | tuple[int, ...],
+        *,
+        neuron: NeuronFactory = LIF,
+        gain: float = 1.0,
+    ) -> None:
         super().__init__()
+        if not 0 <= gain < math.inf:
+            raise ValueError(f"gain: expected a number of at least 0, got {gain}")
         shape = (features,) if isinstance(features, int) else tuple(features)
         if len(shape) != 1:
             raise ValueError(f"features: expected a dense layer's one number, got {shape}")
@@ -46,7 +57,7 @@ class Recurrent(SpikingLayer):
                 "the layer: Delayed(features, neuron=Recurrent)"
             )
         self.neuron = cells
-        self.V = nn.Parameter(nn.init.orthogonal_(torch.empty(shape * 2)))
+        self.V = nn.Parameter(nn.init.orthogonal_(torch.empty(shape * 2), gain))
         self.register_buffer("diagonal", torch.eye(*shape, dtype=torch.bool), persistent=False)
 
     @property

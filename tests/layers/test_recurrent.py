@@ -159,3 +159,12 @@ def test_a_backend_without_feedback_is_no_error():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         layer(x)
+
+
+def test_recurrent_weights_start_orthogonal_times_a_gain():
+    torch.manual_seed(0)
+    V = Recurrent(8, gain=0.1).V
+    torch.testing.assert_close(V @ V.T, 0.01 * torch.eye(8))
+    assert Recurrent(8, gain=0.0).V.eq(0).all()
+    with pytest.raises(ValueError, match=r"gain: expected a number of at least 0, got -1"):
+        Recurrent(8, gain=-1.0)
