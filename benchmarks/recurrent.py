@@ -66,13 +66,10 @@ def gated(cell: GatedCell) -> Callable[[str], Run]:
 
     def of(backend: str) -> Run:
         def run(x: Tensor) -> None:
+            inputs, feedback, onward = cell.linked(cell.signals(x))
+            state = (x.new_zeros(1),) * 3
             (spikes,), _, _ = scan(
-                cell,
-                cell.sequences(x),
-                (x.new_zeros(1),) * 3,
-                feedback=cell.feedback(),
-                onward=cell.onward(),
-                backend=backend,
+                cell, inputs, state, feedback=feedback, onward=onward, backend=backend
             )
             spikes.backward(torch.ones_like(spikes))
 

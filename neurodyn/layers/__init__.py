@@ -1,14 +1,8 @@
 """Layers between neurons: time, normalisation, pooling, delays, recurrence, read-outs, losses."""
 
 from neurodyn.layers.delay import Delayed, DelayLine, LearnedDelays
-from neurodyn.layers.gated import (
-    CSGRU,
-    CellFactory,
-    GatedCell,
-    RecurrentCubaLIF,
-    SpikGRU,
-    SpikGRU2,
-)
+from neurodyn.layers.gated import CSGRU, RecurrentCubaLIF, SpikGRU, SpikGRU2
+from neurodyn.layers.gated_cell import CellFactory, GatedCell
 from neurodyn.layers.loss import TETLoss
 from neurodyn.layers.norm import RESIDUAL, TDBatchNorm1d, TDBatchNorm2d
 from neurodyn.layers.normed import Normed

@@ -10,7 +10,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurodyn.layers.gated import GatedCell
+from neurodyn.layers.gated_cell import GatedCell
 from neurodyn.layers.time import valid_steps
 from neurodyn.neurons import Neuron, SpikingLayer
 

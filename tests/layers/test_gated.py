@@ -1,22 +1,11 @@
-import functools
 import math
-import warnings
 
 import pytest
 import torch
 from torch import nn
 
-from neurodyn.layers import CSGRU, GatedCell, RecurrentCubaLIF, SpikGRU, SpikGRU2, repeat
-from neurodyn.neurons import dynamics_parameters
-from neurodyn.surrogate import Rectangle, Triangle
-
-SpikGRU2Plus = functools.partial(SpikGRU2, signed=True)
-CELLS = (RecurrentCubaLIF, SpikGRU, SpikGRU2, SpikGRU2Plus, CSGRU)
-every_cell = pytest.mark.parametrize(
-    "cell", CELLS, ids=("cuba-lif", "spikgru", "spikgru2", "spikgru2+", "cs-gru")
-)
-INPUTS, HIDDEN, T, B = 3, 4, 6, 2
-
+from neurodyn.layers import CSGRU, RecurrentCubaLIF, SpikGRU, SpikGRU2
+from tests.layers.cells import HIDDEN, INPUTS, B, SpikGRU2Plus, every_cell, lively
 
 # The equations of docs/gated.md, with one name per weight.
 
@@ -87,18 +76,6 @@ EQUATIONS = [
     (SpikGRU2Plus, spikgru2),
     (CSGRU, cs_gru),
 ]
-
-
-def lively(cell, *shape):
-    """A cell whose neurons fire often, in float64, and an input for it."""
-    cell = cell(INPUTS, HIDDEN, threshold=0.3, learn_threshold=True).double()
-    with torch.no_grad():
-        for name, parameter in cell.named_parameters():
-            if name not in ("threshold", "raw_alpha", "raw_beta"):
-                parameter.uniform_(-1.5, 1.5)
-            elif name != "threshold":
-                parameter.uniform_(0.3, 0.95)
-    return cell, torch.randn(T, B, INPUTS, *shape, dtype=torch.float64)
 
 
 @pytest.mark.parametrize(("cell", "equation"), EQUATIONS)
@@ -177,18 +154,6 @@ def test_translation(cell):
     assert torch.equal(shifted[..., inner, inner], spikes.roll(1, -1)[..., inner, inner])
 
 
-@every_cell
-@pytest.mark.parametrize("kernel", [None, 3])
-def test_in_chunks(cell, kernel):
-    cell = cell(2, 4, kernel, threshold=0.2)
-    x = torch.rand(7, 2, 2, *(() if kernel is None else (5, 5)))
-    whole, end = cell(x, return_state=True)
-    first, state = cell(x[:3], return_state=True)
-    second, state = cell(x[3:], state, return_state=True)
-    torch.testing.assert_close(torch.cat([first, second]), whole)
-    torch.testing.assert_close(state, end)
-
-
 def test_cs_gru_is_spikgru_where_its_gates_are():
     """With `r = alpha`, and `z` from the input."""
     reference, x = lively(SpikGRU)
@@ -249,126 +214,3 @@ def test_decays_stay_between_zero_and_one():
     nn.init.constant_(outside.raw_alpha, 1.5)
     edge.alpha = 1.0
     torch.testing.assert_close(*(cell(x, return_state=True)[1] for cell in (outside, edge)))
-
-
-@every_cell
-def test_decays_and_thresholds_are_dynamics(cell):
-    cell = cell(2, 3, 3, learn_threshold=True)
-    found = {id(p) for p in dynamics_parameters(cell)}
-    left = {name.partition(".")[0] for name, p in cell.named_parameters() if id(p) not in found}
-    assert left <= {"inputs", "recurrent", "gate"}
-
-
-@every_cell
-def test_a_repeated_frame(cell):
-    cell = cell(2, 3, 3)
-    x = repeat(torch.rand(2, 2, 4, 4), 5)
-    torch.testing.assert_close(cell(x), cell(x.clone()))
-
-
-@every_cell
-def test_bfloat16_autocast(cell):
-    cell = cell(2, 3, 3)
-    with torch.autocast("cpu", torch.bfloat16):
-        out, state = cell(torch.rand(3, 2, 2, 4, 4), return_state=True)
-    out.sum().backward()
-    assert {value.dtype for value in state} == {torch.float32}
-
-
-def test_another_surrogate():
-    spike = Triangle(0.5)
-    cell = CSGRU(2, 3, surrogate=spike)
-    assert isinstance(cell.spike, Triangle)
-    assert cell.spike is not spike
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options", "message"),
-    [
-        ((2, 0), {}, "hidden: expected at least 1, got 2, 0"),
-        ((2, 3, 4), {}, "kernel: expected an odd number"),
-        ((2, 3), {"threshold": 0}, "threshold: expected a positive number"),
-        ((2, 3), {"surrogate": Rectangle("derived")}, "surrogate: a width that is 'derived'"),
-    ],
-)
-def test_bad_options(arguments, options, message):
-    with pytest.raises(ValueError, match=message):
-        CSGRU(*arguments, **options)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "shape", "expected"),
-    [
-        (None, (4, 1, 3), r"\(T, B, 2\), T >= 1, got \(4, 1, 3\)"),
-        (None, (4, 1, 2, 5, 5), r"\(T, B, 2\)"),
-        (3, (4, 1, 2), r"\(T, B, 2, H, W\)"),
-        (3, (0, 1, 2, 5, 5), r"\(T, B, 2, H, W\), T >= 1"),
-    ],
-)
-def test_bad_inputs(kernel, shape, expected):
-    with pytest.raises(ValueError, match=f"x: expected {expected}"):
-        CSGRU(2, 3, kernel)(torch.zeros(shape))
-
-
-def test_bad_states():
-    cell, x, zero = CSGRU(2, 3), torch.randn(4, 1, 2), torch.zeros(1, 3)
-    with pytest.raises(ValueError, match=r"state: expected a tuple of \(s, i, v\), got 2 entries"):
-        cell(x, (zero, zero))
-    with pytest.raises(ValueError, match=r"state: v expected shape \(1, 3\), got \(2, 3\)"):
-        cell(x, (zero, zero, torch.zeros(2, 3)))
-    with pytest.raises(TypeError, match="state: s expected a tensor, got str"):
-        cell(x, ("s", zero, zero))
-    assert torch.equal(cell(x, (zero.double(),) * 3), cell(x))
-
-
-def test_a_cell_without_an_equation():
-    class Mine(GatedCell):
-        from_input = from_spikes = 1
-
-    with pytest.raises(NotImplementedError, match="Mine does not define its step"):
-        Mine(2, 3)(torch.zeros(1, 1, 2))
-
-
-@pytest.mark.parametrize("kernel", [None, 3])
-def test_a_step_without_back_applies_the_weights_itself(kernel):
-    class Own(SpikGRU):
-        def step(self, x, s, i, v):
-            drive, z = (x + self.recurrent(s)).chunk(2, 1)
-            return self.fire(s, self.alpha * i + drive, v, torch.sigmoid(z))
-
-    theirs, ours = SpikGRU(2, 4, kernel, threshold=0.2).double(), Own(2, 4, kernel, threshold=0.2)
-    ours.double().load_state_dict(theirs.state_dict())
-    x = torch.randn(7, 2, 2, *(() if kernel is None else (5, 5)), dtype=torch.float64)
-    given, expected = (cell(x, return_state=True) for cell in (ours, theirs))
-    assert expected[0].mean() > 0.05
-    torch.testing.assert_close(given, expected)
-
-
-@every_cell
-def test_weights_that_are_watched_are_called_at_every_step(cell):
-    cell, x = lively(cell)
-    expected, calls = cell(x), []
-    watched = [cell.recurrent, *(getattr(cell, name) for name in cell.analog)]
-    for module in watched:
-        module.register_forward_hook(lambda *_: calls.append(1))
-    assert torch.equal(cell(x), expected)
-    assert len(calls) == len(watched) * T
-
-
-@every_cell
-def test_weights_under_a_parametrisation(cell):
-    cell, x = lively(cell)
-    expected = cell(x)
-    nn.utils.parametrizations.weight_norm(cell.recurrent)
-    cell(x).sum().backward()
-    assert torch.equal(cell(x), expected)
-    assert all(p.grad is not None for p in cell.recurrent.parameters())
-
-
-@every_cell
-def test_half_precision_modules_run_in_the_loop(cell):
-    cell = cell(2, 4).bfloat16()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        out, state = cell(torch.randn(3, 2, 2).bfloat16(), return_state=True)
-    assert {value.dtype for value in (out, *state)} == {torch.bfloat16}
