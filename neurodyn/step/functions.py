@@ -129,7 +129,10 @@ def _without_factors(
     """Gradients as `pull` gives them, and the factors of sums over time that differ from 1."""
     others = [g for leaf, g in vjp.items() if leaf not in trace.parameters]
     constant = parameter_only(reachable(vjp.values()), trace.parameters)
-    cutter = Factors(trace.builder, constant, frozenset(reachable([*trace.results, *others])))
+    # The neck is kept, so what is in front of it need not be computed for other gradients.
+    known = _neck(trace.inputs, trace.results)
+    shared = reachable(others, frozenset({known} if known else ()))
+    cutter = Factors(trace.builder, constant, frozenset(shared))
     pulled, factors = dict(vjp), dict[Node, Node]()
     for p in trace.parameters:
         if p in vjp:

@@ -75,6 +75,9 @@ class Factors:
             return varying, make("neg", factor)
         if node.op == "mul":
             return self._product(*args)
+        if node.op == "div" and args[1] in self.constant:
+            varying, factor = self.cut(args[0])
+            return varying, make("div", factor, args[1])
         if node.op in ("add", "sub") or (node.op == "where" and args[0] in self.constant):
             (a, p), (b, q) = (self.cut(arg) for arg in args[-2:])
             if a is b and a not in self.constant:

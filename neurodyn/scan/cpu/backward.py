@@ -6,18 +6,17 @@ steps and computes the gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from neurodyn.scan.cpu.llvm import Value
-from neurodyn.scan.cpu.loops import Body, Kernel, Values
+from neurodyn.scan.cpu.loops import Kernel, Values
 from neurodyn.scan.cpu.rows import Ahead
+from neurodyn.scan.cpu.sums import Sums
 from neurodyn.scan.cpu.turns import LONG, Stepper
 from neurodyn.step.functions import operations, pull_neck
 from neurodyn.step.graph import Node, reachable
 
-FLUSH = 256
-"""Steps over which float32 sums, one per element, are added up before they go to float64."""
 NEST = (
     "for column (in parallel): load parameters; at the end, write the sums of their gradients",
     "    for block:",
@@ -36,8 +35,7 @@ class Backward(Stepper):
     def __init__(self, kernel: Kernel, inputs: Sequence[Node]) -> None:
         super().__init__(kernel)
         functions = kernel.functions
-        self.inputs, self.summed = inputs, functions.summed
-        self.learned = [p for p in self.summed if p not in self.states]
+        self.inputs, self.sums = inputs, Sums(kernel, self.given)
         self.grads = {
             leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
         }
@@ -50,58 +48,29 @@ class Backward(Stepper):
         self.known_neck = {self.neck} if self.neck and keeps else set[Node]()
         self.pull_neck = pull_neck(functions) if operations(pulled, known) >= LONG else None
         """Where `pull` is cut in two, if it is long."""
-        self.rows = [p for p in self.learned if kernel.kinds[p] == "row"]
-        """Parameters whose gradients are summed element by element, over all blocks."""
-        self.carried = [*self.states, *(p for p in self.learned if kernel.kinds[p] == "full")]
+        self.carried = [*self.states, *self.sums.full]
         """States and parameters whose gradients, element by element, are those of one block."""
-        self.late = {p for p in self.learned if self._same_over_sum(p)}
-        """Parameters whose gradients are multiplied by their factors after they are summed."""
-        self.everything = [*inputs, *self.states, *self.learned]
+        self.everything = [*inputs, *self.states, *self.sums.learned]
         self.read = self._streams(self.everything, self.known_neck)
         """The sequences that the way back reads."""
-        self.wide = {p: self.code.variable("wide") for p in self.summed if kernel.kinds[p] == "one"}
-        """Sums over a task, in float64; `narrow` has those over a row, lane by lane."""
-        self.narrow = {
-            (p, lanes): self.code.variable("real", lanes)
-            for p in self.wide
-            for lanes in (kernel.lanes, 1)
-        }
-
-    def _same_over_sum(self, p: Node) -> bool:
-        """Whether the factor of a parameter's gradient is one number wherever the parameter is."""
-        kinds, factors = self.kernel.kinds, self.kernel.functions.factors
-        if kinds[p] == "full":  # It is not summed.
-            return False
-        same = ("one",) if kinds[p] == "one" else ("one", "row")
-        leaves = reachable((factors[p],)) if p in factors else []
-        return all(kinds[leaf] in same for leaf in leaves if leaf in kinds)
 
     def emit(self) -> None:
-        kernel, code = self.kernel, self.code
+        kernel = self.kernel
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
-        with kernel.scratch(self._memory()), kernel.tasks() as task:
-            for total in self.wide.values():
-                total.set(0.0)
-            for p in self.summed:
-                if kernel.kinds[p] == "row":
-                    self._set_sums(p, lambda j, lanes: code.constant(0.0, "wide", lanes))
-            self._clear(self.rows)
+        with self.tasks(self._memory()) as task:
+            self.sums.begin()
             self._blocks()
-            self._flush()
-            for p, total in self.wide.items():
-                value = self._scaled(p, total.get(), kernel.single)
-                code.store(value, kernel.tensors[f"sum_{p}"].row.address + task * 8)
+            self.sums.end(task, self.o)
 
     def _memory(self) -> dict[str, int | Value]:
         """The rows in memory: how many there are of each."""
-        rows = dict.fromkeys([f"{leaf}_grad" for leaf in (*self.carried, *self.rows)], 1)
+        rows = dict.fromkeys([f"{leaf}_grad" for leaf in (*self.carried, *self.sums.rows)], 1)
         steps = self.kernel.at["length"] + 1
         return rows | {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
 
     def _blocks(self) -> None:
         """Backward through time, for one column of a task's blocks."""
         kernel, code = self.kernel, self.code
-        every = code.integer(FLUSH - 1) // kernel.at["steps"] + 1
         with kernel.blocks() as self.o:
             self._begin()
             with self._segments() as segment:
@@ -113,8 +82,7 @@ class Backward(Stepper):
                     ahead = kernel.ahead(self.read, t - 1, self.o)
                     self._pull(t, t - begin, ahead.unless(t <= begin, after))
             self._end()
-            with code.builder.if_then((self.o % every == 0).ir):
-                self._flush()
+            self.sums.after_block(self.o)
 
     def _segments(self) -> AbstractContextManager[Value]:
         """The loop over segments, from the last."""
@@ -124,7 +92,7 @@ class Backward(Stepper):
     def _begin(self) -> None:
         """The gradients after the last step."""
         kernel, code, o = self.kernel, self.code, self.o
-        self._clear(self.carried)
+        self.sums.clear(self.carried)
         for u, g in zip(self.states, self.trace.grads[self.trace.n_outputs :], strict=True):
             with code.builder.if_then((kernel.tensors[str(g)].row.address != 0).ir):
                 kernel.copy(kernel.row(str(g), o).load, kernel.memory[f"{u}_grad"])
@@ -132,8 +100,8 @@ class Backward(Stepper):
     def _end(self) -> None:
         """The gradients before the first step."""
         for leaf in self.carried:
-            if leaf in self.summed:
-                self._add_block(leaf)
+            if leaf in self.sums.summed:
+                self.sums.add_block(leaf, self.o)
 
     def _restore(self, segment: Value) -> None:
         """The states at the start of a segment."""
@@ -144,7 +112,7 @@ class Backward(Stepper):
                     checkpoint = kernel.checkpoint(u, segment, self.o)
                     kernel.copy(checkpoint.load, kernel.memory[str(u)])
                 with otherwise:
-                    kernel.copy(kernel.initial(u, self.o), kernel.memory[str(u)])
+                    kernel.copy(self.given.initial(u, self.o), kernel.memory[str(u)])
 
     def _replays(self, begin: Value, end: Value) -> None:
         """The states after each step of a segment."""
@@ -227,8 +195,8 @@ class Backward(Stepper):
             found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
             self._finish(late, found, t, j, lanes)
 
-        one = [p for p in self.learned if p in self.wide and p in everything]
-        self._summed(one, *((first, second) if cut else (whole,)))
+        learned = [p for p in self.sums.learned if p in everything]
+        self.sums.over(learned, *((first, second) if cut else (whole,)))
 
     def _solve(self, nodes: Sequence[Node], known: Values, lanes: int) -> list[Value]:
         """Gradients: the step's values exactly as in the step, everything else fast."""
@@ -253,78 +221,4 @@ class Backward(Stepper):
                 value = known[self.grads[leaf]] if leaf in self.grads else zero
                 kernel.keep(value, f"{leaf}_grad", j, lanes)
             else:
-                self._add(leaf, known[self.grads[leaf]], j, lanes)
-
-    def _add(self, p: Node, grad: Value, j: Value, lanes: int) -> None:
-        """Add the gradient of a parameter at some elements to its sums."""
-        kernel = self.kernel
-        if p in kernel.functions.factors and p not in self.late:
-            grad = grad * self._factor(p, kernel.parameters(self.o, j, lanes), lanes)
-        grad = self.code.repeated(grad, lanes)
-        if p in self.wide:
-            with self.code.exactly(False):
-                self.narrow[p, lanes].add(grad)
-        else:
-            row = kernel.memory[f"{p}_grad"]
-            row.store(row.load(j, lanes) + grad, j, lanes)
-
-    def _summed(self, leaves: Sequence[Node], *bodies: Body) -> None:
-        """A loop over a row; its sums by lane are added to the task's, in float64."""
-        sums = [(p, self.narrow[p, lanes]) for p in leaves for lanes in (self.kernel.lanes, 1)]
-        for _, narrow in sums:
-            narrow.set(0.0)
-        self.kernel.elements(*bodies, writing=True)
-        for p, narrow in sums:
-            self.wide[p].add(self.code.total(narrow.get()))
-
-    def _clear(self, leaves: Sequence[Node]) -> None:
-        """Set the gradients of these in memory to zero."""
-        zero = self.code.constant(0.0, "real")
-        for leaf in leaves:
-            self.kernel.copy(lambda j, lanes: zero, self.kernel.memory[f"{leaf}_grad"])
-
-    def _flush(self) -> None:
-        """Add the gradients of parameters, element by element, to their sums in float64."""
-        for p in self.rows:
-            self._add_row(p)
-        self._clear(self.rows)
-
-    def _add_block(self, leaf: Node) -> None:
-        """Add the gradients that one block has to the sums over blocks."""
-        kernel, kind = self.kernel, self.kernel.kinds[leaf]
-        grad = kernel.memory[f"{leaf}_grad"].load
-        if kind == "full":
-            kernel.copy(grad, kernel.row(f"sum_{leaf}", self.o))
-        elif kind == "row":
-            self._add_row(leaf)
-        else:
-            self._summed([leaf], lambda j, lanes: self._add(leaf, grad(j, lanes), j, lanes))
-
-    def _add_row(self, leaf: Node) -> None:
-        grad, code = self.kernel.memory[f"{leaf}_grad"].load, self.code
-
-        def total(j: Value, lanes: int) -> Value:
-            known = self.kernel.parameters(self.o, j, lanes)
-            value = self._scaled(leaf, code.cast(grad(j, lanes), "wide"), known, lanes)
-            return code.load(self._sum(leaf, j), "wide", lanes) + value
-
-        self._set_sums(leaf, total)
-
-    def _scaled(self, p: Node, total: Value, known: Values, lanes: int = 1) -> Value:
-        """A sum in float64, times the factor of the parameter's gradient."""
-        if p not in self.late or p not in self.kernel.functions.factors:
-            return total
-        return total * self.code.cast(self._factor(p, known, lanes), "wide")
-
-    def _factor(self, p: Node, known: Values, lanes: int) -> Value:
-        factor = self.kernel.functions.factors[p]
-        (value,) = self.kernel.evaluate([factor], dict(known), exact=True, lanes=lanes)
-        return self.code.repeated(value, lanes)
-
-    def _sum(self, leaf: Node, j: Value) -> Value:
-        """The address of a sum, of a parameter that has one number per element."""
-        tensor = self.kernel.tensors[f"sum_{leaf}"]
-        return tensor.row.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
-
-    def _set_sums(self, leaf: Node, value: Callable[[Value, int], Value]) -> None:
-        self.kernel.elements(lambda j, lanes: self.code.store(value(j, lanes), self._sum(leaf, j)))
+                self.sums.add(leaf, known[self.grads[leaf]], self.o, j, lanes)

@@ -50,7 +50,7 @@ class Group:
         self.most = (outer + groups - 1) // groups
 
     def rows(self) -> dict[str, int | Value]:
-        """What `scratch` makes."""
+        """What `tasks` makes."""
         return {name: self.most * count for name, count in self.counts.items()}
 
     def enter(self) -> None:
@@ -119,7 +119,7 @@ class CoupledForward(Forward):
         back = [f"{x}_back" for x in self.fed]
         rows = [*map(str, self.states), "neck", "masks", *back, *["onward"][: len(self.onward)]]
         self.group = group = Group(kernel, dict.fromkeys(rows, 1))
-        with kernel.scratch(group.rows()), kernel.tasks():
+        with self.tasks(group.rows()):
             group.enter()
             with group.samples() as o:
                 group.clear(first)
@@ -190,7 +190,7 @@ class CoupledBackward(Backward):
     def _memory(self) -> dict[str, int | Value]:
         rows = super()._memory()
         shared: dict[str, int | Value] = {
-            name: rows.pop(name) for name in [f"{p}_grad" for p in self.rows]
+            name: rows.pop(name) for name in [f"{p}_grad" for p in self.sums.rows]
         }
         self.group = Group(self.kernel, rows)
         return self.group.rows() | shared
@@ -213,7 +213,7 @@ class CoupledBackward(Backward):
                     self._pull(t, t - begin, kernel.ahead(self.read, t - 1, self.o), late)
                     self._note(t, t - begin)
                 self._couple([(x, str(x)) for x in self.fed], self.states[0], t)
-            self._flush()
+            self.sums.flush(self.o)
         with group.samples() as self.o:
             self._end()
 

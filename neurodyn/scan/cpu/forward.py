@@ -34,7 +34,7 @@ class Forward(Stepper):
         kernel, code = self.kernel, self.code
         rows = [*map(str, self.states), "neck"]
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
-        with kernel.scratch(dict.fromkeys(rows, 1)), kernel.tasks(), kernel.blocks() as o:
+        with self.tasks(dict.fromkeys(rows, 1)), kernel.blocks() as o:
             self._begin(o)
             with code.range("segment", code.integer(0), self._segments()) as segment:
                 self._mark(segment, o)
@@ -49,7 +49,7 @@ class Forward(Stepper):
 
     def _begin(self, o: Value) -> None:
         for u in self.states:
-            self.kernel.copy(self.kernel.initial(u, o), self.kernel.memory[str(u)])
+            self.kernel.copy(self.given.initial(u, o), self.kernel.memory[str(u)])
 
     def _mark(self, segment: Value, o: Value) -> None:
         """Write the states at the start of a segment."""

@@ -65,7 +65,6 @@ class Kernel:
         self.code = code = Code(ir.IRBuilder(entry), bits)
         code.builder.branch(start)
         code.builder.position_at_end(start)
-        self.once, self.prepared = self._sorted(functions.prepare.results)
         self.nest: tuple[str, ...] = ()
         """The loops in words, for the head of the source."""
         self.streaming = False
@@ -87,18 +86,6 @@ class Kernel:
                 entry_at(place + 2, f"{called}.o"),
             )
 
-    def _sorted(self, prepared: Sequence[Node]) -> tuple[list[Node], dict[Node, str]]:
-        """What follows from parameters alone: what is one number in a column, and the names of the
-        rows in memory for what is not. The rest, which differs between blocks, is in neither."""
-        once, rows = [], {}
-        for node in prepared:
-            kinds = {self.kinds[leaf] for leaf in reachable((node,)) if leaf in self.kinds}
-            if kinds == {"one"}:
-                once.append(node)
-            elif "full" not in kinds and node.kind == "real":
-                rows[node] = f"r{node.index}"
-        return once, rows
-
     @contextmanager
     def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
         """Memory for rows as wide as a column; `self.memory` has their addresses by name."""
@@ -107,7 +94,7 @@ class Kernel:
         width = self.row_numbers * self.size
         total = code.integer(VECTOR)
         offsets = {}
-        for name, count in {**rows, **dict.fromkeys(self.prepared.values(), 1)}.items():
+        for name, count in rows.items():
             offsets[name] = total
             total = total + width * count
         none = ir.VoidType()
@@ -127,22 +114,13 @@ class Kernel:
 
     @contextmanager
     def tasks(self) -> Iterator[Value]:
-        """The loop over tasks. It sets the place of the column, and loads its single values."""
+        """The loop over tasks. It sets the place of the column."""
         at, code = self.at, self.code
         with code.range("task", self.first, self.last) as task:
             self.task, self.group = task, task % at["groups"]
             self.q, piece = self._column(task)
             left = at["inner"] - piece * at["width"]
             self.n = code.where(left < at["width"], left, at["width"])
-            self.single: Values = {}
-            for leaf, kind in self.kinds.items():
-                if kind == "one":
-                    tensor = self.tensors[str(leaf)]
-                    place = self.q // tensor.time % tensor.block
-                    with code.named(str(leaf)):
-                        self.single[leaf] = tensor.row.load(place, 1)
-            self.evaluate(self.once, self.single, exact=True)
-            self._prepare_rows()
             yield task
 
     def _column(self, task: Value) -> tuple[Value, Value]:
@@ -151,22 +129,6 @@ class Kernel:
         column = task // at["groups"]
         piece = column % at["pieces"]
         return column // at["pieces"] * at["inner"] + piece * at["width"], piece
-
-    def _prepare_rows(self) -> None:
-        """What follows from parameters alone and differs within the column: once, into memory."""
-        if not self.prepared:
-            return
-        results, zero = list(self.prepared), self.code.integer(0)
-        given = [p for p in self.functions.parameters if self.kinds[p] == "row"]
-
-        def body(j: Value, lanes: int) -> None:
-            once = {leaf: self.code.repeated(v, lanes) for leaf, v in self.single.items()}
-            known = once | {p: self.operand(p, zero, j, lanes) for p in given}
-            values = self.evaluate(results, known, exact=True, lanes=lanes)
-            for row, value in zip(self.prepared.values(), values, strict=True):
-                self.keep(value, row, j, lanes)
-
-        self.elements(body)
 
     @contextmanager
     def blocks(self) -> Iterator[Value]:
@@ -243,10 +205,6 @@ class Kernel:
         """Fill a row of memory with what `source(j, lanes)` gives; `Row.load` is such a source."""
         self.elements(lambda j, lanes: target.store(source(j, lanes), j, lanes))
 
-    def initial(self, u: Node, o: Value) -> Callable[[Value, int], Value]:
-        """A state before the first step, for `copy`."""
-        return lambda j, lanes: self.operand(u, o, j, lanes)
-
     def own(self, name: str, i: Value | None = None) -> Row:
         """The row of that name in memory; the `i`-th, if it has several."""
         row = self.memory[name]
@@ -271,23 +229,6 @@ class Kernel:
         begin = segment * self.at["length"]
         end = begin + self.at["length"]
         return begin, self.code.where(end < self.at["steps"], end, self.at["steps"])
-
-    def operand(self, leaf: Node, o: Value, j: Value, lanes: int) -> Value:
-        """A parameter or initial state at some elements."""
-        if self.kinds[leaf] == "one":
-            with self.code.named(str(leaf)):
-                return self.code.repeated(self.single[leaf], lanes)
-        place = o * self.tensors[str(leaf)].block + self.q if self.kinds[leaf] == "full" else self.q
-        with self.code.named(str(leaf)):
-            return self.tensors[str(leaf)].row.after(place).load(j, lanes)
-
-    def parameters(self, o: Value, j: Value, lanes: int) -> Values:
-        """Parameters at some elements, and the values that follow from them alone."""
-        known = {p: self.operand(p, o, j, lanes) for p in self.functions.parameters}
-        known |= {node: self.code.repeated(self.single[node], lanes) for node in self.once}
-        known |= {node: self.kept(row, j, lanes) for node, row in self.prepared.items()}
-        self.evaluate(self.functions.prepare.results, known, exact=True, lanes=lanes)
-        return known
 
     def evaluate(
         self, nodes: Sequence[Node], known: Values, *, exact: bool, lanes: int = 1

@@ -9,10 +9,12 @@ enough for elements to overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
+from neurodyn.scan.cpu.operands import Operands
 from neurodyn.scan.cpu.rows import Ahead
 from neurodyn.step.functions import neck, operations
 from neurodyn.step.graph import Node
@@ -29,10 +31,19 @@ class Stepper:
         self.kernel, self.code, self.trace = kernel, kernel.code, kernel.trace
         self.states, self.sequences = self.trace.states, self.trace.inputs
         self.neck = neck(kernel.functions)
+        self.given = Operands(kernel)
+
+    @contextmanager
+    def tasks(self, rows: Mapping[str, int | Value]) -> Iterator[Value]:
+        """The loop over tasks, with rows in memory and the column's operands."""
+        prepared = dict.fromkeys(self.given.rows.values(), 1)
+        with self.kernel.scratch({**rows, **prepared}), self.kernel.tasks() as task:
+            self.given.enter()
+            yield task
 
     def known(self, o: Value, j: Value, lanes: int, i: Value | None = None) -> Values:
         """Parameters, and the states in memory (the `i`-th of several)."""
-        known = self.kernel.parameters(o, j, lanes)
+        known = self.given.known(o, j, lanes)
         return known | {u: self.kernel.kept(str(u), j, lanes, i) for u in self.states}
 
     def incoming(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
