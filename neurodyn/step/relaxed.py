@@ -1,9 +1,9 @@
 """The arithmetic of a derivative, made cheaper.
 
-A kernel repeats the spikes of a step to the last bit, but its derivative may round otherwise than
-it was written. So a division by what follows from parameters alone becomes a multiplication by the
-reciprocal, which is computed once. And of a parameter's gradient, which is summed over time, what
-follows from parameters alone is taken out of the sum.
+A kernel has to give the spikes of a step to the last bit. Its derivative may round in another way
+than it was written. So a division by what follows from parameters alone becomes a multiplication
+by the reciprocal, which is computed once. A parameter's gradient is a sum over time: factors that
+follow from parameters alone are taken out of it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from neurodyn.step.graph import Builder, Node, reachable
 
 
 def parameter_only(nodes: Iterable[Node], parameters: Iterable[Node]) -> frozenset[Node]:
-    """Those of the nodes that follow from parameters alone, and the parameters; arguments come
-    before what they are arguments of."""
+    """The nodes that follow from parameters alone, and the parameters. `nodes` lists the arguments
+    of a node before it."""
     only = set(parameters)
     for node in nodes:
         args = [arg for arg in node.args if arg.op != "const"]
@@ -64,22 +64,30 @@ class Factors:
     ) -> None:
         self.builder, self.constant, self.shared = builder, constant, shared
         self.one = builder.const(1.0, "real")
+        self._known: dict[Node, tuple[Node, Node]] = {}
 
     def cut(self, node: Node) -> tuple[Node, Node]:
         """`(varying, factor)`, whose product the node is."""
+        # Arguments first and each node once: recursion would be deep, and its paths double.
+        for inner in reachable((node,), self.shared):
+            if inner not in self._known:
+                self._known[inner] = self._cut(inner)
+        return self._known[node]
+
+    def _cut(self, node: Node) -> tuple[Node, Node]:
         if not node.args or node in self.shared:
             return node, self.one
-        make, args = self.builder.make, node.args
+        make, known, args = self.builder.make, self._known, node.args
         if node.op == "neg":
-            varying, factor = self.cut(args[0])
+            varying, factor = known[args[0]]
             return varying, make("neg", factor)
         if node.op == "mul":
             return self._product(*args)
         if node.op == "div" and args[1] in self.constant:
-            varying, factor = self.cut(args[0])
+            varying, factor = known[args[0]]
             return varying, make("div", factor, args[1])
         if node.op in ("add", "sub") or (node.op == "where" and args[0] in self.constant):
-            (a, p), (b, q) = (self.cut(arg) for arg in args[-2:])
+            (a, p), (b, q) = (known[arg] for arg in args[-2:])
             if a is b and a not in self.constant:
                 return a, make(node.op, *args[:-2], p, q)
         return node, self.one
@@ -87,8 +95,7 @@ class Factors:
     def _product(self, a: Node, b: Node) -> tuple[Node, Node]:
         fixed = [arg for arg in (a, b) if arg in self.constant or arg.op == "const"]
         if fixed:
-            other = a if fixed[0] is b else b
-            varying, factor = self.cut(other)
+            varying, factor = self._known[a if fixed[0] is b else b]
             return varying, self.builder.make("mul", fixed[0], factor)
-        (x, p), (y, q) = self.cut(a), self.cut(b)
+        (x, p), (y, q) = self._known[a], self._known[b]
         return self.builder.make("mul", x, y), self.builder.make("mul", p, q)

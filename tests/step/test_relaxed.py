@@ -78,6 +78,36 @@ def test_a_shared_node_is_not_taken_apart():
     assert Factors(builder, frozenset({p}), frozenset({node})).cut(node)[0] is node
 
 
+def test_a_node_is_cut_once_however_many_paths_lead_to_it():
+    class Counting(Builder):
+        made = 0
+
+        def make(self, op, *args):
+            self.made += 1
+            return super().make(op, *args)
+
+    builder = Counting()
+    node, p = builder.leaf("x"), builder.leaf("p")
+    for _ in range(12):  # 2^12 paths
+        node = builder.make("add", builder.make("exp", node), builder.make("mul", node, node))
+        node = builder.make("mul", node, p)
+    cutter, builder.made = Factors(builder, frozenset({p}), frozenset()), 0
+    varying, factor = cutter.cut(node)
+    assert factor is p
+    assert p in reachable([varying])
+    assert builder.made < 100
+
+
+def test_a_long_chain_is_cut():
+    builder = Builder()
+    node, p = builder.leaf("x"), builder.leaf("p")
+    for _ in range(3000):  # Deeper than Python's recursion.
+        node = builder.make("neg", builder.make("mul", p, node))
+    varying, factor = Factors(builder, frozenset({p}), frozenset()).cut(node)
+    assert varying.name == "x"
+    assert p in reachable([factor])
+
+
 class Divided(nn.Module):
     """A step whose derivative divides by a parameter."""
 
