@@ -15,7 +15,7 @@ from neurodyn.scan.capture import captured
 from neurodyn.scan.choice import Asked, choose, compiled
 from neurodyn.scan.launch import backend_of, specs
 from neurodyn.scan.links import ALONE, Feedback, Linked, Onward
-from neurodyn.scan.loop import Cell, arithmetic, run_at_once, run_loop
+from neurodyn.scan.loop import Cell, compute_dtype, run_at_once, run_loop
 from neurodyn.scan.recorded import Recorded
 from neurodyn.scan.reference import Sequences
 from neurodyn.step.graph import UnsupportedStepError
@@ -44,7 +44,8 @@ def scan(
         state: initial states, each broadcastable to one step `inputs[0].shape[1:]`.
         feedback: for each input None, or a matrix `V` of `(F, F)` through which the first state,
             in most layers the last spikes, comes back: the step's input is `x[t] + s[t-1] V`.
-            Inputs are then `(T, B, F)`. There are kernels for it on the CPU.
+            Inputs are then `(T, B, F)`. The CPU has kernels for it; other devices run the plain
+            loop.
         onward: with feedback, `(state, input, W)`: the step's new value of a state, times `W`, is
             added to an input of the same step. The state must not depend on that input.
         backend: `"reference"` is the plain loop. `"cpu"` and `"gpu"` are compiled kernels; it is an
@@ -52,28 +53,33 @@ def scan(
             loop; it says why in a warning, once per reason. `"parallel"` runs all steps at once,
             for linear dynamics. An exported program holds the plain loop, whatever the backend.
         final: return the final states; otherwise they are not written.
-        record: return every state over time as well, after each step.
+        record: return every state after each step as well. With `"parallel"`, and inside
+            `torch.compile`, the plain loop does this.
 
     Returns:
-        `(outputs, final_state, recorded)`: tuples of sequences `(T, ...)`, of tensors of one
-        step's shape, and of sequences `(T, ...)`; the latter two empty unless asked for.
+        `(outputs, final_state, recorded)`: outputs over time, `(T, ...)`; final states, of one
+        step's shape; states over time, `(T, ...)`. All are tuples, empty if not asked for.
     """
     if backend not in BACKENDS:
         raise unknown("backend", backend, BACKENDS)
     if backend == "parallel":
         check_parallel(cell)
+    if not inputs:
+        raise ValueError("inputs: expected at least one sequence (T, ...), got none")
     shape = inputs[0].shape
     for i, sequence in enumerate(inputs):
         if sequence.shape != shape:
             raise ValueError(
                 f"inputs[{i}]: expected {tuple(shape)} as inputs[0], got {tuple(sequence.shape)}"
             )
-    if shape[0] == 0:
-        raise ValueError("inputs: expected at least one timestep, got T=0")
+    if len(shape) == 0 or shape[0] == 0:
+        raise ValueError(
+            f"inputs: expected sequences (T, ...) of at least one timestep, got {tuple(shape)}"
+        )
     asked = Asked(cell, inputs, state, backend, final=final)
     if onward is None and all(V is None for V in feedback):
         return _scan(asked, record)
-    dtype, linked = arithmetic(inputs, state), Linked(feedback, onward)
+    dtype, linked = compute_dtype(inputs, state), Linked(feedback, onward)
     linked.check(inputs, len(state))
     if backend in ("gpu", "parallel"):
         raise asked.error("it has no kernel for neurons that feedback couples")
@@ -85,7 +91,7 @@ def scan(
 def _scan(asked: Asked, record: bool) -> tuple[Sequences, Sequences, Sequences]:
     cell, inputs, state, backend, linked, final = asked
     looped = backend == "reference" or inputs[0].numel() == 0
-    # On other devices the loop is what there is for coupled neurons.
+    # Coupled neurons have kernels on the CPU alone. Elsewhere the loop needs no warning.
     looped |= linked is not ALONE and backend == "auto" and inputs[0].device.type != "cpu"
     compiling, exporting = torch.compiler.is_compiling(), torch.compiler.is_exporting()
     if record and (compiling or exporting or backend == "parallel"):
@@ -104,15 +110,16 @@ def _scan(asked: Asked, record: bool) -> tuple[Sequences, Sequences, Sequences]:
         if result is not None:
             return result
     outputs, last, recorded = run_loop(cell, inputs, state, record, linked)
-    if why is not None:  # Now, because a step that cannot run at all is an error, and no more.
+    if why is not None:  # After the loop: a step that cannot run at all is an error, no warning.
         _warn_once(f"scan: the plain loop runs instead of a kernel: {why}")
     return outputs, last if final else (), recorded
 
 
 def _recorded(asked: Asked) -> tuple[Sequences, Sequences, Sequences]:
-    """The scan with its states over time. They have the dtype of the arithmetic, so all has."""
+    """The scan with its states over time. A kernel writes all outputs in one dtype, and states
+    have that of the arithmetic, so inputs get it too."""
     cell, inputs, state, *_ = asked
-    dtype, n = arithmetic(inputs, state), len(state)
+    dtype, n = compute_dtype(inputs, state), len(state)
     wide = [sequence.to(dtype) for sequence in inputs]
     found, last, _ = _scan(asked._replace(cell=Recorded(cell, n), inputs=wide), False)
     cut = len(found) - n
@@ -126,8 +133,8 @@ def _warn_once(message: str) -> None:
 
 
 def check_parallel(cell: Any) -> None:
-    """An error unless the cell runs all steps at once: it then has `over_time(inputs, states)`, and
-    None as what is `nonlinear` in it."""
+    """An error unless the cell can run all steps at once. Such a cell has a method
+    `over_time(inputs, states)`, and its `nonlinear` is None."""
     if (got := getattr(cell, "nonlinear", type(cell).__name__)) is not None:
         expected = "expected linear dynamics (Modal or Planar of degree 1 with feedback='none')"
         raise ValueError(f"backend: 'parallel' cannot run this: {expected}, got {got}")
@@ -160,12 +167,14 @@ def kernel_source(
 def why_not(
     cell: Cell, inputs: Sequence[Tensor], state: Sequence[Tensor], *, backend: str = "auto"
 ) -> str | None:
-    """Why a backend cannot run this cell on these inputs; None if it can.
+    """Why a kernel cannot run this cell on these inputs; None if it can.
 
     Args:
         cell, inputs, state: as for `scan`.
         backend: `"cpu"`, `"gpu"`, or `"auto"` for the backend of the inputs' device.
     """
+    if backend not in ("auto", "cpu", "gpu"):
+        raise unknown("backend", backend, ("auto", "cpu", "gpu"))
     choice = choose(Asked(cell, inputs, state, backend))
     if isinstance(choice, str):
         return choice

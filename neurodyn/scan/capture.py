@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from neurodyn.scan.choice import KERNELS, Asked, run
 from neurodyn.scan.launch import backend_of
 from neurodyn.scan.links import misfit
-from neurodyn.scan.loop import INLINE_STEPS, arithmetic
+from neurodyn.scan.loop import INLINE_STEPS, compute_dtype
 from neurodyn.scan.reference import Sequences
 from neurodyn.step.graph import UnsupportedStepError
 from neurodyn.step.program import Numbers, number_at, numbers, program_of
@@ -19,22 +19,22 @@ from neurodyn.step.torch_private import assume_constant_result
 
 
 def captured(asked: Asked) -> tuple[Sequences, Sequences, Sequences] | None:
-    """The scan in a captured graph; None: as the plain loop.
+    """The scan as one operator of the captured graph; None if the plain loop has to be captured.
 
-    It goes into the graph as one operator. But on a GPU a short loop is left to Inductor, which
-    fuses it with its neighbours, unless a backend is named. (On a CPU, Inductor's loop takes four
-    times as long as the kernel, fused or not. A long one would take minutes to compile.)
+    On a GPU, unless a backend is named, a short loop is left to Inductor, which fuses it with its
+    neighbours. (On a CPU, Inductor's loop takes four times as long as the kernel, fused or not. A
+    long one would take minutes to compile.)
     """
     cell, inputs, state, backend = asked[:4]
     x = inputs[0]
     if backend == "auto" and x.device.type != "cpu" and x.shape[0] <= INLINE_STEPS:
         return None
     assert isinstance(cell, nn.Module)
-    numbers = len(inputs), len(state), arithmetic(inputs, state)
+    signature = len(inputs), len(state), compute_dtype(inputs, state)
     dtypes, onward = tuple(sequence.dtype for sequence in inputs), asked.linked.links.onward
     owner, method, given = getattr(cell, "made_by", None) or (cell, "", ())
     found = _constant_choice(
-        id(owner), method, given, *numbers, backend, x.device.type, dtypes, onward
+        id(owner), method, given, *signature, backend, x.device.type, dtypes, onward
     )
     if isinstance(found, str):
         if backend != "auto":

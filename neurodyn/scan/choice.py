@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from neurodyn.scan.bind import UnfitError
 from neurodyn.scan.coupled import coupled_op
 from neurodyn.scan.links import ALONE, Linked, misfit
-from neurodyn.scan.loop import Cell, arithmetic
+from neurodyn.scan.loop import Cell, compute_dtype
 from neurodyn.scan.op import PLAIN, scan_op
 from neurodyn.scan.reference import Sequences
 from neurodyn.step.graph import KernelError, UnsupportedStepError
@@ -56,7 +56,8 @@ def compiled(asked: Asked) -> tuple[tuple[Sequences, Sequences, Sequences] | Non
 
 
 def choose(asked: Asked) -> tuple[str, Program, list[Tensor]] | str:
-    """Backend, program and tensors; or a reason against kernels, whatever the tensors' shapes."""
+    """Backend, program, and its tensors; or why no kernel can run. Shapes are not looked at: they
+    are checked when the program is bound to them."""
     cell, inputs, state, backend = asked[:4]
     if not isinstance(cell, nn.Module):
         return f"the cell is a {type(cell).__name__}, not an nn.Module"
@@ -68,7 +69,7 @@ def choose(asked: Asked) -> tuple[str, Program, list[Tensor]] | str:
     name = KERNELS.get(device) if backend == "auto" else backend
     if name is None:
         return f"there are no kernels for {device!r} devices"
-    program, tensors = program_of(cell, len(inputs), len(state), arithmetic(inputs, state))
+    program, tensors = program_of(cell, len(inputs), len(state), compute_dtype(inputs, state))
     if isinstance(program, UnsupportedStepError):
         return str(program)
     leaves = [*inputs, *state, *tensors]

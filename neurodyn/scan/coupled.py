@@ -28,7 +28,7 @@ Places = tuple[int, ...]
 Call = tuple[str, str, Places, Places, bool, bool]
 """The operator's arguments except tensors: backend, key, links (two lists), keep, final."""
 WHOLE_ROW = 64
-"""Rows of matrices end in zeros, at a multiple of this."""
+"""Kernels read rows of a matrix whose length is a multiple of this; the rest are zeros."""
 
 torch.library.define(
     "neurodyn::coupled",
@@ -71,7 +71,7 @@ def _bind_forward(
     """The launch that gives outputs, final states, checkpoints and total inputs.
 
     Args:
-        keep: give the latter two.
+        keep: give checkpoints and total inputs, for a backward pass.
         tensors: inputs, states, parameters and matrices, with which the launch is called.
     """
     program, links = program_by_key(key), Links(fed, onward)
@@ -81,7 +81,7 @@ def _bind_forward(
     launch = Launch(name, program, None, tensors, links)
     add_forward(launch, keep, final)
     for _ in fed:
-        # If nobody reads them, all steps are written to one place.
+        # Where they are not kept, each step overwrites the last one's.
         layout, dtype = launch.layout, launch.stored(program.dtype)
         strides = (layout.elements if keep else 0, layout.period)
         at = launch.argument(None, launch.fresh(launch.steps if keep else None, dtype), strides)
@@ -95,11 +95,13 @@ def _bind_forward(
 def _bind_backward(
     name: str, key: str, fed: Places, onward: Places, wanted: Wanted, tensors: Specs
 ) -> Launch:
-    """The launch that gives the wanted gradients of inputs, states and parameters; the first state
-    before each step; and what went onward in it.
+    """The launch that gives the wanted gradients of inputs, states and parameters, and sequences
+    for those of the matrices: the first state before each step and, if one goes onward, the new
+    state that does.
 
     Args:
-        tensors: those of `bind_backward`, with total inputs, and the matrices.
+        tensors: as for `bind.bind_backward`, with total inputs for those that are fed, and then
+            the matrices.
     """
     links = Links(fed, onward)
     given = len(tensors) - links.matrices
@@ -230,6 +232,7 @@ class _Coupled(torch.autograd.Function):
         leaves, matrices, checkpoints = saved[:count], saved[count:end], saved[end:]
         given = [*grads[: ctx.visible], *[None] * ctx.unasked]
         needed = ctx.needs_input_grad[2:]
+        # A matrix's gradient is made of the gradient of the input that it enters.
         wanted = tuple([w or i in fed for i, w in enumerate(needed[:count])])
         direct = plain((*saved, *grads)) and not torch.is_grad_enabled()
         run = _coupled_backward if direct else torch.ops.neurodyn.coupled_backward.default

@@ -12,7 +12,9 @@ from neurodyn.step.graph import reachable
 from neurodyn.step.trace import Trace
 
 Feedback = Sequence[Tensor | None]
+"""For each input the matrix through which the first state comes back, or None."""
 Onward = tuple[int, int, Tensor]
+"""The place of a new state, that of an input of the same step, and the matrix between them."""
 
 
 class Links(NamedTuple):
@@ -39,8 +41,7 @@ class Linked(NamedTuple):
     """The matrices of a scan, as they were given.
 
     Attributes:
-        feedback: for each input the matrix through which the first state comes back, or None.
-        onward: a new state, an input and a matrix, or None.
+        feedback, onward: as for `scan`.
     """
 
     feedback: Feedback = ()
@@ -94,6 +95,8 @@ class Linked(NamedTuple):
                 )
             named.append(("onward", W))
         for name, matrix in named:
+            if not isinstance(matrix, Tensor):
+                raise TypeError(f"{name}: expected a matrix, got {type(matrix).__name__}")
             if matrix.shape != (x.shape[2],) * 2:
                 expected = (x.shape[2],) * 2
                 raise ValueError(f"{name}: expected {expected}, got {tuple(matrix.shape)}")
@@ -103,7 +106,7 @@ class Linked(NamedTuple):
     def arguments(
         self, step: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor]
     ) -> tuple[Tensor, ...]:
-        """The inputs and states of a step, with what comes into the inputs."""
+        """The inputs and states of a step, after what comes through the matrices is added."""
         cut = len(self.feedback)
         inputs, states = given[:cut], given[cut:]
         pairs = zip(inputs, self.feedback, strict=True)

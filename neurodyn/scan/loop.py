@@ -38,7 +38,7 @@ def run_loop(
     linked: Linked = ALONE,
 ) -> tuple[Sequences, Sequences, Sequences]:
     """The plain loop, in the dtype of the arithmetic. Outputs have the inputs' dtype."""
-    dtype = arithmetic(inputs, state)
+    dtype = compute_dtype(inputs, state)
     wide = tuple(sequence.to(dtype) for sequence in inputs)
     shape = inputs[0].shape[1:]
     full = tuple(value.expand(shape) for value in state)
@@ -63,7 +63,7 @@ def run_at_once(
     cell: Any, inputs: Sequence[Tensor], state: Sequence[Tensor]
 ) -> tuple[Sequences, Sequences, Sequences]:
     """All steps at once, by the cell's `over_time`, in the same dtypes."""
-    dtype = arithmetic(inputs, state)
+    dtype = compute_dtype(inputs, state)
     wide = tuple(sequence.to(dtype) for sequence in inputs)
     spikes, *final = cell.over_time(wide, tuple(value.to(dtype) for value in state))
     return (spikes.to(inputs[0].dtype),), tuple(final), ()
@@ -91,7 +91,7 @@ def _expanded(value: Tensor, shape: torch.Size) -> Tensor:
         ) from None
 
 
-def arithmetic(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
+def compute_dtype(inputs: Sequence[Tensor], state: Sequence[Tensor]) -> torch.dtype:
     """The dtype of the arithmetic: the widest of inputs and states."""
     dtype = inputs[0].dtype
     for value in (*inputs[1:], *state):

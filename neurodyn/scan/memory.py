@@ -29,7 +29,7 @@ from neurodyn.scan.layout import Shape
 ON = os.environ.get("NEURODYN_POOL") != "0"
 ON = ON and hasattr(mmap, "MADV_HUGEPAGE") and hasattr(mmap, "MADV_FREE")
 LARGE = 1 << 20
-"""Bytes of a tensor from which its memory comes from here."""
+"""Smallest tensor, in bytes, whose memory comes from here."""
 PAGE = 1 << 21
 """Bytes of a huge page. Blocks start at a multiple of it."""
 SLACK = 4
@@ -69,11 +69,11 @@ class Pool:
         self.waiting: list[Block] = []
         """In the order in which they came back."""
         self.used = self.peak = self.peak_before = 0
-        """Bytes in use now, and at most in this period of `PATIENCE` seconds and the last."""
+        """Bytes in use: now, and the most in this and in the last period of `PATIENCE` seconds."""
         self.period_ends = 0.0
 
     def take(self, size: int) -> memoryview:
-        """So many bytes, with anything in them.
+        """Memory of `size` bytes, uninitialised.
 
         Raises:
             OSError: the system has no more memory.
@@ -134,12 +134,12 @@ POOL = Pool()
 
 
 def serves(size: int, device: torch.device) -> bool:
-    """Whether a tensor of so many bytes lies in the pool."""
+    """Whether the pool gives the memory of a tensor of `size` bytes."""
     return ON and device.type == "cpu" and size >= LARGE
 
 
 def empty_strided(shape: Shape, strides: Shape, dtype: torch.dtype, size: int) -> Tensor:
-    """`torch.empty_strided` in the pool, for a dense tensor of so many bytes."""
+    """`torch.empty_strided` in the pool, for a dense tensor of `size` bytes."""
     try:
         view = POOL.take(size)
     except OSError:

@@ -4,10 +4,10 @@
     step(inputs, states, parameters)         the step
     replay(inputs, states, parameters)       the values of the step that `pull` needs
     pull(grads, replayed, ...)               the vector-Jacobian product
-    scale(parameters)                        factors of sums over time, see below
+    scale(parameters)                        factors of the parameters' gradients
 
-A parameter's gradient is a sum over time. What follows from parameters alone is taken out of it:
-`pull` gives the rest, and the sum is multiplied by the factor of `scale`.
+A parameter's gradient is a sum over time. A factor that follows from parameters alone is taken out
+of it: `pull` gives the terms without the factor, and `scale` gives the factor.
 
 `replay` must round exactly as `step` does, so that backward sees the same spikes. `pull` may be
 compiled with contracted and reordered arithmetic. So they are two functions.
@@ -63,7 +63,7 @@ class Functions:
         return self.trace.inputs + self.trace.states + self.trace.parameters
 
     def gradient(self, leaf: Node) -> Node | None:
-        """The gradient of a leaf, up to its factor, as a node, if it is wanted and not zero."""
+        """The node of a leaf's gradient without its factor; None if it is unwanted or zero."""
         return self.pulled.get(leaf)
 
 
@@ -126,7 +126,7 @@ def split(trace: Trace, wanted: Sequence[bool] | None) -> Functions:
 def _without_factors(
     trace: Trace, vjp: Mapping[Node, Node]
 ) -> tuple[dict[Node, Node], dict[Node, Node]]:
-    """Gradients as `pull` gives them, and the factors of sums over time that differ from 1."""
+    """The gradients that `pull` gives, and the factors of parameters' gradients that are not 1."""
     others = [g for leaf, g in vjp.items() if leaf not in trace.parameters]
     constant = parameter_only(reachable(vjp.values()), trace.parameters)
     # The neck is kept, so what is in front of it need not be computed for other gradients.

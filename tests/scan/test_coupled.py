@@ -307,6 +307,8 @@ def test_errors():
         run(V, None, V, onward=(1, 2, V[:3]))
     with pytest.raises(ValueError, match=r"'cpu' cannot run this: the state that goes onward"):
         run(V, V, V, onward=(0, 2, V), backend="cpu")
+    with pytest.raises(TypeError, match=r"feedback\[0\]: expected a matrix, got float"):
+        run(0.5, None, None)
     for backend in ("gpu", "parallel"):
         with pytest.raises(ValueError, match=f"'{backend}' cannot run this"):
             run(V, None, None, backend=backend)

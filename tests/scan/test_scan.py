@@ -211,6 +211,22 @@ def test_what_does_not_broadcast_is_the_reference_s_error():
     )
 
 
+def test_inputs_that_are_not_sequences():
+    neuron = LIF()
+    with pytest.raises(ValueError, match=r"inputs: expected at least one sequence .* got none"):
+        scan(neuron, (), neuron.initial_state())
+    for shape in ((), (0, 3)):
+        x = torch.zeros(shape)
+        with pytest.raises(ValueError, match=r"inputs: expected .* one timestep, got \("):
+            scan(neuron, (x,), neuron.initial_state())
+
+
+@pytest.mark.parametrize("backend", ["reference", "parallel", "tpu"])
+def test_why_not_is_asked_of_kernels(backend):
+    with pytest.raises(ValueError, match=f"backend: .*{backend}"):
+        why_not(LIF(), (torch.randn(3, 4),), LIF().initial_state(), backend=backend)
+
+
 def test_twice_differentiated_is_refused():
     x = torch.randn(4, 2, 9, requires_grad=True)
     (grad,) = torch.autograd.grad(LIF(backend="cpu")(x).sum(), x, create_graph=True)
