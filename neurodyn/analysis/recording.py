@@ -11,9 +11,6 @@ from torch import Tensor, nn
 from neurodyn.layers import GatedCell, Recurrent
 from neurodyn.neurons import Neuron
 
-STEPPED = (Recurrent, GatedCell)
-"""Layers whose spikes come back through weights. They are run again step by step."""
-
 
 def record(
     network: nn.Module, x: Tensor, *, run: Callable[[Tensor], Any] | None = None
@@ -34,25 +31,17 @@ def record(
         its name from the second call on.
     """
     found: dict[str, dict[str, Tensor]] = {}
-    busy = False
 
     def noting(name: str) -> Any:
         def note(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], _: Any) -> None:
-            nonlocal busy
-            if busy:  # the run that is recorded
-                return
-            busy = True
-            try:
-                found[_free(name, found)] = _over_time(module, *given, **named)
-            finally:
-                busy = False
+            found[_free(name, found)] = _over_time(module, *given, **named)
 
         return note
 
     hooks = [
         module.register_forward_hook(noting(name), with_kwargs=True)
         for name, module in network.named_modules()
-        if isinstance(module, (Neuron, *STEPPED))
+        if isinstance(module, Neuron | Recurrent | GatedCell)
     ]
     try:
         with torch.no_grad():
@@ -68,24 +57,15 @@ def _over_time(
     x: Tensor,
     state: Any = None,
     *,
-    drive: Tensor | None = None,
     affine: tuple[Tensor, Tensor] | None = None,
     return_state: bool = False,
+    **given: Any,
 ) -> dict[str, Tensor]:
     """Spikes and states of one call of a layer, whatever it returned."""
-    if isinstance(layer, Neuron):
-        if affine is not None:
-            x = affine[0] * x + affine[1]
-        return layer.record(x, state, drive=drive)
-    spikes, states = [], []
-    for t in range(len(x)):
-        extra = {} if drive is None else {"drive": drive[t : t + 1]}
-        out, state = layer(x[t : t + 1], state, return_state=True, **extra)
-        spikes.append(out)
-        states.append(state[1:])  # The first is the spikes.
-    names = layer.neuron.states if isinstance(layer, Recurrent) else ("i", "v")
-    courses = (torch.stack(course) for course in zip(*states, strict=True))
-    return {"spikes": torch.cat(spikes), **dict(zip(names, courses, strict=True))}
+    if affine is not None:
+        x = affine[0] * x + affine[1]
+    recorded: dict[str, Tensor] = layer.record(x, state, **given)
+    return recorded
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

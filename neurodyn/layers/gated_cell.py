@@ -163,27 +163,32 @@ class GatedCell(Stateful, Declared):
         return s, s, i, v
 
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
-        self._check_input(x)
-        currents = self.inputs(x)
-        shape = (x.shape[1], self.hidden, *x.shape[3:])
-        if state is None:
-            state = (self.threshold.new_zeros(shape),) * 3
-        else:
-            state = check_state(
-                state, ("s", "i", "v"), currents[0, :, : self.hidden], currents.dtype
-            )
-        (spikes,), final = self._run(currents, state)
+        (spikes,), final, _ = self._run(x, state)
         return (spikes, final) if return_state else spikes
 
-    def _run(self, currents: Tensor, state: State) -> tuple[Sequences, State]:
-        """Spikes over time and the final state: by a kernel, or in a plain loop."""
+    def record(self, x: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """Spikes, `i` and `v` over time, by name, each `(T, B, hidden[, H, W])`."""
+        (spikes,), _, (_, i, v) = self._run(x, state, record=True)
+        return {"spikes": spikes, "i": i, "v": v}
+
+    def _run(
+        self, x: Tensor, state: State | None, record: bool = False
+    ) -> tuple[Sequences, State, Sequences]:
+        """The scan: by a kernel, or in a plain loop."""
+        self._check_input(x)
+        currents = self.inputs(x)
+        if state is None:
+            state = (self.threshold.new_zeros(x.shape[1], self.hidden, *x.shape[3:]),) * 3
+        else:
+            like = currents[0, :, : self.hidden]
+            state = check_state(state, ("s", "i", "v"), like, currents.dtype)
         if not self._elementwise():
-            return scan_reference(self.step, (currents,), state)[:2]
+            return scan_reference(self.step, (currents,), state, record)
         wide = torch.promote_types(currents.dtype, state[0].dtype)
         if self._has_kernel(currents.device, wide):
             inputs, feedback, onward = self.linked(self.signals(currents.to(wide)))
-            return scan(self, inputs, state, feedback=feedback, onward=onward)[:2]
-        return scan_reference(self._weighted, self.signals(currents), state)[:2]
+            return scan(self, inputs, state, feedback=feedback, onward=onward, record=record)
+        return scan_reference(self._weighted, self.signals(currents), state, record)
 
     def _elementwise(self) -> bool:
         """Whether the step comes after the weights of the spikes: its class has a `back`."""

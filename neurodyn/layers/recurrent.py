@@ -12,6 +12,7 @@ from neurodyn.declared import shallow
 from neurodyn.neurons import LIF, Neuron, NeuronFactory, SpikingLayer
 from neurodyn.neurons.layer import check_state
 from neurodyn.scan import scan
+from neurodyn.scan.reference import Sequences
 
 State = tuple[Tensor, ...]
 
@@ -73,6 +74,19 @@ class Recurrent(SpikingLayer):
         drive: Tensor | None = None,
         return_state: bool = False,
     ) -> Any:
+        (spikes,), final, _ = self._run(x, state, drive, final=return_state)
+        return (spikes, final) if return_state else spikes
+
+    def record(
+        self, x: Tensor, state: State | None = None, *, drive: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Spikes and every state of the neurons over time, by name, each `(T, B, F)`."""
+        (spikes,), _, (_, *states) = self._run(x, state, drive, final=False, record=True)
+        return {"spikes": spikes, **dict(zip(self.neuron.states, states, strict=True))}
+
+    def _run(
+        self, x: Tensor, state: State | None, drive: Tensor | None, **asked: Any
+    ) -> tuple[Sequences, State, Sequences]:
         if x.ndim != 3 or x.shape[2] != len(self.V):
             raise ValueError(f"x: expected (T, B, {len(self.V)}), got {tuple(x.shape)}")
         start, names = self.neuron.start_state(x), ("s", *self.neuron.states)
@@ -84,10 +98,7 @@ class Recurrent(SpikingLayer):
         back = (self.V.masked_fill(self.diagonal, 0), None)[: len(inputs)]
         # Of a neuron's backends those that couple neurons.
         backend = self.neuron.backend if self.neuron.backend in ("reference", "cpu") else "auto"
-        (spikes,), final, _ = scan(
-            self.cell(), inputs, state, feedback=back, backend=backend, final=return_state
-        )
-        return (spikes, final) if return_state else spikes
+        return scan(self.cell(), inputs, state, feedback=back, backend=backend, **asked)
 
     def cell(self) -> Recurrent:
         """The layer as `scan` runs it: itself or, as for its neuron, a twin for this run."""

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from neurodyn.analysis.recording import record
-from neurodyn.layers import CSGRU, Delayed, Recurrent, SpikGRU
+from neurodyn.layers import CSGRU, Delayed, Recurrent, SpikGRU, Stream
 from neurodyn.layers.normed import SMALLEST
 from neurodyn.models import ConvNet
 from neurodyn.neurons import LIF, AdLIF
@@ -61,3 +61,14 @@ def test_a_norm_in_the_kernel_is_part_of_the_input(rng):
     with torch.no_grad():
         network(x)
     assert (recorded["spikes"] != seen[0]).float().mean() < 1e-4
+
+
+@pytest.mark.parametrize("layer", [Delayed(6, neuron=LIF, order=3), Recurrent(6), CSGRU(6, 6)])
+def test_a_stream_is_recorded_as_it_runs(layer, rng):
+    network = nn.Sequential(layer)
+    x = 2 * torch.randn(9, 3, 6, generator=rng)
+    (whole,), stream = record(network, x).values(), Stream(network)
+    chunks = [record(network, chunk, run=stream) for chunk in (x[:4], x[4:])]
+    for name, course in whole.items():
+        parts = [next(iter(chunk.values()))[name] for chunk in chunks]
+        torch.testing.assert_close(torch.cat(parts), course)

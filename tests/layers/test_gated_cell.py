@@ -23,6 +23,34 @@ def test_in_chunks(cell, kernel):
 
 
 @every_cell
+@pytest.mark.parametrize("kernel", [None, 3])
+def test_what_is_recorded_is_the_state_after_each_step(cell, kernel):
+    cell = cell(2, 4, kernel, threshold=0.2)
+    x, state, after = torch.rand(7, 2, 2, *(() if kernel is None else (5, 5))), None, []
+    for t in range(len(x)):
+        _, state = cell(x[t : t + 1], state, return_state=True)
+        after.append(state)
+    recorded = cell.record(x)
+    assert list(recorded) == ["spikes", "i", "v"]
+    assert recorded["spikes"].any()
+    for course, expected in zip(recorded.values(), zip(*after, strict=True), strict=True):
+        torch.testing.assert_close(course, torch.stack(expected))
+
+
+@every_cell
+def test_gradients_through_what_is_recorded(cell):
+    cell, x = lively(cell)
+    weights, found = torch.randn(3, *cell(x).shape, dtype=torch.float64), []
+    for watched in (False, True):  # Watched weights run in the plain loop.
+        if watched:
+            cell.recurrent.register_forward_hook(lambda *_: None)
+        loss = (torch.stack(list(cell.record(x).values())) * weights).sum()
+        found.append(torch.autograd.grad(loss, [*cell.parameters()]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
+
+
+@every_cell
 def test_decays_and_thresholds_are_dynamics(cell):
     cell = cell(2, 3, 3, learn_threshold=True)
     found = {id(p) for p in dynamics_parameters(cell)}

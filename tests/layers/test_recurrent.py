@@ -168,3 +168,28 @@ def test_recurrent_weights_start_orthogonal_times_a_gain():
     assert Recurrent(8, gain=0.0).V.eq(0).all()
     with pytest.raises(ValueError, match=r"gain: expected a number of at least 0, got -1"):
         Recurrent(8, gain=-1.0)
+
+
+def test_what_is_recorded_is_the_state_after_each_step():
+    layer = Recurrent(N, neuron=AdLIF)
+    x, state, after = 2 * torch.randn(T, B, N), None, []
+    drive = DelayLine(N, 3)(x)
+    for t in range(T):
+        _, state = layer(x[t : t + 1], state, drive=drive[t : t + 1], return_state=True)
+        after.append(state)
+    recorded = layer.record(x, drive=drive)
+    assert list(recorded) == ["spikes", "u", "w", "s"]
+    for course, expected in zip(recorded.values(), zip(*after, strict=True), strict=True):
+        assert torch.equal(course, torch.stack(expected))
+
+
+def test_gradients_through_what_is_recorded():
+    layer = Recurrent(N, neuron=partial(AdLIF, per="neuron")).double()
+    x = (3 * torch.randn(T, B, N, dtype=torch.float64)).requires_grad_()
+    weights, found = torch.randn(4, T, B, N, dtype=torch.float64), []
+    for backend in ("reference", "cpu"):
+        layer.neuron.backend = backend
+        loss = (torch.stack(list(layer.record(x).values())) * weights).sum()
+        found.append(torch.autograd.grad(loss, [x, *layer.parameters()]))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
