@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurodyn.scan.choice import KERNELS, Asked, run
+from neurodyn.scan.choice import Asked, look_up, run
 from neurodyn.scan.launch import backend_of
 from neurodyn.scan.links import misfit
 from neurodyn.scan.loop import INLINE_STEPS, compute_dtype
 from neurodyn.scan.reference import Sequences
-from neurodyn.step.graph import UnsupportedStepError
-from neurodyn.step.program import Numbers, number_at, numbers, program_of
+from neurodyn.step.program import Numbers, number_at, numbers
 from neurodyn.step.torch_private import assume_constant_result
 
 
@@ -81,12 +80,10 @@ def _constant_choice(
     """
     owner: Any = ctypes.cast(owner_id, ctypes.py_object).value
     cell: nn.Module = getattr(owner, method)(*given) if method else owner
-    program, _ = program_of(cell, n_inputs, n_states, dtype)
-    if isinstance(program, UnsupportedStepError):
-        return str(program)
-    name = KERNELS.get(device) if backend == "auto" else backend
-    if name is None:
-        return f"there are no kernels for {device!r} devices"
+    choice = look_up(cell, n_inputs, n_states, dtype, backend, device)
+    if isinstance(choice, str):
+        return choice
+    name, program, _ = choice
     reason = program.failures.get(name) or backend_of(name).why_not(program, device, dtypes)
     reason = reason or misfit(onward, program.trace)
     return reason or (name, program.key, program.names, program.trace.n_outputs, numbers(cell))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from neurodyn.scan.bind import UnfitError
@@ -65,18 +66,27 @@ def choose(asked: Asked) -> tuple[str, Program, list[Tensor]] | str:
         return "kernels do not run inside transforms of torch.func"
     if carries_tangents():
         return "kernels carry no tangents of forward-mode differentiation"
-    device = inputs[0].device.type
-    name = KERNELS.get(device) if backend == "auto" else backend
-    if name is None:
-        return f"there are no kernels for {device!r} devices"
-    program, tensors = program_of(cell, len(inputs), len(state), compute_dtype(inputs, state))
-    if isinstance(program, UnsupportedStepError):
-        return str(program)
+    signature = len(inputs), len(state), compute_dtype(inputs, state)
+    found = look_up(cell, *signature, backend, inputs[0].device.type)
+    if isinstance(found, str):
+        return found
+    name, program, tensors = found
     leaves = [*inputs, *state, *tensors]
     if type(inputs[0]) in PLAIN and not PLAIN.issuperset(map(type, leaves)):
         strange = {type(leaf).__name__ for leaf in leaves if type(leaf) not in PLAIN}
         return f"kernels read plain tensors, got {', '.join(sorted(strange))}"
     return program.failures.get(name) or (name, program, leaves)
+
+
+def look_up(
+    cell: nn.Module, n_inputs: int, n_states: int, dtype: torch.dtype, backend: str, device: str
+) -> tuple[str, Program, list[Tensor]] | str:
+    """The backend, the program of a cell, and the cell's tensors; or why there is none."""
+    name = KERNELS.get(device) if backend == "auto" else backend
+    if name is None:
+        return f"{device!r} devices have no kernels"
+    program, tensors = program_of(cell, n_inputs, n_states, dtype)
+    return str(program) if isinstance(program, UnsupportedStepError) else (name, program, tensors)
 
 
 def run(

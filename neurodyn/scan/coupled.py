@@ -19,7 +19,7 @@ from torch import Tensor
 from neurodyn.scan.bind import REMEMBERED, UnfitError, add_backward, add_forward, unfit
 from neurodyn.scan.launch import Launch, Specs, Wanted, backend_of, specs
 from neurodyn.scan.links import Linked, Links
-from neurodyn.scan.op import TWICE, check_single, plain
+from neurodyn.scan.op import Once, check_single, plain
 from neurodyn.step.program import program_by_key
 from neurodyn.step.torch_private import below_autograd
 
@@ -248,19 +248,6 @@ class _Coupled(torch.autograd.Function):
         return None, None, *of_leaves, *of_matrices
 
 
-class _Once(torch.autograd.Function):
-    """The derivative of the derivative: an error that says so."""
-
-    @staticmethod
-    def forward(ctx: Any, arguments: tuple[Any, ...], *tensors: Tensor) -> Any:
-        with below_autograd():
-            return tuple(torch.ops.neurodyn.coupled_backward.default(*arguments))
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        raise RuntimeError(TWICE)
-
-
 def _differentiable(*arguments: Any) -> Tensors:
     *call, leaves, matrices = arguments
     return list(_Coupled.apply(tuple(call), None, *leaves, *matrices))  # type: ignore[no-untyped-call]
@@ -268,7 +255,8 @@ def _differentiable(*arguments: Any) -> Tensors:
 
 def _differentiable_backward(*arguments: Any) -> Tensors:
     tensors = [t for group in arguments[5:] for t in group if t is not None]
-    return list(_Once.apply(arguments, *tensors))  # type: ignore[no-untyped-call]
+    operator = torch.ops.neurodyn.coupled_backward.default
+    return list(Once.apply(operator, arguments, *tensors))  # type: ignore[no-untyped-call]
 
 
 torch.library.impl("neurodyn::coupled", "CPU")(_coupled)

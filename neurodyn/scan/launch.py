@@ -16,7 +16,6 @@ at the start of every segment of time. Sums add up to the gradients of operands.
 from __future__ import annotations
 
 import importlib
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
@@ -221,10 +220,7 @@ class Launch:
         shape, strides = self.layout.shape, self.layout.strides
         if steps is not None:
             shape, strides = (steps, *shape), (self.layout.elements, *strides)
-        size = math.prod(shape) * dtype.itemsize
-        if memory.serves(size, self.x.device):
-            return partial(memory.empty_strided, shape, strides, dtype, size)
-        return partial(torch.empty_strided, shape, strides, dtype=dtype, device=self.x.device)
+        return memory.allocator(shape, strides, dtype, self.x.device)
 
     def stored(self, dtype: torch.dtype) -> torch.dtype:
         """The dtype in which the kernel reads and writes tensors of this one."""

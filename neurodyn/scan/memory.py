@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import mmap
 import os
 import threading
@@ -20,6 +21,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -133,9 +135,14 @@ class Pool:
 POOL = Pool()
 
 
-def serves(size: int, device: torch.device) -> bool:
-    """Whether the pool gives the memory of a tensor of `size` bytes."""
-    return ON and device.type == "cpu" and size >= LARGE
+def allocator(
+    shape: Shape, strides: Shape, dtype: torch.dtype, device: torch.device
+) -> Callable[[], Tensor]:
+    """What allocates dense tensors like these: the pool where it serves, and else PyTorch."""
+    size = math.prod(shape) * dtype.itemsize
+    if ON and device.type == "cpu" and size >= LARGE:
+        return partial(empty_strided, shape, strides, dtype, size)
+    return partial(torch.empty_strided, shape, strides, dtype=dtype, device=device)
 
 
 def empty_strided(shape: Shape, strides: Shape, dtype: torch.dtype, size: int) -> Tensor:
@@ -146,7 +153,7 @@ def empty_strided(shape: Shape, strides: Shape, dtype: torch.dtype, size: int) -
         POOL.clear()
         return torch.empty_strided(shape, strides, dtype=dtype)
     storage = torch.frombuffer(view, dtype=dtype).untyped_storage()
-    # Not a view of that tensor: autograd refuses changes in place of an operator's view.
+    # Views would not do: autograd refuses to change an operator's result in place if it is a view.
     return torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
 
 

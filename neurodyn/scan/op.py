@@ -22,7 +22,6 @@ from neurodyn.step.torch_private import below_autograd, is_batched, modes_at_wor
 Tensors = list[Tensor]
 Call = tuple[str, str, bool, bool]
 """The operator's arguments except tensors: backend, key, keep, final."""
-TWICE = "scan: the compiled kernels cannot be differentiated twice; use backend='reference'"
 
 torch.library.define(
     "neurodyn::scan", "(str backend, str key, bool keep, bool final, Tensor[] leaves) -> Tensor[]"
@@ -163,17 +162,19 @@ class _Scan(torch.autograd.Function):
         return None, None, *[next(pulled) if w else None for w in wanted]
 
 
-class _Once(torch.autograd.Function):
-    """The derivative of the derivative: an error that says so."""
+class Once(torch.autograd.Function):
+    """What an operator of a derivative gives; its own derivative is an error that says so."""
 
     @staticmethod
-    def forward(ctx: Any, arguments: tuple[Any, ...], *tensors: Tensor) -> Any:
+    def forward(ctx: Any, operator: Any, arguments: tuple[Any, ...], *tensors: Tensor) -> Any:
         with below_autograd():
-            return tuple(torch.ops.neurodyn.scan_backward.default(*arguments))
+            return tuple(operator(*arguments))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        raise RuntimeError(TWICE)
+        raise RuntimeError(
+            "scan: the compiled kernels cannot be differentiated twice; use backend='reference'"
+        )
 
 
 def _differentiable_scan(
@@ -185,7 +186,8 @@ def _differentiable_scan(
 
 def _differentiable_backward(*arguments: Any) -> Tensors:
     tensors = [t for group in arguments[3:] for t in group if t is not None]
-    return list(_Once.apply(arguments, *tensors))  # type: ignore[no-untyped-call]
+    operator = torch.ops.neurodyn.scan_backward.default
+    return list(Once.apply(operator, arguments, *tensors))  # type: ignore[no-untyped-call]
 
 
 torch.library.impl("neurodyn::scan", ("CPU", "CUDA"))(_scan)

@@ -117,7 +117,8 @@ class CoupledForward(Forward):
         kernel, code, first = self.kernel, self.code, str(self.states[0])
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
         back = [f"{x}_back" for x in self.fed]
-        rows = [*map(str, self.states), "neck", "masks", *back, *["onward"][: len(self.onward)]]
+        rows = [*map(str, self.states), "neck", "masks", *back]
+        rows += ["onward"] if self.onward else []
         self.group = group = Group(kernel, dict.fromkeys(rows, 1))
         with self.tasks(group.rows()):
             group.enter()

@@ -1,8 +1,8 @@
-"""Numbers too small to be normal count as zero inside CPU kernels, as on a GPU.
+"""Numbers too small to be normal count as zero inside CPU kernels.
 
 Membranes and gradients that decay over time become denormal numbers, below 1e-38 in float32, and
-many processors take a hundred cycles for an operation on one. The floating-point unit of a thread
-has a switch. Kernels call `@flush_denormals` first, and `@restore_denormals` last with what it
+many processors take far longer for an operation on one. The floating-point unit of a thread has a
+switch. Kernels call `@flush_denormals` first, and `@restore_denormals` last with what it
 returned, so that nothing else in the process computes differently.
 """
 

@@ -41,12 +41,8 @@ class Rows(NamedTuple):
 
 def filtered(rows: Rows, taps: Tensor, steps: int) -> Tensor:
     """`y` of shape `(steps, *taps.shape[1:])`, for `taps` of shape `(K, *step)`, lag 0 first."""
-    shape, strides = (steps, *taps.shape[1:]), taps.stride()
-    size = steps * taps[0].nbytes
-    if memory.serves(size, taps.device):
-        out = memory.empty_strided(shape, strides, taps.dtype, size)
-    else:
-        out = taps.new_empty(shape)
+    shape = (steps, *taps.shape[1:])
+    out = memory.allocator(shape, taps.stride(), taps.dtype, taps.device)()
     _run("filter", rows, taps, out)
     return out
 

@@ -59,7 +59,8 @@ def backward(
     names = [*map(str, grads), *(f"{u}_checkpoints" for u in states)]
     names += [*(f"grad_{x}" for x in inputs), *(f"sum_{leaf}" for leaf in functions.summed)]
     fed = [functions.trace.inputs[i] for i in links.fed]
-    names += [*["before"][: len(fed)], *["after"][: len(links.onward)], *_matrices(fed, links)]
+    names += (["before"] if fed else []) + (["after"] if links.onward else [])
+    names += _matrices(fed, links)
     kernel = Kernel("backward", functions, bits, kinds, names, stored)
     if fed:
         CoupledBackward(kernel, inputs, fed, links.onward).emit()
@@ -69,4 +70,4 @@ def backward(
 
 
 def _matrices(fed: Sequence[Node], links: Links) -> list[str]:
-    return [*(f"{x}_matrix" for x in fed), *["onward_matrix"][: len(links.onward)]]
+    return [f"{x}_matrix" for x in fed] + (["onward_matrix"] if links.onward else [])
