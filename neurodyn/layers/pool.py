@@ -15,8 +15,8 @@ from neurodyn.step.torch_private import is_batched
 class AvgPool2d(nn.AvgPool2d):
     """`nn.AvgPool2d` with a faster way to pool 2x2 on the CPU.
 
-    It is for maps that are not channels-last. The results are equal except for rounding; sums of spikes are exact. Other
-    settings, dtypes and devices, and compiled code, run PyTorch's.
+    It is for maps that are not channels-last. The results are equal except for rounding; sums of
+    spikes are exact. Other settings, dtypes and devices, and compiled code, run PyTorch's.
     """
 
     def forward(self, x: Tensor) -> Tensor:
