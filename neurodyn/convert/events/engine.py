@@ -1,0 +1,233 @@
+"""The event-driven simulation: from one spike or arrival to the next, in exact time.
+
+A neuron's state is its membrane and its synaptic current at its last event; `crossing` says when it
+fires next if nothing else arrives. The loop takes the earliest of those times and of the arrivals,
+and handles everything of that very time together, in a fixed order. So copies of a neuron, which
+get the same inputs, compute the same numbers to the last bit.
+
+Numba compiles this file; without it, it is the same Python code.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from neurodyn.convert.events.compiled import compiled
+from neurodyn.convert.events.crossing import crossing, kappa
+
+DONE, FULL, SENTINEL, RUNAWAY = range(4)
+"""How a simulation ends: at its horizon, with no room left for spikes, with a sentinel's spike, or
+with a neuron that fires too often."""
+
+
+class Graph(NamedTuple):
+    """Neurons and synapses. An origin is an input line or a neuron of the network that was
+    converted; neurons that are copies of one origin stand side by side."""
+
+    origin: Any
+    """Each neuron's origin, (neurons,)."""
+    level: Any
+    """Its threshold in units of `theta`, an integer."""
+    sign: Any
+    """What its spikes count for, an integer."""
+    once: Any
+    """Whether it fires at most once."""
+    sentinel: Any
+    """Whether its spike is an error."""
+    theta: Any
+    kick: Any
+    """What its own spike takes from the membrane, at a reset that leaks."""
+    alpha: Any
+    beta: Any
+    gain: Any
+    first: Any
+    """The neurons of origin `o` are `first[o]` to `first[o + 1]`."""
+    start: Any
+    """The synapses of origin `o` are `start[o]` to `start[o + 1]`, by delay."""
+    target: Any
+    weight: Any
+    delay: Any
+    lateral: bool
+    """A copy's spike lifts later copies: `theta (1 - exp(-alpha s))`."""
+
+
+class State(NamedTuple):
+    """The neurons of one sample, each at its own last event."""
+
+    u: Any
+    current: Any
+    at: Any
+    """The time of that event."""
+    lift: Any
+    """What lateral edges have added for good."""
+    fired: Any
+    due: Any
+    """When it crosses its level if nothing else arrives."""
+    changed: Any
+    """Neurons whose `due` is out of date: a list, and whether one is on it."""
+    listed: Any
+
+
+@compiled
+def simulate(
+    graph: Graph,
+    times: Any,
+    lines: Any,
+    until: float,
+    most: int,
+    node: Any,
+    when: Any,
+    slope: Any,
+) -> tuple[int, int, int]:
+    """Run one sample.
+
+    Args:
+        times, lines: the input spikes, by time.
+        until: the horizon; a spike at that very time still counts.
+        most: most spikes of one neuron.
+        node, when, slope: filled with the spikes, by time: the neuron, the time, and how steeply
+            its membrane rose.
+
+    Returns:
+        the number of spikes; how it ended; and the neuron that this is about.
+    """
+    n = len(graph.theta)
+    state = State(
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n),
+        np.zeros(n, np.int64),
+        np.full(n, math.inf),
+        np.empty(n, np.int64),
+        np.zeros(n, np.bool_),
+    )
+    decay = np.array([-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    # Spikes on their way: the next arrival, its synapse, the last one, how many, when they began.
+    flying = [(math.inf, 0, 0, 0, 0.0)]
+    spikes = taken = 0
+    while True:
+        now = min(flying[0][0], state.due.min()) if n else flying[0][0]
+        if taken < len(times):
+            now = min(now, times[taken])
+        if now == math.inf or now > until:
+            return spikes, DONE, 0
+        changes = 0
+        while taken < len(times) and times[taken] == now:
+            _send(graph, flying, lines[taken], 1, now)
+            taken += 1
+        i = 0
+        while i < n:
+            if state.due[i] != now:
+                i += 1
+                continue
+            origin, count = graph.origin[i], 0
+            while i < n and graph.origin[i] == origin:  # Copies of one origin: their signs add up.
+                if state.due[i] == now:
+                    if graph.sentinel[i]:
+                        return spikes, SENTINEL, i
+                    if state.fired[i] >= most:
+                        return spikes, RUNAWAY, i
+                    if spikes == len(when):
+                        return spikes, FULL, i
+                    node[spikes], when[spikes] = i, now
+                    slope[spikes], changes = _fire(graph, state, i, now, changes, decay)
+                    spikes, count = spikes + 1, count + graph.sign[i]
+                i += 1
+            _send(graph, flying, origin, count, now)
+        while flying[0][0] == now:
+            _, synapse, end, count, sent = heapq.heappop(flying)
+            while synapse < end and sent + graph.delay[synapse] == now:
+                i = graph.target[synapse]
+                if not (graph.once[i] and state.fired[i] > 0):
+                    _advance(graph, state, i, now, decay)
+                    state.current[i] += count * graph.weight[synapse]
+                    changes = _change(state, i, changes)
+                synapse += 1
+            if synapse < end:
+                heapq.heappush(flying, (sent + graph.delay[synapse], synapse, end, count, sent))
+        for c in range(changes):
+            i = state.changed[c]
+            state.listed[i] = False
+            state.due[i] = _next(graph, state, i)
+
+
+@compiled
+def _send(graph: Graph, flying: Any, origin: int, count: int, now: float) -> None:
+    """Put an origin's spikes on their way. Copies that cancel send nothing."""
+    synapse, end = graph.start[origin], graph.start[origin + 1]
+    if count != 0 and synapse < end:
+        heapq.heappush(flying, (now + graph.delay[synapse], synapse, end, count, now))
+
+
+@compiled
+def _change(state: State, i: int, changes: int) -> int:
+    if state.listed[i]:
+        return changes
+    state.listed[i] = True
+    state.changed[changes] = i
+    return changes + 1
+
+
+@compiled
+def _advance(graph: Graph, state: State, i: int, now: float, decay: Any) -> None:
+    """Bring a neuron's state to `now`. Neurons mostly wait equally long, so the last factors are
+    kept."""
+    s = now - state.at[i]
+    if s == 0.0:
+        return
+    alpha, beta, gain = graph.alpha[i], graph.beta[i], graph.gain[i]
+    if s != decay[0] or alpha != decay[1] or beta != decay[2] or gain != decay[3]:
+        decay[0], decay[1], decay[2], decay[3] = s, alpha, beta, gain
+        decay[4], decay[5] = math.exp(-alpha * s), math.exp(-beta * s)
+        decay[6] = kappa(s, alpha, beta, gain)
+    state.u[i] = state.u[i] * decay[4] + state.current[i] * decay[6]
+    state.current[i] *= decay[5]
+    state.at[i] = now
+
+
+@compiled
+def _fire(
+    graph: Graph, state: State, i: int, now: float, changes: int, decay: Any
+) -> tuple[float, int]:
+    """A neuron's spike: its reset, and its lateral edges. A reset that does not leak is the next
+    level alone, and leaves the state as it is: so all copies go on from the same numbers."""
+    s = now - state.at[i]
+    alpha, beta, gain = graph.alpha[i], graph.beta[i], graph.gain[i]
+    current = state.current[i]
+    u = state.u[i] * math.exp(-alpha * s) + current * kappa(s, alpha, beta, gain)
+    slope = gain * current * math.exp(-beta * s) - alpha * u
+    state.fired[i] += 1
+    changes = _change(state, i, changes)
+    if graph.kick[i] > 0.0:
+        _advance(graph, state, i, now, decay)
+        state.u[i] -= graph.kick[i]
+    if graph.lateral:
+        origin = graph.origin[i]
+        for k in range(graph.first[origin], graph.first[origin + 1]):
+            if graph.level[k] > graph.level[i]:
+                _advance(graph, state, k, now, decay)
+                state.u[k] -= graph.theta[k]
+                state.lift[k] += graph.theta[k]
+                changes = _change(state, k, changes)
+    return slope, changes
+
+
+@compiled
+def _next(graph: Graph, state: State, i: int) -> float:
+    """When the neuron crosses its next level if nothing else arrives."""
+    levels = graph.level[i]
+    if graph.once[i]:
+        if state.fired[i] > 0:
+            return math.inf
+    elif graph.kick[i] == 0.0:
+        levels *= state.fired[i] + 1
+    level = levels * graph.theta[i] - state.lift[i]
+    wait = crossing(
+        level, state.u[i], state.current[i], graph.alpha[i], graph.beta[i], graph.gain[i]
+    )
+    return float(state.at[i]) + wait
