@@ -202,7 +202,9 @@ class Events(nn.Module):
 
     @property
     def _lateral(self) -> bool:
-        return self.once and self.reset == "leaky"
+        """Copies lift each other: see `single_spike`."""
+        copied = any((copies.level != 1).any() for copies in self.copies[1:])
+        return self.once and self.reset == "leaky" and copied
 
     def _reached(self, times: Tensor, horizon: float) -> list[Any]:
         """The highest level that each origin reaches, by layer."""
