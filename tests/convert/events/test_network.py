@@ -96,7 +96,8 @@ def test_nothing_in_nothing_out():
 def test_without_the_compiler_it_is_the_same_code():
     script = (
         "import torch; from tests.convert.nets import network, spikes;"
-        "net, until = network('LIF', 0, reset='leaky', spread=3.); x = spikes(6, 0, 3).requires_grad_();"
+        "net, until = network('LIF', 0, reset='leaky', spread=3.0);"
+        "x = spikes(6, 0, 3).requires_grad_();"
         "t = net(x, until); t[2][torch.isfinite(t[2])].sum().backward();"
         "print([v.hex() for v in t[2].flatten().tolist() + x.grad.flatten().tolist()])"
     )
