@@ -18,7 +18,7 @@ import numpy as np
 
 from neurodyn.convert.events.compiled import compiled
 from neurodyn.convert.events.crossing import kappa, kappa_by_rates
-from neurodyn.convert.events.engine import Graph
+from neurodyn.convert.events.engine import Graph, Spikes
 
 TOUCH = 1e-7
 """A spike whose membrane rises by less than `TOUCH * g * theta` per unit of time touches its level
@@ -44,7 +44,7 @@ class Gradients(NamedTuple):
     gain: Any
     weight: Any
     delay: Any
-    times: Any
+    arriving: Any
     """By input spike."""
 
 
@@ -59,6 +59,41 @@ class Firings(NamedTuple):
 
 
 @compiled
+def pull_samples(
+    graph: Graph,
+    incoming: Incoming,
+    arriving: Spikes,
+    fired: Spikes,
+    by_time: Any,
+    first: int,
+    stop: int,
+    grads: Gradients,
+) -> None:
+    """Add the gradients of the samples from `first` to before `stop`.
+
+    Args:
+        arriving, fired: the input spikes and the spikes of all samples.
+        by_time: the derivative by each spike's time.
+        grads: what is added to.
+    """
+    for k in range(first, stop):
+        a, b = arriving.start[k], arriving.start[k + 1]
+        c, d = fired.start[k], fired.start[k + 1]
+        grads.arriving[a:b] = pull(
+            graph,
+            incoming,
+            arriving.time[a:b],
+            arriving.source[a:b],
+            fired.source[c:d],
+            fired.time[c:d],
+            fired.slope[c:d],
+            fired.nth[c:d],
+            by_time[c:d],
+            grads,
+        )
+
+
+@compiled
 def pull(
     graph: Graph,
     incoming: Incoming,
@@ -70,8 +105,8 @@ def pull(
     nth: Any,
     given: Any,
     grads: Gradients,
-) -> None:
-    """Add the gradients of one sample.
+) -> Any:
+    """Add the gradients of one sample; return those by the times of its input spikes.
 
     Args:
         times, lines: the input spikes.
@@ -94,7 +129,7 @@ def pull(
         _through_synapses(graph, incoming, firings, i, when[r], pulled, by_time, grads)
         if graph.kick[i] > 0.0 or graph.lateral:
             _through_resets(graph, node, when, r, inputs, pulled, by_time, grads)
-    grads.times[:] = by_time[:inputs]
+    return by_time[:inputs]
 
 
 @compiled

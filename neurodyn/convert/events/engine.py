@@ -24,6 +24,10 @@ DONE, FULL, SENTINEL, RUNAWAY = range(4)
 with a neuron that fires too often."""
 
 
+CAREFUL = 1 - 1e-12
+"""What a bound on a time is multiplied by, because of rounding."""
+
+
 class Graph(NamedTuple):
     """Neurons and synapses. An origin is an input line or a neuron of the network that was
     converted; neurons that are copies of one origin stand side by side."""
@@ -66,10 +70,52 @@ class State(NamedTuple):
     """What lateral edges have added for good."""
     fired: Any
     due: Any
-    """When it crosses its level if nothing else arrives."""
+    """When it crosses its level if nothing else arrives, or a time before that."""
+    sure: Any
+    """Whether it is that very time."""
     changed: Any
     """Neurons whose `due` is out of date: a list, and whether one is on it."""
     listed: Any
+
+
+class Spikes(NamedTuple):
+    """Spikes of several samples, by sample and time."""
+
+    source: Any
+    """The input line or the neuron."""
+    time: Any
+    slope: Any
+    """How steeply the membrane rose."""
+    nth: Any
+    """How many spikes the neuron had before it."""
+    start: Any
+    """The spikes of sample `s` are `start[s]` to `start[s + 1]`."""
+
+
+@compiled
+def simulate_samples(
+    graph: Graph,
+    arriving: Spikes,
+    until: float,
+    most: int,
+    first: int,
+    source: Any,
+    time: Any,
+    slope: Any,
+    nth: Any,
+    spikes: Any,
+    end: Any,
+    about: Any,
+) -> None:
+    """Run the samples from `first` on: one per row of the results."""
+    for k in range(len(spikes)):
+        start, stop = arriving.start[first + k], arriving.start[first + k + 1]
+        times, lines = arriving.time[start:stop], arriving.source[start:stop]
+        spikes[k], end[k], about[k] = simulate(
+            graph, times, lines, until, most, source[k], time[k], slope[k], nth[k]
+        )
+        if end[k] != DONE:
+            return
 
 
 @compiled
@@ -82,6 +128,7 @@ def simulate(
     node: Any,
     when: Any,
     slope: Any,
+    nth: Any,
 ) -> tuple[int, int, int]:
     """Run one sample.
 
@@ -89,8 +136,7 @@ def simulate(
         times, lines: the input spikes, by time.
         until: the horizon; a spike at that very time still counts.
         most: most spikes of one neuron.
-        node, when, slope: filled with the spikes, by time: the neuron, the time, and how steeply
-            its membrane rose.
+        node, when, slope, nth: filled with the spikes, as in `Spikes`.
 
     Returns:
         the number of spikes; how it ended; and the neuron that this is about.
@@ -103,6 +149,7 @@ def simulate(
         np.zeros(n),
         np.zeros(n, np.int64),
         np.full(n, math.inf),
+        np.ones(n, np.bool_),
         np.empty(n, np.int64),
         np.zeros(n, np.bool_),
     )
@@ -111,9 +158,14 @@ def simulate(
     flying = [(math.inf, 0, 0, 0, 0.0)]
     spikes = taken = 0
     while True:
-        now = min(flying[0][0], state.due.min()) if n else flying[0][0]
-        if taken < len(times):
-            now = min(now, times[taken])
+        now = flying[0][0] if taken == len(times) else min(flying[0][0], times[taken])
+        if n > 0:
+            soonest = state.due.argmin()
+            if not state.sure[soonest] and state.due[soonest] <= now:
+                state.due[soonest] = _crosses(graph, state, soonest)
+                state.sure[soonest] = True
+                continue
+            now = min(now, state.due[soonest])
         if now == math.inf or now > until:
             return spikes, DONE, 0
         changes = 0
@@ -134,7 +186,7 @@ def simulate(
                         return spikes, RUNAWAY, i
                     if spikes == len(when):
                         return spikes, FULL, i
-                    node[spikes], when[spikes] = i, now
+                    node[spikes], when[spikes], nth[spikes] = i, now, state.fired[i]
                     slope[spikes], changes = _fire(graph, state, i, now, changes, decay)
                     spikes, count = spikes + 1, count + graph.sign[i]
                 i += 1
@@ -153,7 +205,8 @@ def simulate(
         for c in range(changes):
             i = state.changed[c]
             state.listed[i] = False
-            state.due[i] = _next(graph, state, i)
+            state.due[i] = _not_before(graph, state, i)
+            state.sure[i] = state.due[i] == math.inf
 
 
 @compiled
@@ -218,15 +271,34 @@ def _fire(
 
 
 @compiled
-def _next(graph: Graph, state: State, i: int) -> float:
-    """When the neuron crosses its next level if nothing else arrives."""
+def _level(graph: Graph, state: State, i: int) -> float:
+    """The membrane at which the neuron fires next; infinite if it does not fire again."""
     levels = graph.level[i]
     if graph.once[i]:
         if state.fired[i] > 0:
             return math.inf
     elif graph.kick[i] == 0.0:
         levels *= state.fired[i] + 1
-    level = levels * graph.theta[i] - state.lift[i]
+    return float(levels * graph.theta[i] - state.lift[i])
+
+
+@compiled
+def _not_before(graph: Graph, state: State, i: int) -> float:
+    """A time before which the neuron does not cross its level if nothing else arrives: a rising
+    membrane is concave, and so lies below its tangent. Most neurons get another spike before that,
+    and the time itself need not be found."""
+    level, u, current = _level(graph, state, i), state.u[i], state.current[i]
+    rise = graph.gain[i] * current - graph.alpha[i] * u
+    if u < level and (level == math.inf or current <= 0.0 or rise <= 0.0):
+        return math.inf
+    wait = (level - u) / rise * CAREFUL if u < level else 0.0
+    return float(state.at[i] + wait)
+
+
+@compiled
+def _crosses(graph: Graph, state: State, i: int) -> float:
+    """When the neuron crosses its level if nothing else arrives."""
+    level = _level(graph, state, i)
     wait = crossing(
         level, state.u[i], state.current[i], graph.alpha[i], graph.beta[i], graph.gain[i]
     )

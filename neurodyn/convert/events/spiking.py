@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurodyn.convert.events.adjoint import TOUCH, Gradients, pull
-from neurodyn.convert.events.engine import DONE, FULL, RUNAWAY, SENTINEL, Graph, simulate
+from neurodyn.convert.events.adjoint import TOUCH, Gradients, pull_samples
+from neurodyn.convert.events.engine import (
+    DONE,
+    FULL,
+    RUNAWAY,
+    Graph,
+    Spikes,
+    simulate_samples,
+)
 from neurodyn.convert.events.graph import Flat
 
 Result = TypeVar("Result")
@@ -37,61 +45,55 @@ class BoundError(Exception):
         self.sample, self.neuron = sample, neuron
 
 
-@dataclass(frozen=True)
-class Record:
-    """The spikes of one sample, by time."""
-
-    times: Any
-    lines: Any
-    place: Any
-    """Where each input spike stands in the input, (2, inputs)."""
-    node: Any
-    when: Any
-    slope: Any
-    nth: Any
-
-
 class SpikeTimes(torch.autograd.Function):
     """Spike times `(samples, neurons, spikes)`, infinite where a neuron fired less often."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        run: Run,
-        inputs: Tensor,
-        *values: Tensor,
-    ) -> Tensor:
+    def forward(ctx: Any, run: Run, inputs: Tensor, *values: Tensor) -> Tensor:
         """`values` are theta, kick, alpha, beta and gain of each neuron, weight and delay of each
         synapse."""
-        graph = _graph(run, values)
-        records = _over_samples(lambda s: _simulate(graph, run, inputs[s], s), len(inputs))
-        most = max((int(r.nth.max(initial=-1)) + 1 for r in records), default=0)
-        times = torch.full((len(inputs), len(graph.theta), most), torch.inf, dtype=torch.float64)
-        for s, r in enumerate(records):
-            times[s, r.node, r.nth] = torch.from_numpy(r.when)
-        run.touches = sum(int((r.slope <= 0).sum()) for r in records)
-        ctx.graph, ctx.run, ctx.records, ctx.shape = graph, run, records, inputs.shape
-        return times
+        graph, samples = _graph(run, values), len(inputs)
+        given = inputs.detach().numpy()
+        place = np.nonzero(np.isfinite(given))
+        order = np.lexsort((given[place], place[0]))
+        place = tuple(each[order] for each in place)
+        arriving = Spikes(place[1], given[place], *_none(place[0]), _starts(place[0], samples))
+        parts = _over(samples, lambda some: _simulate(graph, run, arriving, some))
+        fired = Spikes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        # Each part starts at 0.
+        sizes: Any = np.concatenate([np.diff(part.start) for part in parts])
+        fired = fired._replace(start=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        # A touch has no derivative; a slope of zero says so.
+        touch = fired.slope <= TOUCH * graph.gain[fired.source] * graph.theta[fired.source]
+        fired.slope[touch] = 0.0
+        run.touches = int(touch.sum())
+        where = (_samples(fired.start), fired.source, fired.nth)
+        most = int(fired.nth.max(initial=-1)) + 1
+        times = np.full((samples, len(graph.theta), most), np.inf)
+        times[where] = fired.time
+        ctx.graph, ctx.incoming, ctx.shape = graph, run.flat.incoming, inputs.shape
+        ctx.arriving, ctx.place, ctx.fired, ctx.where = arriving, place, fired, where
+        return torch.from_numpy(times)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        given, graph = grads[0], ctx.graph
-        by_input = torch.zeros(ctx.shape, dtype=torch.float64)
+        graph, by_time = ctx.graph, grads[0].numpy()[ctx.where]
+        by_arrival = np.zeros(len(ctx.arriving.time))
 
-        def one(s: int) -> Gradients:
-            r = ctx.records[s]
-            sizes = [len(graph.theta)] * 5 + [len(graph.weight)] * 2 + [len(r.times)]
-            into = Gradients(*map(np.zeros, sizes))
-            each = given[s, r.node, r.nth].numpy()
-            incoming = ctx.run.flat.incoming
-            pull(graph, incoming, r.times, r.lines, r.node, r.when, r.slope, r.nth, each, into)
-            by_input[s, r.place[0], r.place[1]] = torch.from_numpy(into.times)
+        def one(some: range) -> Gradients:
+            sizes = [len(graph.theta)] * 5 + [len(graph.weight)] * 2
+            into = Gradients._make([*map(np.zeros, sizes), by_arrival])
+            pull_samples(
+                graph, ctx.incoming, ctx.arriving, ctx.fired, by_time, some.start, some.stop, into
+            )
             return into
 
-        parts = _over_samples(one, len(ctx.records))
+        parts = _over(ctx.shape[0], one)
+        by_input = np.zeros(ctx.shape)
+        by_input[ctx.place] = by_arrival
         sums = [torch.from_numpy(sum(part[k] for part in parts)) for k in range(7)]
-        return (None, by_input, *sums)
+        return (None, torch.from_numpy(by_input), *sums)
 
 
 def _graph(run: Run, values: tuple[Tensor, ...]) -> Graph:
@@ -117,49 +119,56 @@ def _graph(run: Run, values: tuple[Tensor, ...]) -> Graph:
     )
 
 
-def _simulate(graph: Graph, run: Run, inputs: Tensor, sample: int) -> Record:
-    given = inputs.detach().numpy()
-    place = np.stack(np.nonzero(np.isfinite(given)))
-    times = given[place[0], place[1]]
-    order = np.argsort(times, kind="stable")
-    times, place = times[order], place[:, order]
-    room = 2 * (len(times) + len(graph.theta))
+def _simulate(graph: Graph, run: Run, arriving: Spikes, some: range) -> Spikes:
+    """The spikes of some of the samples."""
+    most = np.diff(arriving.start).max(initial=0) + len(graph.theta)
+    room = 2 * int(most)
     while True:
-        node, when, slope = np.empty(room, np.int64), np.empty(room), np.empty(room)
-        spikes, end, about = simulate(
-            graph, times, place[0], run.until, run.most, node, when, slope
-        )
-        if end == DONE:
+        shape = (len(some), room)
+        source, nth = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        when, slope = np.empty(shape), np.empty(shape)
+        spikes, end, about = (np.zeros(len(some), np.int64) for _ in range(3))
+        simulate_samples(
+            graph, arriving, run.until, run.most, some.start, source, when, slope, nth,
+            spikes, end, about,
+        )  # fmt: skip
+        wrong = np.nonzero(end != DONE)[0]
+        if not len(wrong):
             break
-        if end == FULL:
+        sample, neuron = some[int(wrong[0])], int(about[wrong[0]])
+        if end[wrong[0]] == FULL:
             room *= 4
-        elif end == RUNAWAY:
+        elif end[wrong[0]] == RUNAWAY:
             raise ValueError(
-                f"sample {sample}: {run.flat.name(about)} fired {run.most} times, the most allowed."
-                " Its excitation has no bound, or max_spikes is too small"
+                f"sample {sample}: {run.flat.name(neuron)} fired {run.most} times, the most allowed"
+                ". Its excitation has no bound, or max_spikes is too small"
             )
-        elif end == SENTINEL:
-            raise BoundError(sample, about)
-    node, when, slope = node[:spikes].copy(), when[:spikes].copy(), slope[:spikes].copy()
-    # Touches get a slope of zero, which says that they have no derivative.
-    slope[slope <= TOUCH * graph.gain[node] * graph.theta[node]] = 0.0
-    return Record(times, place[0], place, node, when, slope, _count(node))
+        else:
+            raise BoundError(sample, neuron)
+    used = np.arange(room) < spikes[:, None]
+    start = np.concatenate([[0], np.cumsum(spikes)])
+    return Spikes(source[used], when[used], slope[used], nth[used], start)
 
 
-def _count(node: Any) -> Any:
-    """How many of the same came before each."""
-    order = np.argsort(node, kind="stable")
-    start = np.concatenate([[True], np.diff(node[order]) != 0])[: len(node)]
-    position = np.arange(len(node))
-    nth = np.empty(len(node), np.int64)
-    nth[order] = position - np.maximum.accumulate(np.where(start, position, 0))
-    return nth
+def _none(like: Any) -> tuple[Any, Any]:
+    return np.zeros(len(like)), np.zeros(len(like), np.int64)
 
 
-def _over_samples(task: Callable[[int], Result], samples: int) -> list[Result]:
-    """The task for every sample; the engine lets other threads run."""
-    threads = min(torch.get_num_threads(), samples)
-    if threads < 2:
-        return [task(s) for s in range(samples)]
+def _starts(sample: Any, samples: int) -> Any:
+    return np.searchsorted(sample, np.arange(samples + 1)).astype(np.int64)
+
+
+def _samples(start: Any) -> Any:
+    """The sample of each spike."""
+    return np.repeat(np.arange(len(start) - 1), np.diff(start))
+
+
+def _over(samples: int, task: Callable[[range], Result]) -> list[Result]:
+    """The task for all samples, shared out over PyTorch's number of threads."""
+    threads = max(1, min(torch.get_num_threads(), samples))
+    edges = [samples * k // threads for k in range(threads + 1)]
+    parts = [range(a, b) for a, b in pairwise(edges)]
+    if threads == 1:
+        return [task(parts[0])]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(task, range(samples)))
+        return list(pool.map(task, parts))
