@@ -68,6 +68,14 @@ class Copies(SpikingLayer):
         """The neuron's threshold."""
         return self.neuron.threshold
 
+    @property
+    def operations(self) -> tuple[int, int]:
+        """Not known: all copies are run as one layer."""
+        raise ValueError(
+            "operations: a meter sees one layer where there are many copies; compare_unfolded "
+            "counts the neurons, synapses and spikes of a twin"
+        )
+
     def forward(
         self,
         x: Tensor,
@@ -174,7 +182,7 @@ class Copies(SpikingLayer):
             often = f"{int(neuron(x, drive=drive).sum(0).flatten(1)[:, i].max())} times"
         return ValueError(
             f"bound: neuron {index} of {self.name or 'the layer'!r} has "
-            f"{int(self._bounds(x)[i])} single-spike copies and fires {often}; "
+            f"the bound {int(self._bounds(x)[i])} and fires {often}; "
             "measured_bound(trained, batches) finds the bounds of a data set"
         )
 

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from neurodyn.convert import compare_unfolded, unfold
+from neurodyn.layers import Delayed
 from neurodyn.neurons import IF
+from tests.convert.networks import SOFT
 
 
 def net():
@@ -84,3 +86,19 @@ def test_the_class_is_of_the_largest_mean():
     assert len(found) == 3
     default = compare_unfolded(net(), unfold(net(), steps=4), [(silent, torch.tensor([0]))])
     assert default.right == report.right
+
+
+def test_the_twin_of_another_network():
+    other = nn.Sequential(nn.Linear(3, 3), IF(reset="soft"))
+    with pytest.raises(ValueError, match=r"expected the twin of this network, .* copies of 1"):
+        compare_unfolded(net(), unfold(other), [X])
+    with pytest.raises(ValueError, match="trained: '0', IF, has no single-spike copies"):
+        compare_unfolded(nn.Sequential(IF()), unfold(net()), [X])
+
+
+def test_delays_are_compared_too():
+    delayed = nn.Sequential(Delayed(3, order=4, neuron=SOFT["LIF"])).eval()
+    x = 3 * torch.rand(20, 2, 3)
+    report = compare_unfolded(delayed, unfold(delayed, steps=200), [x])
+    assert report.exact
+    assert report.total.before > 50

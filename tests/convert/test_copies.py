@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from neurodyn.analysis import ActivityMeter
 from neurodyn.convert import Copies, unfold
 from neurodyn.layers import Delayed, Stream
 from neurodyn.neurons import IF, LIF, DecayLIF
@@ -106,11 +107,11 @@ def test_too_few_copies_say_who_needs_how_many():
     copies = Copies(IF((3, 2), reset="soft"), 5, "body.1")
     assert copies(x).sum() == 5
     short = Copies(IF((3, 2), reset="soft"), 3, "body.1")
-    with pytest.raises(ValueError, match=r"neuron \(2, 0\) of 'body.1' has 3 .* fires 5 times"):
+    with pytest.raises(ValueError, match=r"\(2, 0\) of 'body.1' has the bound 3 and fires 5 times"):
         short(x)
     none = Copies(IF((3, 2), reset="soft"), 0)
     assert not none(0 * x).any()
-    with pytest.raises(ValueError, match="has 0 single-spike copies and fires 5 times"):
+    with pytest.raises(ValueError, match="has the bound 0 and fires 5 times"):
         none(x)
 
 
@@ -120,3 +121,9 @@ def test_mistakes():
         copies(torch.zeros(4, 2, 5))
     with pytest.raises(ValueError, match="got NaN at 'a'"):
         copies(torch.full((4, 2, 3), float("nan")))
+
+
+def test_a_meter_does_not_count_a_twin_as_if_it_were_the_neurons():
+    twin = unfold(nn.Sequential(nn.Linear(3, 4), SOFT["LIF"]((4,))))
+    with pytest.raises(ValueError, match="compare_unfolded counts"), ActivityMeter(twin):
+        twin(torch.rand(4, 2, 3))

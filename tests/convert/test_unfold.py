@@ -115,7 +115,7 @@ def test_bounds_by_layer():
 
 def test_more_spikes_than_copies_is_an_error():
     net, (_, test) = trained("LIF"), digits()
-    with pytest.raises(ValueError, match=r"bound: neuron \(\d+,\) of '1' has 2 single-spike"):
+    with pytest.raises(ValueError, match=r"neuron \(\d+,\) of '1' has the bound 2 and fires"):
         compare_unfolded(net, unfold(net, steps=2), test)
 
 
