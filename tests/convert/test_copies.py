@@ -109,6 +109,8 @@ def test_too_few_copies_say_who_needs_how_many():
     short = Copies(IF((3, 2), reset="soft"), 3, "body.1")
     with pytest.raises(ValueError, match=r"\(2, 0\) of 'body.1' has the bound 3 and fires 5 times"):
         short(x)
+    with pytest.raises(ValueError, match="has the bound 4 and fires 5 times"):
+        Copies(IF((3, 2), reset="soft"), 4)(x)
     none = Copies(IF((3, 2), reset="soft"), 0)
     assert not none(0 * x).any()
     with pytest.raises(ValueError, match="has the bound 0 and fires 5 times"):
