@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.analysis.activity import aligned
-from neurodyn.convert.conditions import LEAKY, check_convertible
+from neurodyn.convert.conditions import LEAKY, check_convertible, layers_of
 from neurodyn.convert.synapses import count_synapses
 from neurodyn.convert.unfold import Batch, Twin, padding, parts, run, with_emission
 from neurodyn.neurons import neurons_of
@@ -205,7 +205,7 @@ def agreement(
     """The report without its numbers of copies and synapses; and of each neuron, how many copies
     fired for any sample, by the name of the layer."""
     check_convertible(trained)
-    if [name for name, _ in neurons_of(trained)] != list(twin.copies):
+    if [name for name, _ in layers_of(trained)] != list(twin.copies):
         raise ValueError(
             f"twin: expected the twin of this network, with copies of its neurons, got copies of "
             f"{', '.join(twin.copies)}"

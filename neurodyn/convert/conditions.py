@@ -71,16 +71,24 @@ def check_convertible(network: nn.Module) -> None:
             )
 
 
+def layers_of(network: nn.Module) -> Iterator[tuple[str, Neuron | Recurrent]]:
+    """The layers of neurons in a network, with their names; a recurrent layer is one with its
+    neurons."""
+    inside: set[nn.Module] = set()
+    for name, module in network.named_modules():
+        if isinstance(module, Neuron | Recurrent) and module not in inside:
+            inside |= set(module.modules())
+            yield name, module
+
+
 def _refused(module: nn.Module) -> str | None:
     """Why a spiking layer has no single-spike copies, or None."""
     if isinstance(module, GatedCell):
         return "its gates multiply, so its membrane is not linear in its input"
-    if isinstance(module, Recurrent):
-        return "its spikes come back within the layer, and only weights between layers are unfolded"
     if isinstance(module, Neuron):
         return _refused_neuron(module)
-    if isinstance(module, SpikingLayer) and not isinstance(module, Delayed):
-        return f"expected neurons that are {_names(CONVERTIBLE)}, or Delayed around them"
+    if isinstance(module, SpikingLayer) and not isinstance(module, Delayed | Recurrent):
+        return f"expected {_names(CONVERTIBLE)}, or Delayed or Recurrent around them"
     return None
 
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from neurodyn.declared import shallow
+from neurodyn.layers import Recurrent
 from neurodyn.neurons import Neuron, SpikingLayer
 from neurodyn.neurons.driven import check_drive
 
-State = tuple[Tensor, Tensor]
+State = tuple[Tensor, Tensor, Tensor]
+"""Membranes and which copies fired, `(B, M)`; last spikes of all copies of a neuron, `(B, n)`."""
 
 
 class Layout(NamedTuple):
@@ -51,17 +53,23 @@ class Copies(SpikingLayer):
     PyTorch does). Nothing here is differentiable.
 
     Args:
-        neuron: IF, LIF, PLIF or DecayLIF with a soft reset.
+        layer: IF, LIF, PLIF or DecayLIF with a soft reset; or `Recurrent` around one, whose weights
+            then lead from all copies to all copies.
         bound: the number of copies: of every neuron, or `(*features)`, of each.
         name: what errors call the layer.
     """
 
     bound: Tensor
 
-    def __init__(self, neuron: Neuron, bound: int | Tensor, name: str = "") -> None:
+    def __init__(self, layer: Neuron | Recurrent, bound: int | Tensor, name: str = "") -> None:
         super().__init__()
-        self.neuron, self.name = neuron, name
+        self.layer, self.name = layer, name
         self.register_buffer("bound", torch.as_tensor(bound, dtype=torch.int64), persistent=False)
+
+    @property
+    def neuron(self) -> Neuron:
+        """The neuron that is copied."""
+        return self.layer if isinstance(self.layer, Neuron) else self.layer.neuron
 
     @property
     def threshold(self) -> Tensor:  # type: ignore[override]
@@ -115,25 +123,32 @@ class Copies(SpikingLayer):
         going_on = state is not None
         if state is None:
             u = start.expand(x.shape[1:]).flatten(1)[:, source]
-            state = u, torch.zeros_like(u, dtype=torch.bool)
-        u, fired = state
+            state = u, torch.zeros_like(u, dtype=torch.bool), torch.zeros_like(wide[0])
+        u, fired, spikes = state
         earlier, _ = _count(fired, layout)
         times = torch.full_like(u, -1, dtype=torch.int64)
         sums = []
         for t in range(len(x)):
             driven = [] if drive is None else [drive[t].to(start.dtype).flatten(1)[:, source]]
-            h = _charged(cell, wide[t][:, source], u, driven)
+            h = _charged(cell, self._input(wide[t], spikes)[:, source], u, driven)
             new = (h >= (level - earlier) * threshold) & ~fired
             ahead, total = _count(new, layout)
             u = self.neuron.reset(h, ahead.to(h.dtype), threshold)
             earlier, fired = earlier + ahead, fired | new
-            times = torch.where(new, t, times)
-            sums.append(total)
+            times, spikes = torch.where(new, t, times), total.to(h.dtype)
+            sums.append(spikes)
         beyond = fired[:, layout.last].any(0)
         if bool(beyond.any()):
             raise self._too_few(int(beyond.int().argmax()), x, drive, whole=not going_on)
-        spikes = torch.stack(sums).to(x.dtype).unflatten(2, x.shape[2:])
-        return spikes, times, (u, fired)
+        course = torch.stack(sums).to(x.dtype).unflatten(2, x.shape[2:])
+        return course, times, (u, fired, spikes)
+
+    def _input(self, now: Tensor, last: Tensor) -> Tensor:
+        """The input of a step, `(B, n)`, with what comes back from the last spikes."""
+        if isinstance(self.layer, Neuron):
+            return now
+        V = self.layer.V.masked_fill(self.layer.diagonal, 0)
+        return torch.addmm(now, last, V.to(now.dtype))
 
     def _bounds(self, x: Tensor) -> Tensor:
         """The bound of each neuron, `(n,)`."""
@@ -173,11 +188,11 @@ class Copies(SpikingLayer):
         return cell
 
     def _too_few(self, i: int, x: Tensor, drive: Tensor | None, *, whole: bool) -> ValueError:
-        """The error for a neuron that fires more often than it has copies; of a whole sequence, it
-        says how often."""
+        """The error for a neuron that fires more often than it has copies; of a whole sequence
+        without recurrence, it says how often."""
         index = tuple(int(k) for k in torch.unravel_index(torch.tensor(i), x.shape[2:]))
         neuron, often = shallow(self.neuron), "more often"
-        if whole:
+        if whole and isinstance(self.layer, Neuron):
             neuron.emission, neuron.backend = "graded", "reference"
             often = f"{int(neuron(x, drive=drive).sum(0).flatten(1)[:, i].max())} times"
         return ValueError(

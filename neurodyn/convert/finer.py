@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from neurodyn.analysis.activity import aligned
 from neurodyn.convert.agreement import Answer, Report, agreement
-from neurodyn.convert.conditions import check_convertible
+from neurodyn.convert.conditions import check_convertible, layers_of
 from neurodyn.convert.swap import swapped
 from neurodyn.convert.unfold import Batch, measured_bound, parts, unfold
 from neurodyn.errors import check
-from neurodyn.neurons import IF, LIF, PLIF, DecayLIF, Neuron, neurons_of
+from neurodyn.layers import Recurrent
+from neurodyn.neurons import IF, LIF, PLIF, DecayLIF, Neuron
 
 HEADINGS = (
     "step",
@@ -78,8 +79,15 @@ class Finer(nn.Module):
         check("factor", factor, 1)
         check_convertible(trained)
         network = copy.deepcopy(trained).eval()
-        layers = [neuron for _, neuron in neurons_of(network)]
-        made = {neuron: FinerLayer(neuron, factor, first=neuron is layers[0]) for neuron in layers}
+        layers = [layer for _, layer in layers_of(network)]
+        made: dict[nn.Module, nn.Module] = {}
+        for layer in layers:
+            if isinstance(layer, Recurrent):
+                raise ValueError(
+                    "trained: expected no recurrent layers; their delay is one step, and would be "
+                    "shorter too"
+                )
+            made[layer] = FinerLayer(layer, factor, first=layer is layers[0])
         self.factor, self.network = factor, swapped(network, made)
 
     def forward(self, x: Tensor) -> Tensor:

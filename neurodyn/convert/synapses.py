@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.analysis.fanout import SYNAPSES
+from neurodyn.convert.conditions import layers_of
 from neurodyn.convert.swap import swapped
-from neurodyn.layers import LearnedDelays
-from neurodyn.neurons import neurons_of
+from neurodyn.layers import LearnedDelays, Recurrent
 from neurodyn.step.torch_private import BatchNorm
 
 POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -28,9 +28,9 @@ class _Tally(nn.Module):
     """Stands for a layer of neurons: adds up their incoming connections, and puts out how many
     copies each has."""
 
-    def __init__(self, copies: Tensor) -> None:
+    def __init__(self, copies: Tensor, *, recurrent: bool) -> None:
         super().__init__()
-        self.copies, self.incoming = copies, 0.0
+        self.copies, self.recurrent, self.incoming = copies, recurrent, 0.0
 
     @property
     def threshold(self) -> Tensor:
@@ -39,6 +39,8 @@ class _Tally(nn.Module):
     def forward(self, x: Tensor, state: Any = None, *, return_state: bool = False, **_: Any) -> Any:
         copies = self.copies.to(x).expand(x.shape[2:])
         self.incoming += float((x[0, 0] * copies).sum())
+        if self.recurrent:  # From all copies to all of other neurons.
+            self.incoming += float(copies.sum() ** 2 - (copies**2).sum())
         out = copies.expand_as(x)
         return (out, ()) if return_state else out
 
@@ -57,8 +59,9 @@ def count_synapses(
     """
     network = copy.deepcopy(trained).eval().double()
     tallies: dict[nn.Module, _Tally] = {}
-    for name, neuron in neurons_of(network):
-        tallies[neuron] = _Tally(torch.ones(1) if copies is None else copies[name])
+    for name, layer in layers_of(network):
+        made = torch.ones(1) if copies is None else copies[name]
+        tallies[layer] = _Tally(made, recurrent=isinstance(layer, Recurrent))
     replaced: dict[nn.Module, nn.Module] = {**tallies}
     for module in network.modules():
         if isinstance(module, BatchNorm):

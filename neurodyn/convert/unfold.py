@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurodyn.convert.conditions import check_convertible
+from neurodyn.convert.conditions import check_convertible, layers_of
 from neurodyn.convert.copies import Copies
 from neurodyn.convert.swap import swapped
 from neurodyn.errors import check, unknown
@@ -80,17 +80,17 @@ def unfold(
         raise unknown("emission", emission, EMISSIONS)
     check_convertible(trained)
     network = copy.deepcopy(trained).eval()
-    names = [name for name, _ in neurons_of(network)]
+    layers = dict(layers_of(network))
     if isinstance(bound, Mapping):
         for name in bound:
-            if name not in names:
-                raise unknown("bound", name, names)
+            if name not in layers:
+                raise unknown("bound", name, layers)
     made: dict[nn.Module, Copies] = {}
-    for name, neuron in neurons_of(network):
+    for name, layer in layers.items():
         own = bound.get(name, steps) if isinstance(bound, Mapping) else bound
         own = steps if own is None else own
         check(f"bound of {name!r}", float(torch.as_tensor(own).min()), 0)
-        made[neuron] = Copies(neuron, own, name)
+        made[layer] = Copies(layer, own, name)
     return Twin(swapped(network, made), emission).eval()
 
 
@@ -150,7 +150,7 @@ def run(network: nn.Module, x: Tensor) -> tuple[Any, dict[str, Tensor]]:
 
         return note
 
-    layers = neurons_of(network) if not isinstance(network, Twin) else network.copies.items()
+    layers = network.copies.items() if isinstance(network, Twin) else layers_of(network)
     hooks = [layer.register_forward_hook(noting(name)) for name, layer in layers]
     try:
         outputs = network(x)

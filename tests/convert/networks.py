@@ -47,28 +47,44 @@ def written_out(net, x, copies, *, edges=True):
     for one sample `(T, features)`: weights replicated, thresholds `k V`, edges by spike times."""
     lines, found, before = x.double(), [], 1
     for synapses, neuron in zip(net[:-1:2], net[1:-1:2], strict=True):
-        n = synapses.out_features
         weight = synapses.weight.double().repeat_interleave(before, 1).repeat_interleave(copies, 0)
         current = lines @ weight.T + synapses.bias.double().repeat_interleave(copies)
-        lost, scale = (value.double().expand(n).repeat_interleave(copies) for value in leak(neuron))
-        V = neuron.threshold.double().expand(n).repeat_interleave(copies)
-        level = torch.arange(1, copies + 1).repeat(n)
-        same = torch.arange(n).repeat_interleave(copies)
-        after = (same[:, None] == same) & (level[:, None] > level)
-        v = neuron.u_0.double().expand(n).repeat_interleave(copies)
-        T = torch.full((n * copies,), float("inf"), dtype=torch.float64)
-        spikes = torch.zeros(len(x), n * copies, dtype=torch.float64)
-        for t, now in enumerate(current):
-            v = (1 - lost) * v + scale * now
-            since = torch.where(t >= T, 1 - (1 - lost) ** (t - T).clamp(min=0), 0.0)
-            lateral = V * (after * since).sum(1) if edges else 0.0
-            new = (v + lateral >= level * V) & T.isinf()
-            T[new] = t
-            spikes[t] = new.double()
-        found.append(torch.where(T.isinf(), -1, T).long())
-        lines, before = spikes, copies
+        times, lines = layer_written_out(neuron, current, copies, edges=edges)
+        found, before = [*found, times], copies
     head = net[-1]
     return found, lines @ head.weight.double().repeat_interleave(before, 1).T + head.bias.double()
+
+
+def written_recurrently(net, x, copies):
+    """The steps in which the copies of a recurrent layer fire."""
+    synapses, layer, _ = net
+    V = layer.V.detach().double().masked_fill(layer.diagonal, 0)
+    V = V.repeat_interleave(copies, 0).repeat_interleave(copies, 1)
+    current = synapses(x).double().repeat_interleave(copies, 1)
+    return layer_written_out(layer.neuron, current, copies, V)[0]
+
+
+def layer_written_out(neuron, current, copies, V_back=None, *, edges=True):
+    """The steps in which the copies of a layer fire, and their spikes, `(T, neurons x copies)`."""
+    n = current.shape[1] // copies
+    lost, scale = (value.double().expand(n).repeat_interleave(copies) for value in leak(neuron))
+    V = neuron.threshold.double().expand(n).repeat_interleave(copies)
+    level = torch.arange(1, copies + 1).repeat(n)
+    same = torch.arange(n).repeat_interleave(copies)
+    after = (same[:, None] == same) & (level[:, None] > level)
+    v = neuron.u_0.double().expand(n).repeat_interleave(copies)
+    T = torch.full((n * copies,), float("inf"), dtype=torch.float64)
+    spikes = torch.zeros_like(current)
+    for t, now in enumerate(current):
+        if V_back is not None and t:
+            now = now + spikes[t - 1] @ V_back
+        v = (1 - lost) * v + scale * now
+        since = torch.where(t >= T, 1 - (1 - lost) ** (t - T).clamp(min=0), 0.0)
+        lateral = V * (after * since).sum(1) if edges else 0.0
+        new = (v + lateral >= level * V) & T.isinf()
+        T[new] = t
+        spikes[t] = new.double()
+    return torch.where(T.isinf(), -1, T).long(), spikes
 
 
 @lru_cache

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from neurodyn.convert import compare_unfolded, unfold
-from neurodyn.layers import Delayed
+from neurodyn.convert import compare_unfolded, measured_bound, unfold
+from neurodyn.layers import Delayed, Recurrent
+from neurodyn.models import SequenceNet
 from neurodyn.neurons import IF
 from tests.convert.networks import SOFT
 
@@ -94,6 +95,25 @@ def test_the_twin_of_another_network():
         compare_unfolded(net(), unfold(other), [X])
     with pytest.raises(ValueError, match="trained: '0', IF, has no single-spike copies"):
         compare_unfolded(nn.Sequential(IF()), unfold(net()), [X])
+
+
+def test_recurrent_networks_are_compared_and_their_synapses_counted():
+    def layer(shape):
+        return Recurrent(shape, neuron=SOFT["LIF"], gain=0.5)
+
+    net = SequenceNet(layer, (5,), classes=3, widths=(8, 6), gain=2.0)
+    x = torch.randn(20, 4, 5)
+    for _ in range(5):
+        net(x)
+    bound = measured_bound(net, [x])
+    report = compare_unfolded(net, unfold(net, bound=bound), [x])
+    assert report.exact
+    assert report.total.before > 100
+    assert report.synapses == 5 * 8 + 8 * 7 + 8 * 6 + 6 * 5 + 6 * 3
+    (_, a), (_, b) = bound.items()
+    own = [int(c.sum() ** 2 - (c**2).sum()) for c in (a, b)]
+    between = 5 * a.sum() + a.sum() * b.sum() + 3 * b.sum()
+    assert report.synapses_after == between + sum(own)
 
 
 def test_delays_are_compared_too():

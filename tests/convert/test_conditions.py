@@ -53,9 +53,9 @@ class Mine(SpikingLayer):
         (CubaLIF(reset="soft"), "it has the states u, i; expected the membrane alone"),
         (Modal((4,)), "it has the states .* expected the membrane alone"),
         (Twice(reset="soft"), "not known to be linear .* IF, LIF, PLIF or DecayLIF themselves"),
-        (Recurrent(4, neuron=soft), "Recurrent, .* its spikes come back within the layer"),
+        (Recurrent(4), "'neuron', LIF, .* HardReset forgets"),
         (CSGRU(3, 4), "its gates multiply"),
-        (Mine(), "expected neurons that are IF, LIF, PLIF or DecayLIF, or Delayed around them"),
+        (Mine(), "expected IF, LIF, PLIF or DecayLIF, or Delayed or Recurrent around"),
         (nn.Linear(2, 2), "expected a network with IF or LIF neurons, got none"),
         (ResNet9(soft), "'body.1.0.1', MaxPool2d, lies between neurons"),
         (Spikformer(soft, channels=32, depth=1, heads=4), "MaxPool2d, lies between neurons"),
@@ -81,8 +81,9 @@ def test_what_fails_is_named(network, message):
         nn.Sequential(nn.ReLU(), nn.LayerNorm(4), soft(), nn.Dropout(), nn.Linear(4, 3), nn.ReLU()),
         nn.Sequential(soft(), TimeDistributed(nn.AvgPool1d(2), nn.Flatten()), soft()),
         soft(),
+        Recurrent(4, neuron=soft),
     ],
-    ids=["sequence", "maps", "residual", "bends outside", "pools", "alone"],
+    ids=["sequence", "maps", "residual", "bends outside", "pools", "alone", "recurrent"],
 )
 def test_what_is_covered(network):
     check_convertible(network)

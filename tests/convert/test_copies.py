@@ -1,14 +1,16 @@
 """Single-spike copies of neurons: against the neurons, and against copies written out."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from neurodyn.analysis import ActivityMeter
 from neurodyn.convert import Copies, unfold
-from neurodyn.layers import Delayed, Stream
+from neurodyn.layers import Delayed, Recurrent, Stream
 from neurodyn.neurons import IF, LIF, DecayLIF
-from tests.convert.networks import SOFT, dense, written_out
+from tests.convert.networks import SOFT, dense, written_out, written_recurrently
 
 
 def graded(neuron):
@@ -99,6 +101,31 @@ def test_delays_go_along():
     graded(net[0].neuron)
     assert net(x).max() > 1
     assert torch.equal(twin(x), net(x))
+
+
+def recurrent(name, features=12):
+    """With weights that count."""
+    layer = Recurrent(features, neuron=SOFT[name], gain=0.5)
+    return nn.Sequential(nn.Linear(5, features), layer, nn.Linear(features, 3))
+
+
+@pytest.mark.parametrize("name", SOFT)
+def test_recurrent_weights_lead_from_all_copies_to_all_copies(name):
+    """Again against copies written out, now with the weights between them."""
+    N, net = 60, recurrent(name).double()
+    x = 6 * torch.randn(20, 2, 5, dtype=torch.float64)
+    (copies,) = (twin := unfold(net, bound=N)).copies.values()
+    expected = written_recurrently(net, x[:, 0], N)
+    current = net[0](x)
+    assert torch.equal(copies.times(current)[0], expected)
+    assert (expected >= 0).sum() > 30
+    graded(net[1].neuron)
+    assert torch.equal(twin(x), net(x))
+    stream = Stream(twin)
+    assert torch.equal(torch.cat([stream(x[:7]), stream(x[7:])]), twin(x))
+    unconnected = copy.deepcopy(net)
+    unconnected[1].V.data.zero_()
+    assert not torch.equal(unconnected(x), net(x))
 
 
 def test_too_few_copies_say_who_needs_how_many():
