@@ -58,11 +58,13 @@ def single_spike(run: Any, known: argparse.Namespace) -> str:
     bound = known.steps or measured_bound(run.network, batches)
     twin = unfold(run.network, emission=known.emission, bound=bound)
     report = compare_unfolded(run.network, twin, batches, answer=answer)
-    page = [str(report)]
-    if known.emission == "binary" and all(lengths is None for *_, lengths in batches):
+    if known.emission == "graded":
+        return str(report)
+    try:
         table = steps_table(compare_steps(run.network, batches, answer=answer))
-        page.append(f"The same at shorter steps, in parts of the trained network's:\n\n{table}")
-    return "\n\n".join(page)
+    except ValueError as reason:
+        return f"{report}\n\nShorter steps were not tried. {reason}"
+    return f"{report}\n\nThe same at shorter steps, in parts of the trained network's:\n\n{table}"
 
 
 def _answer(run: Any) -> Callable[[Any], Any]:

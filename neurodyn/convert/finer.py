@@ -14,7 +14,7 @@ from neurodyn.convert.conditions import check_convertible, layers_of
 from neurodyn.convert.swap import swapped
 from neurodyn.convert.unfold import Batch, measured_bound, parts, unfold
 from neurodyn.errors import check
-from neurodyn.layers import Recurrent
+from neurodyn.layers import DelayLine, LearnedDelays, Recurrent
 from neurodyn.neurons import IF, LIF, PLIF, DecayLIF, Neuron
 
 HEADINGS = (
@@ -25,6 +25,7 @@ HEADINGS = (
     "same count [%]",
     "same answer [%]",
 )
+DELAYING = (Recurrent, DelayLine, LearnedDelays)
 
 
 class FinerLayer(nn.Module):
@@ -69,8 +70,9 @@ class Finer(nn.Module):
     of them, and each step of its output is the sum of theirs (biases of the output once).
 
     Args:
-        trained: a network that can be unfolded, `(T, B, ...)` to `(T, B, K)`; it is copied, in
-            evaluation mode. Its first layer of neurons alone sees the input.
+        trained: a network that can be unfolded, without delays and recurrent layers, `(T, B, ...)`
+            to `(T, B, K)`; it is copied, in evaluation mode. Its first layer of neurons alone sees
+            the input.
         factor: short steps in a long one.
     """
 
@@ -79,15 +81,18 @@ class Finer(nn.Module):
         check("factor", factor, 1)
         check_convertible(trained)
         network = copy.deepcopy(trained).eval()
-        layers = [layer for _, layer in layers_of(network)]
-        made: dict[nn.Module, nn.Module] = {}
-        for layer in layers:
-            if isinstance(layer, Recurrent):
+        for name, module in network.named_modules():
+            if isinstance(module, DELAYING):
                 raise ValueError(
-                    "trained: expected no recurrent layers; their delay is one step, and would be "
-                    "shorter too"
+                    f"trained: {name or 'the network'!r}, {type(module).__name__}, has delays in "
+                    "steps, which would be shorter too"
                 )
-            made[layer] = FinerLayer(layer, factor, first=layer is layers[0])
+        layers = [layer for _, layer in layers_of(network)]
+        made = {
+            layer: FinerLayer(layer, factor, first=layer is layers[0])
+            for layer in layers
+            if isinstance(layer, Neuron)
+        }
         self.factor, self.network = factor, swapped(network, made)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 from neurodyn.convert import compare_steps, steps_table
 from neurodyn.convert.finer import Finer
-from neurodyn.layers import Recurrent
+from neurodyn.layers import Delayed, Recurrent
 from neurodyn.models import SequenceNet
 from neurodyn.neurons import neurons_of
 from tests.convert.networks import SOFT, dense, digits, trained
@@ -101,8 +101,10 @@ def test_mistakes():
     net = dense(SOFT["IF"])
     with pytest.raises(ValueError, match="factor: expected at least 1, got 0"):
         Finer(net, 0)
-    with pytest.raises(ValueError, match="expected no recurrent layers"):
+    with pytest.raises(ValueError, match="'the network', Recurrent, has delays in steps"):
         Finer(Recurrent(3, neuron=SOFT["IF"]), 2)
+    with pytest.raises(ValueError, match=r"'0\.line', DelayLine, has delays in steps"):
+        Finer(nn.Sequential(Delayed(3, neuron=SOFT["IF"], order=2)), 2)
     batch = (torch.zeros(4, 2, 7), None, torch.tensor([3, 4]))
     with pytest.raises(ValueError, match="batches: expected sequences without padding"):
         compare_steps(net, [batch])
