@@ -20,9 +20,9 @@ class Emitting(Neuron):
 
     Args:
         features, **options: as for `Neuron`.
-        emission: `"binary"` fires once where `h >= V_th`. `"graded"` fires once for every level `k
-            V_th`, `k >= 1`, that the charged membrane reaches, and needs `reset="soft"`, which then
-            subtracts `V_th s`:
+        emission: `"binary"`, the default, fires once where `h >= V_th`. `"graded"` fires once for
+            every level `k V_th`, `k >= 1`, that the charged membrane reaches, and needs
+            `reset="soft"`, which then subtracts `V_th s`:
 
                 s = max(0, floor(h / V_th)) = (k - 1) + H(h - k V_th)
 
@@ -34,9 +34,12 @@ class Emitting(Neuron):
     """
 
     def __init__(
-        self, features: Features = None, *, emission: Emission = "binary", **options: Any
+        self, features: Features = None, *, emission: Emission | None = None, **options: Any
     ) -> None:
         super().__init__(features, **options)
+        emission = (
+            emission or "binary"
+        )  # Not the default: settings of older runs have no such name.
         if emission not in EMISSIONS:
             raise unknown("emission", emission, EMISSIONS)
         if emission == "graded" and not isinstance(self.reset, SoftReset):
