@@ -151,8 +151,8 @@ class Report:
             f"theorem allows N n = {most} x {n:,} = {self.bound:,}.",
             f"Synapses: {self.synapses:,} before, {self.synapses_after:,} after"
             + (f", and {self.lateral:,} edges between copies." if self.lateral else "."),
-            f"Agreement: {_percent(self.first)} of first spikes, {_percent(self.counts)} of spike "
-            f"counts, {_percent(self.classes)} of answers. Outputs differ by at most "
+            f"Agreement: {percent(self.first)} % of first spikes, {percent(self.counts)} % of "
+            f"spike counts, {percent(self.classes)} % of answers. Outputs differ by at most "
             f"{self.difference:.3g}.",
         ]
         if self.right:
@@ -170,7 +170,7 @@ class Report:
             layer.name or "(model)",
             *(f"{n:,}" for n in (layer.neurons, layer.most, layer.copies, layer.fired)),
             *(f"{n / per:,.1f}" for n in (layer.before, layer.after)),
-            *(f"{100 * n / pairs:.2f}" for n in (layer.first, layer.counts)),
+            *(percent(n / pairs) for n in (layer.first, layer.counts)),
         ]
 
 
@@ -287,6 +287,6 @@ def _largest_mean(outputs: Tensor) -> Tensor:
     return outputs.mean(0).argmax(-1) if outputs.ndim > 2 else outputs.argmax(-1)
 
 
-def _percent(share: float) -> str:
-    """A share in percent; 100 % only where it is all."""
-    return f"{100 * share:.2f} %" if share < 0.99995 or share == 1 else "almost 100 %"
+def percent(share: float) -> str:
+    """A share in percent; 100.00 only where it is all."""
+    return "100.00" if share == 1 else f"{min(100 * share, 99.99):.2f}"

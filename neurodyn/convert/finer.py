@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.analysis.activity import aligned
-from neurodyn.convert.agreement import Answer, Report, agreement
+from neurodyn.convert.agreement import Answer, Report, agreement, percent
 from neurodyn.convert.conditions import check_convertible, layers_of
 from neurodyn.convert.swap import swapped
 from neurodyn.convert.unfold import Batch, measured_bound, parts, unfold
@@ -143,7 +143,7 @@ def steps_table(reports: dict[int, Report]) -> str:
             (
                 "1" if factor == 1 else f"1/{factor}",
                 *(f"{n / per:,.1f}" for n in (total.before, total.after)),
-                *(f"{100 * share:.2f}" for share in shares),
+                *map(percent, shares),
             )
         )
     return aligned(rows)

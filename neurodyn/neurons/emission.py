@@ -27,19 +27,18 @@ class Emitting(Neuron):
                 s = max(0, floor(h / V_th)) = (k - 1) + H(h - k V_th)
 
             with `k` the level nearest to `h`, at least 1. Written so, `h` exactly at `k V_th` gives
-            `k` spikes whatever the division rounds to. The gradient of the staircase is the
-            surrogate window at the distance to that level, `ds/dh = window(h - k V_th)`: of the sum
-            over all levels the one term that is largest. Below `1.5 V_th` that is the level 1, and
-            spikes and gradients are those of `"binary"`.
+            `k` spikes whatever the division rounds to. The gradient of the staircase would be a
+            window at every level, `ds/dh = sum_j window(h - j V_th)`. Of that sum only the largest
+            term is used, `ds/dh = window(h - k V_th)`, and so `ds/dV_th = -k ds/dh`. Below
+            `1.5 V_th`, where `k = 1`, spikes and gradients are then those of `"binary"`.
     """
 
     def __init__(
         self, features: Features = None, *, emission: Emission | None = None, **options: Any
     ) -> None:
         super().__init__(features, **options)
-        emission = (
-            emission or "binary"
-        )  # Not the default: settings of older runs have no such name.
+        if emission is None:  # The default, as settings of older runs do not have the name.
+            emission = "binary"
         if emission not in EMISSIONS:
             raise unknown("emission", emission, EMISSIONS)
         if emission == "graded" and not isinstance(self.reset, SoftReset):

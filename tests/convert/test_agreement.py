@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from neurodyn.convert import compare_unfolded, measured_bound, unfold
+from neurodyn.convert.agreement import percent
 from neurodyn.layers import Delayed, Recurrent
 from neurodyn.models import SequenceNet
 from neurodyn.neurons import IF
@@ -122,3 +123,9 @@ def test_delays_are_compared_too():
     report = compare_unfolded(delayed, unfold(delayed, steps=200), [x])
     assert report.exact
     assert report.total.before > 50
+
+
+def test_hundred_percent_is_all():
+    assert (percent(1), percent(0.999999), percent(0.5), percent(0)) == (
+        *("100.00", "99.99", "50.00", "0.00"),
+    )
