@@ -31,7 +31,9 @@ def sign(cls: Any) -> None:
     """Give the class's `__init__` the signature that its declarations make, for `help` and the
     command line."""
     init = vars(cls).get("__init__")
-    inherited = _named(super(cls, cls).__init__)
+    inherited: dict[str, inspect.Parameter] = {}
+    for base in reversed(cls.__bases__):  # What the first base says holds.
+        inherited |= _named(base.__init__)
     hidden = {n for base in cls.__mro__ for n, v in vars(base).items() if isinstance(v, Learned)}
     inherited = {n: p for n, p in inherited.items() if n not in hidden - cls.declared.keys()}
     explicit: dict[str, inspect.Parameter] = {}

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import _machine, epochs, neurons, norm, recurrent, resnet19
+from benchmarks import _machine, epochs, events, neurons, norm, recurrent, resnet19
 from benchmarks._measure import Clock, kept_bytes
 from benchmarks._results import Results
 from neurodyn.neurons import LIF
@@ -203,3 +203,21 @@ def test_every_benchmark_is_on_the_page():
         page = file.read()
     names = [n[:-3] for n in os.listdir(FOLDER) if n.endswith(".py") and not n.startswith("_")]
     assert all(f"neurodyn bench {name}" in page for name in names)
+
+
+def test_networks_in_continuous_time(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    options = ["--networks=2", "--samples=1", "--steps", "0.1", "0.01"]
+    folders = [f"--out={tmp_path}", f"--pictures={tmp_path / 'pictures'}"]
+    monkeypatch.setattr("sys.argv", ["events", *options, *folders])
+    events.main()
+    found = json.loads((tmp_path / "events.json").read_text())
+    exact = [row for name, row in found["conversions"].items() if "leaking" not in name]
+    assert [row["error"] for row in exact] == [0.0] * 4
+    assert found["conversions"]["many spikes to one, LIF with a leaking reset"]["error"] < 1e-8
+    assert found["control"]["wrong"] == found["control"]["networks"] > 0
+    coarse, fine = found["clock"]["rows"]
+    assert fine["mean"] < coarse["mean"] / 3
+    assert found["large"]["spikes"] > 100_000
+    assert "| 0.01 |" in (tmp_path / "events.md").read_text()
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 4

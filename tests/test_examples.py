@@ -38,3 +38,21 @@ def test_listening_in_chunks_comes_to_what_one_call_gives(chunk_ms):
     seconds = [second for second, _ in heard]
     assert seconds == sorted(seconds)
     assert 0.49 < seconds[-1] <= 0.5
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_digits_by_the_first_spike_are_learned_and_converted(once):
+    digits = pytest.importorskip("sklearn.datasets").load_digits(n_class=4)
+    images, labels = torch.tensor(digits.data / 16), torch.tensor(digits.target)
+    first_spikes = example("first_spikes")
+    torch.manual_seed(0)
+    net = first_spikes.network(24, once=once)
+    first_spikes.train(net, images[:500], labels[:500], 4)
+    with torch.no_grad():
+        answers = first_spikes.scores(net, images[500:]).argmax(1)
+        assert (answers == labels[500:]).double().mean() > 0.6
+        there, back = first_spikes.convert(net, images[500:])
+        assert there.once is not once
+        assert there.neurons > net.neurons == back.neurons
+        for twin in (there, back):
+            assert torch.equal(first_spikes.scores_of_copies(twin, images[500:]).argmax(1), answers)

@@ -21,7 +21,7 @@ class LayerActivity:
         sops: synaptic operations, one per incoming spike and weight that it went through.
         analog: whether it saw numbers other than counts of spikes, and so multiplies.
         updates: neuron updates (neurons x timesteps).
-        spikes: how many of them fired.
+        spikes: of these updates, several in one step counted each.
         operations: multiplications and additions of one update.
         words: words of memory that one update reads and writes.
     """

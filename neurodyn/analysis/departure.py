@@ -134,6 +134,9 @@ class PutBack(Neuron):
         own = self.inner.charge(x, u)[0]
         return self.fire(torch.where(self.where, self.a * u + self.b + x, own))
 
+    def emit(self, h: Tensor, threshold: Tensor) -> Tensor:
+        return self.inner.emit(h, threshold)
+
 
 @contextmanager
 def put_back(

@@ -36,7 +36,8 @@ def sample_spikes(
 def plot_raster(
     spikes: Mapping[str, Tensor], *, x: Tensor | None = None, title: str = ""
 ) -> Figure:
-    """The spikes of one sample: a panel per layer, a line per neuron, a mark per spike.
+    """The spikes of one sample: a panel per layer, a line per neuron, a mark per spike. Several
+    spikes in one step are one mark, as many times as wide.
 
     Args:
         spikes: `(T, neurons)` by the name of the layer, as `sample_spikes` returns them.
@@ -77,7 +78,8 @@ def _draw_spikes(axis: Any, spikes: Tensor) -> None:
     neurons = spikes.shape[1]
     chosen = evenly(neurons, MOST)
     times, places = spikes[:, chosen].nonzero(as_tuple=True)
-    axis.scatter(times, chosen[places], marker="|", s=12, lw=0.9, color=LEARNED)
+    widths = 0.9 * spikes[times, chosen[places]].abs()
+    axis.scatter(times, chosen[places], marker="|", s=12, lw=widths, color=LEARNED)
     axis.set(ylim=(neurons - 0.5, -0.5), yticks=[0, neurons - 1] if neurons > 1 else [0])
 
 

@@ -1,15 +1,17 @@
-"""The commands for trained models: `predict`, `energy`, `card`."""
+"""The commands for trained models: `predict`, `energy`, `convert`, `card`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neurodyn.cli.convert import add_options, single_spike
 from neurodyn.cli.options import add_command
 
-COMMANDS = ("predict", "energy", "card")
+COMMANDS = ("predict", "energy", "convert", "card")
 
 RUN = "a run of a comparison (runs/digits/lnm/seed-0), of a fit (runs/fit/version_0), or a card"
 
@@ -26,6 +28,10 @@ def add_parsers(commands: Any) -> None:
     energy.add_argument("files", nargs="*", help="files to measure on (default: the test set)")
     energy.epilog = "Options of the data set pass through, such as --data.root ~/data."
     _add_options(energy)
+    convert = add_command(commands, "convert", "a trained network as one of single-spike neurons")
+    convert.add_argument("run", help=RUN)
+    add_options(convert)
+    _add_options(convert)
     card = add_command(commands, "card", "weights as safetensors, with a model card")
     card.add_argument("run", nargs="+", help=f"{RUN}; of several, each gets a folder of its own")
     card.add_argument("--out", type=Path, help="where to (default: `card` in the run's folder)")
@@ -50,8 +56,9 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> None:
 
     if getattr(known, "batch_size", None) is not None:
         check("batch-size", known.batch_size, 1)
-    if known.command == "energy":
-        print(_energy(known, _data_options(rest)))
+    if known.command in ("energy", "convert"):
+        options = _data_options(known.command, rest)
+        print((_energy if known.command == "energy" else _convert)(known, options))
         return
     if rest:
         raise ValueError(f"{known.command}: unknown option {rest[0]!r}; --help shows them")
@@ -71,14 +78,9 @@ def _energy(known: argparse.Namespace, options: dict[str, Any]) -> str:
     run = _load(known, options)
     if not known.files:
         what = f"test set of {run.data_name}"
-        try:
+        advice = f"To measure on other files, name them: neurodyn energy {known.run} FILES"
+        with _test_set(run, advice):
             activity = run.energy(batch_size=known.batch_size, progress=True)
-        except FileNotFoundError as error:
-            option = "path" if hasattr(run.data, "path") else "root"
-            raise FileNotFoundError(
-                f"{error}. It has the test set: --data.{option} says where it is now. To measure "
-                f"on other files, name them: neurodyn energy {known.run} FILES"
-            ) from error
     else:
         what, files = "files", run.data.read_files(known.files)
         activity = run.energy(files, batch_size=known.batch_size, progress=True)
@@ -87,6 +89,23 @@ def _energy(known: argparse.Namespace, options: dict[str, Any]) -> str:
         f"{activity.rate:.3f} spikes per neuron and step, {activity.energy / 1000:,.1f} nJ of "
         f"arithmetic, {activity.memory_energy() / 1000:,.1f} nJ of memory."
     )
+
+
+def _convert(known: argparse.Namespace, options: dict[str, Any]) -> str:
+    run = _load(known, options)
+    with _test_set(run):
+        return single_spike(run, known)
+
+
+@contextmanager
+def _test_set(run: Any, advice: str = "") -> Iterator[None]:
+    """In which the test set is read; an error says how to find it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        option = "path" if hasattr(run.data, "path") else "root"
+        where = f"It has the test set: --data.{option} says where it is now."
+        raise FileNotFoundError(f"{error}. {where} {advice}".rstrip()) from error
 
 
 def _card(known: argparse.Namespace) -> str:
@@ -108,7 +127,7 @@ def _load(known: argparse.Namespace, options: dict[str, Any] | None = None) -> A
     return load(known.run, checkpoint=known.checkpoint, device=known.device, data=options)
 
 
-def _data_options(rest: Sequence[str]) -> dict[str, Any]:
+def _data_options(command: str, rest: Sequence[str]) -> dict[str, Any]:
     """Options of the data set, `--data.name value` or `--data.name=value`."""
     import yaml
 
@@ -118,7 +137,7 @@ def _data_options(rest: Sequence[str]) -> dict[str, Any]:
         word = words.pop(0)
         name, equals, value = word.partition("=")
         if not name.startswith("--data."):
-            raise ValueError(f"energy: unknown option {word!r}; expected --data.NAME VALUE")
+            raise ValueError(f"{command}: unknown option {word!r}; expected --data.NAME VALUE")
         if not equals:
             if not words:
                 raise ValueError(f"{name}: expected a value")

@@ -49,7 +49,8 @@ class FiringRate(Regulariser):
         super().__init__()
         if not 0 <= low <= high <= 1:
             raise ValueError(f"low, high: expected 0 <= low <= high <= 1, got {low} and {high}")
-        self.low, self.high, self.weight = low, high, weight
+        # Graded spikes may be more than one per step.
+        self.low, self.high, self.weight = low, high if high < 1 else math.inf, weight
         self._penalties: list[Tensor] = []
 
     def attach(self, model: nn.Module) -> None:

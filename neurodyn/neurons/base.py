@@ -143,8 +143,13 @@ class Neuron(SpikingLayer, Declared):
         if self.spike.silent:
             return torch.zeros_like(h), h
         threshold = self.threshold if threshold is None else threshold
-        s = self.spike(h - threshold)
+        s = self.emit(h, threshold)
         return s, self.reset(h, s, threshold)
+
+    def emit(self, h: Tensor, threshold: Tensor) -> Tensor:
+        """The spikes of this step, from the charged membrane."""
+        s: Tensor = self.spike(h - threshold)
+        return s
 
     def driven(self, h: Tensor) -> Tensor:
         """The charged membrane with its drive; a step that does not `fire` calls this."""

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from neurodyn.learned import Learned
 from neurodyn.neurons.base import Features, Neuron
+from neurodyn.neurons.emission import Emitting
 
 
-class IF(Neuron):
+class IF(Emitting):
     """Integrate and fire: `h[t] = u[t-1] + x[t]`.
 
-    Takes the options of `Neuron`.
+    Args:
+        features, emission, **options: as for `Emitting`.
     """
 
     operations = (0, 1)
@@ -59,7 +61,7 @@ class Leaky(Neuron):
         return u - self.leak * u + x
 
 
-class Linear(Leaky):
+class Linear(Emitting, Leaky):
     """Base of the leaky neurons that do nothing else: the charged membrane is what `integrate`
     gives."""
 
@@ -85,7 +87,7 @@ class LIF(Linear):
     (TET, Deng et al. 2022).
 
     Args:
-        features, **options: as for `Neuron`.
+        features, emission, **options: as for `Emitting`.
         decay_input: the input is scaled by 1/tau too, as in SpikingJelly's default.
     """
 
@@ -101,13 +103,13 @@ class PLIF(Linear):
     well: `decay_input=True`.
 
     Args:
-        features, decay_input, **options: as for `LIF`.
+        features, decay_input, emission, **options: as for `LIF`.
     """
 
     tau = Learned(2.0, "membrane time constant, timesteps", low=1.0, link="exp", inverse=True)
 
 
-class DecayLIF(Neuron):
+class DecayLIF(Emitting):
     """LIF by its decay `alpha`, learned within bounds (Bittar & Garner 2022; arXiv:2512.01906):
 
         h[t] = alpha (h[t-1] - V_th s[t-1]) + (1 - alpha) x[t]
@@ -116,7 +118,7 @@ class DecayLIF(Neuron):
     the default. The range that `alpha` starts in is also the one that it is kept in.
 
     Args:
-        features, **options: as for `Neuron`.
+        features, emission, **options: as for `Emitting`.
     """
 
     alpha = Learned(

@@ -125,6 +125,14 @@ class Feed:
 
     def test_batches(self, batch_size: int | None, *, progress: bool) -> Iterator[Inputs]:
         """The test set, which is read for that."""
+        for x, _, lengths in self.labelled_batches(batch_size, progress=progress):
+            yield x, lengths, x.shape[x.ndim - len(self.shape) - 1]
+
+    def labelled_batches(
+        self, batch_size: int | None, *, progress: bool
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """The test set with its targets: inputs, targets, and the steps of each sample if they
+        differ."""
         if batch_size and isinstance(self.data, SampleData):
             self.data.batch_size = batch_size
         self.data.prepare_data()
@@ -134,8 +142,8 @@ class Feed:
             # As Lightning's trainer does it.
             before = self.data.on_before_batch_transfer(batch, 0)
             moved = self.data.transfer_batch_to_device(before, self.device, 0)
-            x, _, *lengths = self.data.on_after_batch_transfer(moved, 0)
-            yield x, lengths[0] if lengths else None, x.shape[x.ndim - len(self.shape) - 1]
+            x, targets, *lengths = self.data.on_after_batch_transfer(moved, 0)
+            yield x, targets, lengths[0] if lengths else None
 
 
 def _check_finite(samples: Tensor, lengths: Any | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from neurodyn.analysis.recording import record
 from neurodyn.data import SampleData
 from neurodyn.data.adapted import AdaptedModule
 from neurodyn.data.targets import Targets
-from neurodyn.layers import GatedCell, Stream
+from neurodyn.layers import GatedCell, Stream, repeat
 from neurodyn.neurons import Neuron, SpikingLayer, neurons_of
 from neurodyn.training.feeding import Feed
 from neurodyn.training.learner import Learner
@@ -246,6 +247,25 @@ class Trained:
                 with self._learner.padding(x, steps):
                     self._outputs(x)
         return meter.activity
+
+    def test_batches(
+        self, *, batch_size: int | None = None, limit: int | None = None, progress: bool = False
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """The test set, which is read for that, as the network gets it: inputs `(T, B, *shape)`,
+        targets, and the steps of each sample if they differ.
+
+        Args:
+            batch_size: as for `predict`.
+            limit: the first so many samples only.
+            progress: show a bar.
+        """
+        for x, targets, lengths in self._feed.labelled_batches(batch_size, progress=progress):
+            x = x if self._learner.has_time(x) else repeat(x, self.timesteps)
+            rows = x.shape[1] if limit is None else min(limit, x.shape[1])
+            yield x[:, :rows], targets[:rows], None if lengths is None else lengths[:rows]
+            limit = None if limit is None else limit - rows
+            if limit == 0:
+                return
 
     @property
     def _has_time(self) -> bool:

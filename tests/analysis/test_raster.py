@@ -35,6 +35,14 @@ def test_a_mark_per_spike(inputs):
     assert axes[-1].get_xlim() == (-0.5, 9.5)
 
 
+def test_several_spikes_in_one_step_are_a_wider_mark():
+    spikes = torch.zeros(10, 5)
+    spikes[3, 1], spikes[7, 4] = 1, 3
+    (marks,) = plot_raster({"layer 1": spikes}).axes[0].collections
+    one, three = marks.get_linewidths()
+    assert three == pytest.approx(3 * one)
+
+
 def test_spikes_of_one_sample_are_needed():
     with pytest.raises(ValueError, match=r"expected \(T, neurons\) of layer 1, got \(10, 2, 5\)"):
         plot_raster({"layer 1": torch.zeros(10, 2, 5)})

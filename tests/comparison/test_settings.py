@@ -20,6 +20,15 @@ def test_a_fingerprint_is_of_what_makes_the_run_and_not_of_its_place():
         assert fingerprint(other, "--trainer.accelerator=cpu") != fingerprint(), other
 
 
+def test_an_option_that_older_runs_did_not_have_makes_no_difference():
+    def settings(name):
+        return Run(Contender.parse(name), 0, TINY, Path()).settings
+
+    assert not any("emission" in key for key in settings("lif:reset=soft"))
+    graded = settings("lif:reset=soft:emission=graded")
+    assert graded["model.network.init_args.neuron.init_args.emission"] == "graded"
+
+
 def test_the_folder_of_a_data_set_is_no_place():
     one, two, three = (
         lasting_settings(

@@ -22,6 +22,18 @@ def test_rates_outside_of_their_bounds_cost_their_square():
     assert rates().item() == pytest.approx(3 * (0.2**2 + 0.5**2 + 0) / 3)
 
 
+def test_graded_spikes_count_each_and_without_a_bound_cost_nothing():
+    layer = IF(reset="soft", emission="graded")
+    rates, free = FiringRate(high=0.5), FiringRate()
+    rates.attach(layer)
+    free.attach(layer)
+    x = torch.full((4, 1, 1), 3.0).requires_grad_()
+    layer(x)
+    assert rates().item() == pytest.approx(2.5**2)
+    free().backward()
+    assert (x.grad == 0).all()
+
+
 def test_a_neuron_that_is_silent_is_driven_up_and_a_busy_one_down():
     net = nn.Sequential(nn.Linear(5, 2), LIF())
     rates = FiringRate(low=0.3, high=0.4)

@@ -80,6 +80,17 @@ FEWER = {
     "Spline-cubic": lambda *a, **k: Spline(*a, order=3, points=4, clip="smooth", **k),
     "TanhNet": lambda *a, **k: TanhNet(*a, units=2, clip="none", **k),
 }
+
+
+def graded(cls):
+    """Made with a threshold low enough for several spikes in one step."""
+    return lambda *a, reset, detach_reset=False, **k: cls(
+        *a, reset="soft", detach_reset=detach_reset, emission="graded", threshold=0.35, **k
+    )
+
+
+GRADED = {f"{cls.__name__}-graded": graded(cls) for cls in (IF, LIF, PLIF, DecayLIF)}
+FEWER |= GRADED
 # What `backend="parallel"` runs.
 LINEAR = {
     "Planar": FEWER["Planar"],
@@ -121,7 +132,7 @@ ROWS = 6
 TABLE = [
     pytest.param(name, (ROWS + 1) * n + i, id=f"{name}-{i}")
     for n, name in enumerate(NEURONS | FEWER)
-    for i in range(ROWS if name in NEURONS else 2)
+    for i in range(ROWS if name in NEURONS | GRADED else 2)
 ]
 
 
@@ -166,6 +177,12 @@ def test_cpu(name, j, dtype):
     check(neuron, x, "cpu", dtype, state)
 
 
+@pytest.mark.parametrize("name", GRADED)
+def test_graded_rows_have_several_spikes_in_one_step(name):
+    rows = [build(name, row.values[1]) for row in TABLE if row.values[0] == name]
+    assert sum(bool(neuron(x, state).max() >= 2) for neuron, x, state in rows) >= 4
+
+
 @pytest.mark.parametrize("j", range(8))
 @pytest.mark.parametrize("name", LINEAR)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
@@ -182,14 +199,18 @@ def test_gpu_interpreted(name, j):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "f16"])
-@pytest.mark.parametrize("name", ["LIF", "LNM", "MultiTimescale", "ALIF"])
+@pytest.mark.parametrize("name", ["LIF", "LNM", "MultiTimescale", "ALIF", "LIF-graded"])
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 def test_narrow_storage(backend, name, dtype):
     """The arithmetic is float32; an input's gradient is as exact as its dtype can say."""
     if backend == "gpu" and os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("needs TRITON_INTERPRET=1")
     neuron = (NEURONS | FEWER)[name](
-        (5, 3, 3), per="channel", learn_threshold=True, surrogate=windows.Triangle(learn=True)
+        (5, 3, 3),
+        per="channel",
+        learn_threshold=True,
+        surrogate=windows.Triangle(learn=True),
+        **({"reset": "soft"} if name in GRADED else {}),
     )
     x = laid_out(torch.randn(17, 2, 5, 3, 3).to(dtype), "channels last")
     weight, final = torch.randn(x.shape).to(dtype), torch.randn(x.shape[1:])

@@ -39,6 +39,7 @@ UNARY = {
     "erf": torch.erf,
     "floor": torch.floor,
     "round": torch.round,
+    "level": lambda a: torch.round(a / 0.3).clamp(min=1),
     "detach": torch.Tensor.detach,
     "cast": lambda a: (a > 0.1).to(a.dtype),
     "relu": torch.relu,
