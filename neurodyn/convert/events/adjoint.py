@@ -67,6 +67,7 @@ def pull_samples(
     by_time: Any,
     first: int,
     stop: int,
+    rates: bool,
     grads: Gradients,
 ) -> None:
     """Add the gradients of the samples from `first` to before `stop`.
@@ -74,6 +75,7 @@ def pull_samples(
     Args:
         arriving, fired: the input spikes and the spikes of all samples.
         by_time: the derivative by each spike's time.
+        rates: the gradients of the kernels' rates are wanted; they take longest.
         grads: what is added to.
     """
     for k in range(first, stop):
@@ -89,6 +91,7 @@ def pull_samples(
             fired.slope[c:d],
             fired.nth[c:d],
             by_time[c:d],
+            rates,
             grads,
         )
 
@@ -104,6 +107,7 @@ def pull(
     slope: Any,
     nth: Any,
     given: Any,
+    rates: bool,
     grads: Gradients,
 ) -> Any:
     """Add the gradients of one sample; return those by the times of its input spikes.
@@ -112,6 +116,7 @@ def pull(
         times, lines: the input spikes.
         node, when, slope, nth: the spikes, by time; `nth` counts each neuron's own from 0.
         given: the derivative by each spike's time.
+        rates: the gradients of the kernels' rates are wanted.
         grads: what is added to.
     """
     inputs = len(times)
@@ -126,7 +131,7 @@ def pull(
         if not graph.once[i] and graph.kick[i] == 0.0:
             levels *= nth[r] + 1
         grads.theta[i] -= pulled * levels
-        _through_synapses(graph, incoming, firings, i, when[r], pulled, by_time, grads)
+        _through_synapses(graph, incoming, firings, i, when[r], pulled, by_time, rates, grads)
         if graph.kick[i] > 0.0 or graph.lateral:
             _through_resets(graph, node, when, r, inputs, pulled, by_time, grads)
     return by_time[:inputs]
@@ -141,6 +146,7 @@ def _through_synapses(
     now: float,
     pulled: float,
     by_time: Any,
+    rates: bool,
     grads: Gradients,
 ) -> None:
     """Hand a spike's derivative on to all that arrived before it."""
@@ -153,13 +159,14 @@ def _through_synapses(
             if s <= 0.0:
                 break
             k = kappa(s, alpha, beta, gain)
-            by_alpha, by_beta = kappa_by_rates(s, alpha, beta, gain)
             each = pulled * firings.sign[f]
             grads.weight[synapse] += each * k
             each *= weight
-            grads.alpha[i] += each * by_alpha
-            grads.beta[i] += each * by_beta
-            grads.gain[i] += each * k / gain
+            if rates:
+                by_alpha, by_beta = kappa_by_rates(s, alpha, beta, gain)
+                grads.alpha[i] += each * by_alpha
+                grads.beta[i] += each * by_beta
+                grads.gain[i] += each * k / gain
             moved = each * (gain * math.exp(-beta * s) - alpha * k)
             grads.delay[synapse] -= moved
             by_time[firings.index[f]] -= moved

@@ -278,14 +278,15 @@ class Events(nn.Module):
 
     def _values(self, flat: Flat) -> list[Tensor]:
         """What the engine needs of every neuron and synapse."""
-        rows = []
+        layers = []
         for k, (kernel, theta) in enumerate(zip(self.each_kernel, self.thresholds, strict=True)):
             size = (self.sizes[k + 1],)
-            rates = [rate.expand(size) for rate in kernel.rates()]
             kicks = (self.reset == "leaky" and not self.once) + self.autapse
-            rows.append(torch.stack([theta, theta * kicks, *rates]))
-        table = torch.cat(rows, 1)[:, torch.from_numpy(flat.origin - self.sizes[0])]
-        return [*table.contiguous().unbind(0), flat.weight, flat.delay]
+            layers.append((theta, theta * kicks, *(rate.expand(size) for rate in kernel.rates())))
+        origin = torch.from_numpy(flat.origin - self.sizes[0])
+        # One by one: what needs no gradient is to be known as such.
+        columns = [torch.cat(column)[origin] for column in zip(*layers, strict=True)]
+        return [*columns, flat.weight, flat.delay]
 
     def _split(self, flat: Flat, without: Any) -> list[Any]:
         """The neurons of each layer."""

@@ -80,13 +80,15 @@ class SpikeTimes(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         graph, by_time = ctx.graph, grads[0].numpy()[ctx.where]
         by_arrival = np.zeros(len(ctx.arriving.time))
+        rates = any(ctx.needs_input_grad[4:7])  # alpha, beta and gain
 
         def one(some: range) -> Gradients:
             sizes = [len(graph.theta)] * 5 + [len(graph.weight)] * 2
             into = Gradients._make([*map(np.zeros, sizes), by_arrival])
             pull_samples(
-                graph, ctx.incoming, ctx.arriving, ctx.fired, by_time, some.start, some.stop, into
-            )
+                graph, ctx.incoming, ctx.arriving, ctx.fired, by_time,
+                some.start, some.stop, rates, into,
+            )  # fmt: skip
             return into
 
         parts = _over(ctx.shape[0], one)
