@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from benchmarks import _machine, epochs, events, neurons, norm, recurrent, resnet19
+from benchmarks import _machine, _neuron, cells, epochs, events, neurons, norm, recurrent, resnet19
 from benchmarks._measure import Clock, kept_bytes
 from benchmarks._results import Results
 from neurodyn.neurons import LIF
@@ -221,3 +221,21 @@ def test_networks_in_continuous_time(tmp_path, monkeypatch):
     assert found["large"]["spikes"] > 100_000
     assert "| 0.01 |" in (tmp_path / "events.md").read_text()
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
+
+
+def test_biophysical_cells(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks._neuron.installed", lambda: False)
+    options = ["--traces=2", "--rounds=1", "--steps", "0.1"]
+    monkeypatch.setattr("sys.argv", ["cells", *options, f"--out={tmp_path}"])
+    cells.main()
+    found = json.loads((tmp_path / "cells.json").read_text())
+    assert found["speed"][0]["milliseconds"] > 0
+    assert "NEURON is not installed" in (tmp_path / "cells.md").read_text()
+
+
+def test_cells_beside_neuron():
+    pytest.importorskip("neuron", reason="NEURON is not installed")
+    rows = cells.accuracy(_neuron.load(), (0.0125,))
+    assert all(row["spikes"][0] == row["spikes"][2] for row in rows)
+    assert max(row["error"] for row in rows) < 0.1
+    assert max(row["rms"] for row in rows) < 0.5

@@ -1,0 +1,182 @@
+"""Biophysical cells: how close to NEURON, how fast, and what a gradient costs.
+
+neurodyn bench cells [--traces 1024]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import _neuron
+from benchmarks._machine import machine
+from benchmarks._results import FOLDER
+from neurodyn.biophysics import Pospischil, simulate, spike_times
+from neurodyn.files import write
+
+START, STOP, END = 215.0, 615.0, 715.0
+AMPLITUDES = (-0.11, 0.1, 0.2, 0.28)
+FINE = 0.00125
+"""NEURON's time step for the spike times that both are compared with [ms]."""
+
+
+def stimulus(amplitudes: Any, dt: float, dtype: torch.dtype) -> Tensor:
+    """A step of current, (T, traces)."""
+    current = torch.zeros(round(END / dt), len(amplitudes), dtype=dtype)
+    current[round(START / dt) : round(STOP / dt)] = torch.as_tensor(amplitudes, dtype=dtype)
+    return current
+
+
+def ours(dt: float) -> tuple[Any, list[Any]]:
+    """Potentials at dt, 2 dt, ... and spike times."""
+    cell = Pospischil(dt=dt, learn=False).double()
+    V = simulate(cell, stimulus(AMPLITUDES, dt, torch.float64), warm_up=0.0)
+    return V.numpy(), spike_times(V, dt)
+
+
+def accuracy(h: Any, steps: tuple[float, ...]) -> list[dict[str, Any]]:
+    """Errors of spike times and potentials, beside NEURON with a fine step."""
+    fine = [_neuron.run(h, a, FINE, START, STOP, END)[0] for a in AMPLITUDES]
+    truth = [spike_times(torch.from_numpy(V[1:, None]), FINE)[0] for V in fine]
+    rows = []
+    for dt in steps:
+        V, times = ours(dt)
+        for k, amplitude in enumerate(AMPLITUDES):
+            theirs, seconds = _neuron.run(h, amplitude, dt, START, STOP, END)
+            other = spike_times(torch.from_numpy(theirs[1:, None]), dt)[0]
+            at = dt * (1 + np.arange(len(V)))
+            near = np.zeros(len(V), bool)
+            for t in np.concatenate([times[k], truth[k]]):
+                near |= abs(at - t) < 3
+            every = round(dt / FINE)
+            gap = (V[:, k] - fine[k][every::every])[~near]
+            rows.append(
+                {
+                    "dt": dt,
+                    "amplitude": amplitude,
+                    "spikes": [len(times[k]), len(other), len(truth[k])],
+                    "error": _worst(times[k], truth[k]),
+                    "their error": _worst(other, truth[k]),
+                    "rms": float(np.sqrt((gap**2).mean())),
+                    "their seconds": seconds,
+                }
+            )
+    return rows
+
+
+def _worst(a: Any, b: Any) -> float:
+    if len(a) != len(b):
+        return float("inf")
+    return float(abs(a - b).max()) if len(a) else 0.0
+
+
+def speed(dt: float, traces: int, rounds: int) -> dict[str, float]:
+    """Milliseconds per trace of many together, in float32, and the gradient's share."""
+    cell = Pospischil(dt=dt)
+    current = stimulus(np.linspace(-0.11, 0.28, traces), dt, torch.float32)
+
+    def forward() -> None:
+        with torch.no_grad():
+            simulate(cell, current, warm_up=0.0, every=4)
+
+    few = current[: round(100 / dt), : min(traces, 256)]
+
+    def short() -> None:
+        with torch.no_grad():
+            cell(few)
+
+    def gradient() -> None:
+        cell.zero_grad()
+        cell(few).mean().backward()
+
+    forward(), short(), gradient()
+    return {
+        "dt": dt,
+        "traces": traces,
+        "milliseconds": 1e3 * _median(forward, rounds) / traces,
+        "gradient": _median(gradient, rounds) / _median(short, rounds),
+    }
+
+
+def _median(call: Callable[[], None], rounds: int) -> float:
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """The results as Markdown."""
+    lines = []
+    if found["accuracy"] is None:
+        lines.append("NEURON is not installed: spike times were not compared.")
+    else:
+        lines += [
+            f"Beside NEURON with a step of {FINE} ms: the largest error of a spike time, and the "
+            "rms difference of the potential where no spike is within 3 ms.",
+            "",
+            "| step [ms] | current [nA] | spikes: ours, NEURON, NEURON fine | error [ms] | "
+            "NEURON's error [ms] | rms [mV] | NEURON's time for the trace [ms] |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {r['dt']:g} | {r['amplitude']:g} | {', '.join(map(str, r['spikes']))} | "
+            f"{r['error']:.3f} | {r['their error']:.3f} | {r['rms']:.2f} | "
+            f"{1e3 * r['their seconds']:.0f} |"
+            for r in found["accuracy"]
+        ]
+    lines += [
+        "",
+        f"Many traces together, float32, each of {END:g} ms; a gradient of all conductances takes "
+        "forward and backward.",
+        "",
+        "| step [ms] | traces | ms per trace | forward and backward, x forward |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['dt']:g} | {r['traces']} | {r['milliseconds']:.2f} | {r['gradient']:.1f} |"
+        for r in found["speed"]
+    ]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--traces", type=int, default=1024)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=float, nargs="+", default=[0.025, 0.0125])
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
+    options = parser.parse_args()
+    steps = tuple(options.steps)
+    found = {
+        "accuracy": accuracy(_neuron.load(), steps) if _neuron.installed() else None,
+        "speed": [speed(dt, options.traces, options.rounds) for dt in steps],
+    }
+    facts = {**machine(), "threads": str(torch.get_num_threads())}
+    lines = [
+        "# Biophysical cells",
+        "",
+        "`neurodyn bench cells`; `Pospischil` with its defaults, 400 ms of current.",
+        "",
+        *(f"- {name}: {value}" for name, value in facts.items()),
+        "",
+        *table(found),
+    ]
+    print("\n".join(lines))
+    write(options.out / "cells.md", "\n".join(lines) + "\n")
+    write(options.out / "cells.json", json.dumps({"machine": facts, **found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
