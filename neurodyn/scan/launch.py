@@ -238,7 +238,8 @@ class Launch:
             self.argument(i, None, (time, block), dtype)
 
     def operand(self, i: int, operand: Operand) -> None:
-        """Add an initial state or a parameter. A single number is read in place."""
+        """Add an initial state or a parameter. It is copied if the kernel cannot read it in
+        place."""
         spec, dtype = self.specs[i], self.stored(self.specs[i].dtype)
 
         def hold(value: Tensor) -> Tensor:
@@ -246,7 +247,7 @@ class Launch:
             return self.layout.values(value.to(dtype), operand)
 
         one = operand.kind == "one"
-        direct = one and operand.size == 1 and not (spec.negative or spec.zero)
+        direct = self.layout.in_place(spec.strides, operand) and not (spec.negative or spec.zero)
         strides = (operand.run, operand.size) if one else (0, self.layout.period)
         self.argument(i, None if direct and dtype == spec.dtype else hold, strides, dtype)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor
@@ -22,8 +23,9 @@ SEGMENT = 16
 STREAMING = 1 << 23
 """Outputs of this many bytes are written past the cache, which could not keep them for a reader."""
 WIDTHS = {torch.float32: 32, torch.float64: 64}
-Variant = tuple[tuple[OperandKind, ...], tuple[str, ...], Links]
-"""How operands are found; the kinds of all numbers in memory, unless all are reals; and links."""
+Variant = tuple[tuple[OperandKind, ...], tuple[str, ...], Links, int]
+"""How operands are found; the kinds of all numbers in memory, unless all are reals; links; and the
+blocks that are visited at once."""
 
 
 class Target(Backend):
@@ -53,10 +55,13 @@ class Target(Backend):
         return tasks, torch.float64
 
     def total(self, layout: Layout, operand: Operand, sums: Tensor) -> Tensor:
+        varying = [d for d in layout.order if operand.shape[d] > 1]
+        if varying == sorted(varying) and len(sums) == prod(operand.shape):
+            return sums
         if operand.kind == "full":
             return layout.shared(sums, operand)
         if operand.kind == "one" and operand.size == 1:
-            return sums.sum(0, keepdim=True) if len(sums) > 1 else sums
+            return sums.sum(0, keepdim=True)
         shape = [operand.shape[d] for d in layout.order]
         if operand.kind == "one":
             runs = sums.view(-1, layout.pieces * layout.groups).sum(1)
@@ -71,7 +76,8 @@ class Target(Backend):
     def variant(self, launch: Launch) -> Variant:
         kinds = tuple(operand.kind for operand in launch.layout.operands)
         stored = tuple(NARROW.get(dtype, "real") for dtype in launch.dtypes)
-        return kinds, stored if {*stored} != {"real"} else (), launch.links
+        stored = stored if {*stored} != {"real"} else ()
+        return kinds, stored, launch.links, launch.layout.together
 
     def make(self, launch: Launch) -> build.Kernel:
         program, how = launch.program, self.variant(launch)
