@@ -151,7 +151,7 @@ class _Lags(torch.autograd.Function):
         from neurodyn.scan.cpu import lags
 
         ctx.save_for_backward(x, past, taps)
-        return lags.filtered(_rows(x, past, len(taps)), _spread(taps, x), len(x))
+        return lags.filtered(_rows(x, past, len(taps)), taps, x.shape)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -166,9 +166,9 @@ class _Lags(torch.autograd.Function):
         if wanted[0]:
             # Back in time: the same filter, mirrored, with zeros behind the end.
             rows = lags.Rows(grad, grad.new_zeros(1, *grad.shape[1:]), len(grad))
-            grad_x = lags.filtered(rows, _spread(taps.flip(0), x), len(grad))
+            grad_x = lags.filtered(rows, taps, x.shape, mirrored=True)
         if wanted[1]:
-            grad_taps = lags.weights(_rows(x, past, len(taps)), grad, len(taps)).sum(1)
+            grad_taps = lags.weights(_rows(x, past, len(taps)), grad, len(taps))
         return grad_x, None, grad_taps
 
 
@@ -191,11 +191,6 @@ def _rows(x: Tensor, past: Tensor | None, order: int) -> Any:
     if past is None or order == 1:
         past = x.new_zeros(1, *x.shape[1:])
     return Rows(_dense(past), _dense(x), order - 1)
-
-
-def _spread(taps: Tensor, x: Tensor) -> Tensor:
-    """Taps for every element of a step, `(K, B, *features)`."""
-    return taps.unsqueeze(1).expand(len(taps), *x.shape[1:]).contiguous()
 
 
 def _dense(x: Tensor) -> Tensor:

@@ -38,8 +38,8 @@ AT_ONCE, SHARING = 2, 8
 fewest of a group, as a group prepares parameters and sums their gradients."""
 COLUMNS = 8
 """Columns get narrower, down to `NARROWEST`, until there are this many of them."""
-LINE = 16
-"""Float32 numbers in a line of the cache: columns end where lines do."""
+LINE = 32
+"""Numbers of two bytes in a line of the cache: columns end where lines do."""
 SHORTEST_RUN = 256
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
@@ -145,6 +145,11 @@ class Layout:
         return (
             dense == {"one": operand.size, "row": self.period, "full": self.elements}[operand.kind]
         )
+
+    def natural(self, operand: Operand) -> bool:
+        """Whether an operand's values have the same order in memory as in its shape."""
+        varying = [d for d in self.order if operand.shape[d] > 1]
+        return varying == sorted(varying)
 
     def values(self, value: Tensor, operand: Operand) -> Tensor:
         """A parameter's or state's values, adjacent and in the order of memory."""

@@ -25,7 +25,7 @@ HEADER = (
 )
 """The first entries of the argument array; three numbers per tensor follow."""
 VECTOR = 64
-"""Bytes of a row per turn of the innermost loop: a line of the cache."""
+"""Bytes of the narrowest row per turn of the innermost loop: a line of the cache."""
 ARITHMETIC = ("add", "sub", "mul", "div", "neg")
 """Operations that may be contracted and reordered in a derivative; functions may not."""
 Values = dict[Node, Value]
@@ -64,7 +64,8 @@ class Kernel:
         self.nest: tuple[str, ...] = ()
         """The loops in words, for the head of the source."""
         self.streaming, self.together = False, together
-        self.size, self.lanes = bits // 8, VECTOR * 8 // bits
+        self.size = bits // 8
+        self.lanes = VECTOR // min(map(code.size, stored or ("real",)))
         self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
 
         def entry_at(i: int, called: str) -> Value:
