@@ -13,14 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurodyn.scan.op import PLAIN
-from neurodyn.step.torch_private import (
-    carries_tangents,
-    functorch_active,
-    is_batched,
-    is_zero,
-    modes_at_work,
-)
+from neurodyn.scan.op import direct
+from neurodyn.step.torch_private import is_batched, is_zero
 
 SPECTRAL = 16
 """From this many lags and steps on, the Fourier form takes less time between dense channels."""
@@ -131,15 +125,12 @@ def _by_convolution(x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
 
 def _has_kernel(x: Tensor, past: Tensor | None, taps: Tensor) -> bool:
     return (
-        not torch.compiler.is_compiling()
-        and PLAIN.issuperset(map(type, (x, past, taps)))
-        and {x.device.type, taps.device.type} == {"cpu"}
+        direct(x, past, taps)
         and x.dtype in (torch.float32, torch.float64)
         and len(taps) <= LONGEST
         and x.numel() > 0
         and not (past is not None and past.requires_grad)
         and not torch.is_autocast_enabled("cpu")
-        and not (modes_at_work() or functorch_active() or carries_tangents())
     )
 
 
