@@ -9,7 +9,6 @@ the first half of the key added before and the second half in between
 
 from __future__ import annotations
 
-import struct
 from array import array
 from functools import cache
 
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from neurodyn.scan import memory
 from neurodyn.scan.cpu import STREAMING, build, threads
-from neurodyn.scan.cpu.llvm import WHOLE, WORD, Code, Value
+from neurodyn.scan.cpu.llvm import WORD, Value
+from neurodyn.scan.cpu.plain import as_entry, begun
 
 CHUNK = 1 << 14
 """Elements that share a key: a task."""
@@ -37,9 +37,8 @@ def dropped(x: Tensor, keys: Tensor, p: float) -> Tensor:
     shape = tuple(x.shape)
     out = memory.allocator(shape, x.stride(), x.dtype, x.device)()
     limit = min(round(p * 2**32), 2**32 - 1) - 2**31
-    (scale,) = struct.unpack("q", struct.pack("d", 1 / (1 - p)))
     pointers = (t.data_ptr() for t in (x, out, keys))
-    given = array("q", (*pointers, x.numel(), limit, scale))
+    given = array("q", (*pointers, x.numel(), limit, as_entry(1 / (1 - p))))
     streaming = out.nbytes >= STREAMING and out.data_ptr() % 64 == 0
     kernel = _kernel(8 * x.element_size(), streaming)
     threads.run(kernel, len(keys), given.buffer_info()[0], x.numel())
@@ -53,14 +52,11 @@ def _kernel(bits: int, streaming: bool) -> build.Kernel:
 
 
 def _source(bits: int, streaming: bool) -> str:
-    module = ir.Module("drop")
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [WHOLE] * 3), "drop")
-    code = Code(ir.IRBuilder(function.append_basic_block("entry")), bits)
-    first, last, arguments = (Value(code, a, "int") for a in function.args)
-    at = {name: code.load(arguments + 8 * i, "int") for i, name in enumerate(NAMES)}
+    kernel = begun("drop", bits, NAMES)
+    code, at = kernel.code, kernel.at
     size, most = bits // 8, 512 // bits
     limit = code.cast(at["limit"], "word")
-    scale = code.cast(code.load(arguments + 8 * NAMES.index("scale"), "wide"), "real")
+    scale = kernel.real("scale")
 
     def element(begin: Value, key: tuple[Value, Value], i: Value, lanes: int) -> None:
         offset = size * (begin + i)
@@ -69,7 +65,7 @@ def _source(bits: int, streaming: bool) -> str:
         y = code.where(gone, code.constant(0.0, "real", lanes), x * scale)
         code.store(y, at["y"] + offset, streaming=streaming and lanes > 1)
 
-    with code.range("chunk", first, last) as chunk:
+    with code.range("chunk", kernel.first, kernel.last) as chunk:
         begin, pair = chunk * CHUNK, code.load(at["keys"] + chunk * 8, "int")
         key = code.cast(pair, "word"), code.cast(pair >> 32, "word")
         left = at["elements"] - begin
@@ -78,10 +74,7 @@ def _source(bits: int, streaming: bool) -> str:
         for start, stop, lanes in ((code.integer(0), whole, most), (whole, count, 1)):
             with code.range("i", start, stop, lanes) as i:
                 element(begin, key, i, lanes)
-    if streaming:
-        code.builder.fence("seq_cst")  # Makes stores past the cache visible to other threads.
-    code.builder.ret_void()
-    return str(module)
+    return kernel.source(streaming=streaming)
 
 
 def _hash(key: tuple[Value, Value], i: Value, lanes: int) -> Value:

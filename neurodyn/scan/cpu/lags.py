@@ -15,12 +15,12 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 import torch
-from llvmlite import ir
 from torch import Tensor
 
 from neurodyn.scan import memory
 from neurodyn.scan.cpu import STREAMING, build, threads
-from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
+from neurodyn.scan.cpu.llvm import Value
+from neurodyn.scan.cpu.plain import begun
 from neurodyn.scan.layout import LINE, ordered_strides
 
 COLUMN, STEPS = 256, 8
@@ -94,11 +94,8 @@ def _kernel(kind: Kind, order: int, bits: int, streaming: bool) -> build.Kernel:
 
 
 def _source(kind: Kind, order: int, bits: int, streaming: bool) -> str:
-    module = ir.Module(kind)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [WHOLE] * 3), kind)
-    code = Code(ir.IRBuilder(function.append_basic_block("entry")), bits)
-    first, last, arguments = (Value(code, a, "int") for a in function.args)
-    at = {name: code.load(arguments + 8 * i, "int") for i, name in enumerate(NAMES)}
+    kernel = begun(kind, bits, NAMES)
+    code, at = kernel.code, kernel.at
     size, most = bits // 8, 512 // bits
 
     def row(name: str, i: Value | int, j: Value) -> Value:
@@ -132,7 +129,7 @@ def _source(kind: Kind, order: int, bits: int, streaming: bool) -> str:
             for value, address in zip(sums, others, strict=True):
                 code.store(value, address, streaming=streaming and lanes > 1)
 
-    with code.exactly(False), code.range("task", first, last) as task:
+    with code.exactly(False), code.range("task", kernel.first, kernel.last) as task:
         group, low = task // at["pieces"], task % at["pieces"] * at["column"]
         high, stop = low + at["column"], (group + 1) * TILES
         high = code.where(high < at["width"], high, at["width"])
@@ -145,7 +142,4 @@ def _source(kind: Kind, order: int, bits: int, streaming: bool) -> str:
                 for some, rest, lanes in ((low, whole, most), (whole, high, 1)):
                     with code.range("j", some, rest, lanes) as j:
                         several(t, tile * at["width"], j, steps, lanes)
-    if streaming:
-        code.builder.fence("seq_cst")  # Makes stores past the cache visible to other threads.
-    code.builder.ret_void()
-    return str(module)
+    return kernel.source(streaming=streaming)
