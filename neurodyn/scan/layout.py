@@ -187,7 +187,8 @@ def memory_order(shape: Shape, strides: Shape) -> tuple[Shape, int]:
     no such order describes have to be copied; for them, the order of their shape is returned.
     """
     rank = len(shape)
-    order = tuple(sorted(range(rank), key=lambda d: (shape[d] != 1, -strides[d], d)))
+    # Not `shape[d] != 1`: a compiler's symbolic sizes have truth values that are not ordered.
+    order = tuple(sorted(range(rank), key=lambda d: (0 if shape[d] == 1 else 1, -strides[d], d)))
     boundary = _dense_from([shape[d] for d in order], [strides[d] for d in order])
     return (tuple(range(rank)), 0) if boundary is None else (order, boundary)
 
