@@ -1,6 +1,7 @@
 """Layers between neurons: time, normalisation, pooling, delays, recurrence, read-outs, losses."""
 
 from neurodyn.layers.delay import Delayed, DelayLine, LearnedDelays
+from neurodyn.layers.dropout import Dropout
 from neurodyn.layers.gated import CSGRU, RecurrentCubaLIF, SpikGRU, SpikGRU2
 from neurodyn.layers.gated_cell import CellFactory, GatedCell
 from neurodyn.layers.loss import TETLoss
@@ -36,6 +37,7 @@ __all__ = [
     "CellFactory",
     "DelayLine",
     "Delayed",
+    "Dropout",
     "Each",
     "FiringRate",
     "GatedCell",

@@ -13,14 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurodyn.scan.op import PLAIN
-from neurodyn.step.torch_private import (
-    carries_tangents,
-    functorch_active,
-    is_batched,
-    is_zero,
-    modes_at_work,
-)
+from neurodyn.scan.op import direct
+from neurodyn.step.torch_private import is_batched, is_zero
 
 SPECTRAL = 16
 """From this many lags and steps on, the Fourier form takes less time between dense channels."""
@@ -131,15 +125,12 @@ def _by_convolution(x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
 
 def _has_kernel(x: Tensor, past: Tensor | None, taps: Tensor) -> bool:
     return (
-        not torch.compiler.is_compiling()
-        and PLAIN.issuperset(map(type, (x, past, taps)))
-        and {x.device.type, taps.device.type} == {"cpu"}
+        direct(x, past, taps)
         and x.dtype in (torch.float32, torch.float64)
         and len(taps) <= LONGEST
         and x.numel() > 0
         and not (past is not None and past.requires_grad)
         and not torch.is_autocast_enabled("cpu")
-        and not (modes_at_work() or functorch_active() or carries_tangents())
     )
 
 
@@ -151,7 +142,7 @@ class _Lags(torch.autograd.Function):
         from neurodyn.scan.cpu import lags
 
         ctx.save_for_backward(x, past, taps)
-        return lags.filtered(_rows(x, past, len(taps)), _spread(taps, x), len(x))
+        return lags.filtered(_rows(x, past, len(taps)), taps, x.shape)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -166,9 +157,9 @@ class _Lags(torch.autograd.Function):
         if wanted[0]:
             # Back in time: the same filter, mirrored, with zeros behind the end.
             rows = lags.Rows(grad, grad.new_zeros(1, *grad.shape[1:]), len(grad))
-            grad_x = lags.filtered(rows, _spread(taps.flip(0), x), len(grad))
+            grad_x = lags.filtered(rows, taps, x.shape, mirrored=True)
         if wanted[1]:
-            grad_taps = lags.weights(_rows(x, past, len(taps)), grad, len(taps)).sum(1)
+            grad_taps = lags.weights(_rows(x, past, len(taps)), grad, len(taps))
         return grad_x, None, grad_taps
 
 
@@ -191,11 +182,6 @@ def _rows(x: Tensor, past: Tensor | None, order: int) -> Any:
     if past is None or order == 1:
         past = x.new_zeros(1, *x.shape[1:])
     return Rows(_dense(past), _dense(x), order - 1)
-
-
-def _spread(taps: Tensor, x: Tensor) -> Tensor:
-    """Taps for every element of a step, `(K, B, *features)`."""
-    return taps.unsqueeze(1).expand(len(taps), *x.shape[1:]).contiguous()
 
 
 def _dense(x: Tensor) -> Tensor:

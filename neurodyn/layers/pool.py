@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurodyn.scan.layout import ordered_strides
-from neurodyn.scan.memory import allocator
-from neurodyn.step.torch_private import is_batched
+from neurodyn.scan.op import direct
+from neurodyn.step.torch_private import is_batched, is_zero
 
 
 class AvgPool2d(nn.AvgPool2d):
@@ -40,6 +39,10 @@ class AvgPool2d(nn.AvgPool2d):
         )
 
 
+def _has_kernel(x: Tensor) -> bool:
+    return direct(x) and not (is_batched(x) or x.is_neg() or is_zero(x))
+
+
 class _Linear(torch.autograd.Function):
     """A linear map `(x, scale)` , differentiable as often as one likes."""
 
@@ -55,6 +58,10 @@ class _Halve(_Linear):
 
     @staticmethod
     def forward(x: Tensor, scale: float) -> Tensor:
+        if _has_kernel(x):
+            from neurodyn.scan.cpu import pairs
+
+            return pairs.halved(x.detach().contiguous(), scale)
         # Rows first: they are long, and leave half for the slower step.
         upper, lower = x.unflatten(2, (-1, 2)).unbind(3)
         left, right = (upper + lower).unflatten(3, (-1, 2)).unbind(4)
@@ -75,17 +82,16 @@ class _Double(_Linear):
 
     @staticmethod
     def forward(x: Tensor, scale: float) -> Tensor:
+        if _has_kernel(x):
+            from neurodyn.scan.cpu import pairs
+
+            return pairs.doubled(x.detach().contiguous(), scale)
         maps, (height, width) = x.shape[:2], x.shape[2:]
         scaled = (x * scale).contiguous()
         # Complex numbers are pairs: the fastest way to write each number twice.
-        pairs = torch.view_as_real(torch.complex(scaled, scaled))
-        row = pairs.reshape(*maps, height, 2 * width)
-        shape = (*maps, height, 4 * width)
-        strides = ordered_strides(shape, (0, 1, 2, 3))
-        # Memory that is used again, as fresh memory costs more than the work.
-        out = None if is_batched(x) else allocator(shape, strides, x.dtype, x.device)()
-        doubled: Tensor = torch.cat((row, row), 3, out=out)
-        return doubled.reshape(*maps, 2 * height, 2 * width)
+        twins = torch.view_as_real(torch.complex(scaled, scaled))
+        row = twins.reshape(*maps, height, 2 * width)
+        return torch.cat((row, row), 3).reshape(*maps, 2 * height, 2 * width)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from neurodyn.layers import AvgPool2d, TimeDistributed
+from neurodyn.layers import AvgPool2d, Dropout, TimeDistributed
 from neurodyn.models.blocks import NeuronFactory, Shape, SpikingConv, SpikingNetwork, halved
 from neurodyn.neurons import LIF
 
@@ -42,4 +42,4 @@ class ConvNet(SpikingNetwork):
                 current = halved(current)
         self.body = body
         features = current[0] * current[1] * current[2]
-        self.head = TimeDistributed(nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, classes))
+        self.head = TimeDistributed(nn.Flatten(), Dropout(dropout), nn.Linear(features, classes))

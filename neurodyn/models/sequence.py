@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from torch import nn
 
-from neurodyn.layers import TDBatchNorm1d, TimeDistributed
+from neurodyn.layers import Dropout, TDBatchNorm1d, TimeDistributed
 from neurodyn.models.blocks import NeuronFactory, SpikingNetwork, starting_threshold
 from neurodyn.neurons import LIF, grade_timescales
 
@@ -63,7 +63,7 @@ class SequenceNet(SpikingNetwork):
                 body.append(TimeDistributed(nn.Linear(inputs, width, bias=False), norm))
             else:
                 body.extend([synapses(inputs, width), TimeDistributed(norm)])
-            body.extend([cells, nn.Dropout(dropout)])
+            body.extend([cells, Dropout(dropout)])
             inputs = width
         self.body = body
         if timescales is not None:

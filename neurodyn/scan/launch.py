@@ -16,6 +16,7 @@ at the start of every segment of time. Sums add up to the gradients of operands.
 from __future__ import annotations
 
 import importlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 from functools import cache, partial
@@ -77,7 +78,8 @@ class Backend(ABC):
       Tensors are converted where the two differ.
     - `segment(steps)`: the number of steps from one checkpoint to the next.
     - `sums(launch, operand)`: how many partial sums a backward kernel writes for an operand's
-      gradient, and their dtype.
+      gradient, and their dtype. As many as the operand has values are the gradient, in the order of
+      memory.
     - `total(layout, operand, sums)`: the gradient, from these sums. The order of summation must not
       depend on the machine or the number of threads, so that results are repeatable.
     - `variant(launch)`: what a kernel depends on besides the functions that it is made of.
@@ -238,7 +240,8 @@ class Launch:
             self.argument(i, None, (time, block), dtype)
 
     def operand(self, i: int, operand: Operand) -> None:
-        """Add an initial state or a parameter. A single number is read in place."""
+        """Add an initial state or a parameter. It is copied if the kernel cannot read it in
+        place."""
         spec, dtype = self.specs[i], self.stored(self.specs[i].dtype)
 
         def hold(value: Tensor) -> Tensor:
@@ -246,7 +249,7 @@ class Launch:
             return self.layout.values(value.to(dtype), operand)
 
         one = operand.kind == "one"
-        direct = one and operand.size == 1 and not (spec.negative or spec.zero)
+        direct = self.layout.in_place(spec.strides, operand) and not (spec.negative or spec.zero)
         strides = (operand.run, operand.size) if one else (0, self.layout.period)
         self.argument(i, None if direct and dtype == spec.dtype else hold, strides, dtype)
 
@@ -268,7 +271,11 @@ class Launch:
     def summed(self, i: int, operand: Operand) -> Finish:
         """Add the partial sums of an operand's gradient; returns the result made from them."""
         spec, (count, dtype) = self.specs[i], self.backend.sums(self, operand)
-        at = self.argument(None, partial(torch.empty, count, dtype=dtype, device=self.x.device))
+        direct = count == math.prod(spec.shape) and self.layout.natural(operand)
+        shape = spec.shape if direct else (count,)
+        at = self.argument(None, partial(torch.empty, shape, dtype=dtype, device=self.x.device))
+        if direct:
+            return lambda arguments: arguments[at].to(spec.dtype)
 
         def total(arguments: Sequence[Any]) -> Tensor:
             value = self.backend.total(self.layout, operand, arguments[at]).to(spec.dtype)

@@ -31,13 +31,15 @@ OperandKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
 WIDEST, NARROWEST = 2048, 512
-"""Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
-WIDEST_WITH_ROWS = 1024
-"""The same where parameters differ within a column, so that their rows are in the cache too."""
-COLUMNS = 16
+"""Elements of a column: long enough rows for the memory to stream, short enough for the cache. It
+is the narrowest where parameters differ within it, so that their rows are in the cache too."""
+AT_ONCE, SHARING = 2, 8
+"""Blocks that are visited at once there, so that what they share is read and written once; and the
+fewest of a group, as a group prepares parameters and sums their gradients."""
+COLUMNS = 8
 """Columns get narrower, down to `NARROWEST`, until there are this many of them."""
-LINE = 16
-"""Float32 numbers in a line of the cache: columns end where lines do."""
+LINE = 32
+"""Numbers of two bytes in a line of the cache: columns end where lines do."""
 SHORTEST_RUN = 256
 """Feature maps smaller than this share a column with their neighbours."""
 TILE = 256
@@ -83,6 +85,8 @@ class Layout:
     groups: int
     """Blocks are visited in this many groups, each a task of its own."""
     operands: tuple[Operand, ...]
+    together: int = 1
+    """Blocks that are visited at once."""
 
     @cached_property
     def sizes(self) -> Shape:
@@ -131,11 +135,25 @@ class Layout:
             dense *= size
         return self.period if block is None else block
 
+    def in_place(self, strides: Shape, operand: Operand) -> bool:
+        """Whether a parameter or state with these strides has its `values` in memory already."""
+        padded, dense = (0,) * (len(self.shape) - len(strides)) + tuple(strides), 1
+        for d in reversed(self.order):
+            if operand.shape[d] > 1 and padded[d] != dense:
+                return False
+            dense *= operand.shape[d]
+        return (
+            dense == {"one": operand.size, "row": self.period, "full": self.elements}[operand.kind]
+        )
+
+    def natural(self, operand: Operand) -> bool:
+        """Whether an operand's values have the same order in memory as in its shape."""
+        varying = [d for d in self.order if operand.shape[d] > 1]
+        return varying == sorted(varying)
+
     def values(self, value: Tensor, operand: Operand) -> Tensor:
         """A parameter's or state's values, adjacent and in the order of memory."""
         if operand.kind == "one":
-            if operand.size == 1:
-                return value
             return value.reshape(operand.shape).permute(self.order).contiguous()
         value = value.reshape(operand.shape)
         if operand.kind == "full":
@@ -165,11 +183,12 @@ def ordered_strides(shape: Shape, order: Shape) -> Shape:
 def memory_order(shape: Shape, strides: Shape) -> tuple[Shape, int]:
     """A step's dimensions from the slowest to the fastest, and where the dense ones begin.
 
-    Steps that no such order describes have to be copied; for them, the order of their shape is
-    returned.
+    Dimensions of size 1 come first, so that the parameters of a batch of one are a row. Steps that
+    no such order describes have to be copied; for them, the order of their shape is returned.
     """
     rank = len(shape)
-    order = tuple(sorted(range(rank), key=lambda d: (-strides[d] if shape[d] != 1 else 0, d)))
+    # Not `shape[d] != 1`: a compiler's symbolic sizes have truth values that are not ordered.
+    order = tuple(sorted(range(rank), key=lambda d: (0 if shape[d] == 1 else 1, -strides[d], d)))
     boundary = _dense_from([shape[d] for d in order], [strides[d] for d in order])
     return (tuple(range(rank)), 0) if boundary is None else (order, boundary)
 
@@ -214,14 +233,14 @@ def layout_of(shape: Shape, strides: Shape, operands: tuple[Shape, ...]) -> Layo
         ]
     # Equal pieces: a remainder of a few elements would cost as much as a whole piece.
     rows = any(operand.kind == "row" for operand in placed)
-    most = WIDEST_WITH_ROWS if rows else WIDEST
-    widest = min(most, max(NARROWEST, outer * period // COLUMNS))
+    widest = NARROWEST if rows else min(WIDEST, max(NARROWEST, outer * period // COLUMNS))
     width = -(-inner // -(-inner // widest))
     if width < inner:
         width = -(-width // LINE) * LINE
     columns = period // inner * -(-inner // width)
-    groups = min(outer, max(1, TASKS // columns))
-    return Layout(shape, order, split, tile, inner, width, groups, tuple(placed))
+    together = AT_ONCE if rows and outer % AT_ONCE == 0 else 1
+    groups = min(max(1, outer // SHARING) if rows else outer, max(1, TASKS // columns))
+    return Layout(shape, order, split, tile, inner, width, groups, tuple(placed), together)
 
 
 @lru_cache(maxsize=1024)

@@ -152,9 +152,13 @@ def empty_strided(shape: Shape, strides: Shape, dtype: torch.dtype, size: int) -
     except OSError:
         POOL.clear()
         return torch.empty_strided(shape, strides, dtype=dtype)
-    storage = torch.frombuffer(view, dtype=dtype).untyped_storage()
-    # Views would not do: autograd refuses to change an operator's result in place if it is a view.
-    return torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)
+    # A view would not do: autograd refuses to change an operator's result in place if it is one.
+    # Nor would a storage that Python has seen: it stays referred to, and autograd would not add to
+    # a gradient in it but write the sum into fresh memory.
+    made: Tensor = torch.empty(0, dtype=dtype).set_(  # type: ignore[call-overload]
+        torch.frombuffer(view, dtype=dtype), 0, shape, strides
+    )
+    return made
 
 
 if hasattr(os, "register_at_fork"):  # Windows does not fork.

@@ -17,7 +17,13 @@ from neurodyn.scan.bind import UnfitError, bind_backward, bind_forward, unfit
 from neurodyn.scan.launch import Launch, backend_of, specs
 from neurodyn.scan.layout import memory_order, ordered_strides
 from neurodyn.step.program import program_by_key
-from neurodyn.step.torch_private import below_autograd, is_batched, modes_at_work
+from neurodyn.step.torch_private import (
+    below_autograd,
+    carries_tangents,
+    functorch_active,
+    is_batched,
+    modes_at_work,
+)
 
 Tensors = list[Tensor]
 Call = tuple[str, str, bool, bool]
@@ -62,6 +68,17 @@ def plain(tensors: Sequence[Tensor | None]) -> bool:
     than a small kernel.
     """
     return PLAIN.issuperset(map(type, tensors)) and not modes_at_work()
+
+
+def direct(*tensors: Tensor | None) -> bool:
+    """Whether a kernel may read the memory of these outside the dispatcher: plain tensors on the
+    CPU, and no compiler, transform, mode or tangent at work."""
+    return (
+        not torch.compiler.is_compiling()
+        and plain(tensors)
+        and all(t is None or t.device.type == "cpu" for t in tensors)
+        and not (functorch_active() or carries_tangents())
+    )
 
 
 def check_single(grads: Sequence[Tensor | None]) -> None:

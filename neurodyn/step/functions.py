@@ -13,8 +13,7 @@ of it: `pull` gives the terms without the factor, and `scale` gives the factor.
 compiled with contracted and reordered arithmetic. So they are two functions.
 
 A step's *neck* is the node that every path from an input to a result passes through. In most
-neurons it is the charged membrane. `pull` has one too: in most neurons, the charged membrane's
-gradient.
+neurons it is the charged membrane.
 """
 
 from __future__ import annotations
@@ -153,16 +152,6 @@ def neck(functions: Functions) -> Node | None:
     return _neck(functions.trace.inputs, functions.trace.results)
 
 
-def pull_neck(functions: Functions) -> Node | None:
-    """The node that every path from an output's gradient to a gradient of an input or state passes
-    through, if any."""
-    trace = functions.trace
-    grads = [
-        g for leaf in trace.inputs + trace.states if (g := functions.gradient(leaf)) is not None
-    ]
-    return _neck(trace.grads[: trace.n_outputs], grads)
-
-
 def _neck(sources: Sequence[Node], results: Sequence[Node]) -> Node | None:
     """The last node that every path from a source to a result passes through."""
     start = frozenset(sources)
@@ -172,12 +161,6 @@ def _neck(sources: Sequence[Node], results: Sequence[Node]) -> Node | None:
         if node.args and node.kind == "real" and through and not beside:
             return node
     return None
-
-
-def operations(results: Iterable[Node], known: Iterable[Node] = ()) -> int:
-    """The number of operations from what is known to the results."""
-    stop = frozenset(known)
-    return sum(bool(node.args) and node not in stop for node in reachable(results, stop))
 
 
 def arithmetic(function: Function) -> tuple[int, int]:

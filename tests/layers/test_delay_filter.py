@@ -48,7 +48,8 @@ def test_outputs_and_all_gradients(ran, T, K, features):
     assert ran == ["filter", "filter", "weights"] * 2
 
 
-@pytest.mark.parametrize(("B", "N"), [(7, 50), (32, 256)])  # The latter in memory that is kept.
+# In memory that is kept; written past the cache, by several tasks; samples that share a tile.
+@pytest.mark.parametrize(("B", "N"), [(7, 50), (32, 256), (120, 256), (36, 40)])
 def test_float32(ran, B, N):
     x, taps = sequence(40, B, (N,), torch.float32), torch.rand(20, N, requires_grad=True)
     exact = [t.detach().double().requires_grad_() for t in (x, taps)]

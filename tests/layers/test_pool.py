@@ -5,6 +5,9 @@ import torch
 from torch import nn
 
 from neurodyn.layers import AvgPool2d, pool
+from neurodyn.scan.cpu import pairs as kernels
+
+POOL = nn.AvgPool2d(2)
 
 
 @pytest.fixture
@@ -31,6 +34,20 @@ def test_outputs_and_gradients(pairs, shape, divisor):
     assert pairs == [shape, shape]
     assert torch.autograd.gradcheck(ours, x, check_forward_ad=True, check_batched_grad=True)
     assert torch.autograd.gradgradcheck(ours, x)
+
+
+# Whole vectors, half ones and single numbers in a row; several tasks; written past the cache.
+@pytest.mark.parametrize("shape", [(2, 3, 4, 46), (9, 8, 6, 2), (3, 5, 50, 40), (8, 64, 64, 64)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_kernels(shape, dtype, monkeypatch):
+    kinds, run = [], kernels._run
+    note = lambda kind, *given: kinds.append(kind) or run(kind, *given)  # noqa: E731
+    monkeypatch.setattr(kernels, "_run", note)
+    x = torch.randn(shape, dtype=dtype, requires_grad=True)
+    upstream = torch.randn(*shape[:2], shape[2] // 2, shape[3] // 2, dtype=dtype)
+    results = [(f(x), *torch.autograd.grad(f(x), x, upstream)) for f in (AvgPool2d(2), POOL)]
+    torch.testing.assert_close(*results, rtol=0, atol=4 * torch.finfo(dtype).eps)
+    assert kinds == ["halve", "halve", "double"]
 
 
 def test_sums_of_spikes_are_exact(pairs):

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import DataLoader
 
 from neurodyn.neurons import ALIF, LNM
@@ -221,6 +222,17 @@ def test_it_may_be_changed_in_place(pool):
     assert torch.equal(x.grad, grad)
     with torch.no_grad():
         assert neuron(x).fill_(0.5).unique().tolist() == [0.5]
+
+
+def test_autograd_adds_to_gradients_in_place(pool):
+    """Where two layers read one input, it does not write their sum into fresh memory."""
+    x = sequence()
+    spikes = LNM(backend="cpu")(x), ALIF(backend="cpu")(x)
+    upstream = [torch.ones_like(s) for s in spikes]
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        torch.autograd.backward(spikes, upstream)
+    sums = {event.key for event in seen.key_averages()} & {"aten::add", "aten::add_"}
+    assert sums == {"aten::add_"}
 
 
 def test_it_cannot_be_enlarged(pool):

@@ -3,9 +3,8 @@
 import torch
 from torch import nn
 
-from neurodyn.neurons import ALIF, LIF, LNM
-from neurodyn.step.functions import neck, operations, pull_neck, split
-from neurodyn.step.graph import reachable
+from neurodyn.neurons import ALIF, LIF
+from neurodyn.step.functions import neck, split
 from neurodyn.step.program import program_of
 
 
@@ -45,30 +44,6 @@ def test_the_neck_is_the_last():
 def test_no_neck_where_an_input_takes_two_paths_or_nowhere():
     assert neck_of(Step(lambda x, u: (torch.tanh(x) * u, torch.sigmoid(x) + u))) is None
     assert neck_of(Step(lambda x, u: (torch.tanh(u), 0.5 * u))) is None
-
-
-def test_the_gradient_of_the_neck_is_where_the_way_back_is_cut():
-    functions = functions_of(LNM())
-    cut = pull_neck(functions)
-    assert cut is functions.gradient(
-        functions.trace.inputs[0]
-    )  # the input is added to the membrane
-    after = reachable((functions.gradient(functions.trace.states[0]),))
-    assert cut in after
-
-    def step(x, u):
-        h = torch.tanh(u + x)
-        return h * h, 0.5 * u
-
-    # The state bypasses the membrane, but no gradient of the output does.
-    assert pull_neck(functions_of(Step(step))).op == "mul"
-
-
-def test_operations_are_counted_up_to_what_is_known():
-    functions = functions_of(LIF())
-    (charged, *_), results = (neck(functions),), functions.trace.results
-    assert operations((charged,)) > 0
-    assert operations(results, (charged,)) == operations(results) - operations((charged,))
 
 
 def test_only_gradients_that_are_wanted_are_summed():

@@ -19,11 +19,12 @@ from neurodyn.step.program import Program
 
 SEGMENT = 16
 """Steps whose states and inputs a thread keeps in its cache in the backward pass."""
-STREAMING = 1 << 23
+STREAMING = 1 << 22
 """Outputs of this many bytes are written past the cache, which could not keep them for a reader."""
 WIDTHS = {torch.float32: 32, torch.float64: 64}
-Variant = tuple[tuple[OperandKind, ...], tuple[str, ...], Links]
-"""How operands are found; the kinds of all numbers in memory, unless all are reals; and links."""
+Variant = tuple[tuple[OperandKind, ...], tuple[str, ...], Links, int]
+"""How operands are found; the kinds of all numbers in memory, unless all are reals; links; and the
+blocks that are visited at once."""
 
 
 class Target(Backend):
@@ -56,7 +57,7 @@ class Target(Backend):
         if operand.kind == "full":
             return layout.shared(sums, operand)
         if operand.kind == "one" and operand.size == 1:
-            return sums.sum(0, keepdim=True) if len(sums) > 1 else sums
+            return sums.sum(0, keepdim=True)
         shape = [operand.shape[d] for d in layout.order]
         if operand.kind == "one":
             runs = sums.view(-1, layout.pieces * layout.groups).sum(1)
@@ -71,7 +72,8 @@ class Target(Backend):
     def variant(self, launch: Launch) -> Variant:
         kinds = tuple(operand.kind for operand in launch.layout.operands)
         stored = tuple(NARROW.get(dtype, "real") for dtype in launch.dtypes)
-        return kinds, stored if {*stored} != {"real"} else (), launch.links
+        stored = stored if {*stored} != {"real"} else ()
+        return kinds, stored, launch.links, launch.layout.together
 
     def make(self, launch: Launch) -> build.Kernel:
         program, how = launch.program, self.variant(launch)

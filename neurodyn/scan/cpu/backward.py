@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
 from neurodyn.scan.cpu.rows import Ahead
+from neurodyn.scan.cpu.stepper import Stepper
 from neurodyn.scan.cpu.sums import Sums
-from neurodyn.scan.cpu.turns import LONG, Stepper
-from neurodyn.step.functions import operations, pull_neck
 from neurodyn.step.graph import Node, reachable
 
 NEST = (
@@ -39,15 +38,12 @@ class Backward(Stepper):
         self.grads = {
             leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
         }
-        pulled = functions.pull.results
-        keeps = self.states and self.neck in reachable((*functions.replay.results, *pulled))
+        used = reachable((*functions.replay.results, *functions.pull.results))
+        keeps = self.states and self.neck in used
         self.keeps_neck = bool(keeps)
         """Whether the neck of every step of a segment is kept in memory, besides the states. Then
         the way back does not compute it again."""
-        known = (*functions.leaves, self.neck) if self.neck and keeps else functions.leaves
         self.known_neck = {self.neck} if self.neck and keeps else set[Node]()
-        self.pull_neck = pull_neck(functions) if operations(pulled, known) >= LONG else None
-        """Where `pull` is cut in two, if it is long."""
         self.carried = [*self.states, *self.sums.full]
         """States and parameters whose gradients, element by element, are those of one block."""
         self.everything = [*inputs, *self.states, *self.sums.learned]
@@ -57,16 +53,18 @@ class Backward(Stepper):
     def emit(self) -> None:
         kernel = self.kernel
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
-        with self.tasks(self._memory()) as task:
+        sums = [f"{p}_grad" for p in self.sums.rows]
+        with self.tasks(self._memory(), sums) as task:
             self.sums.begin()
             self._blocks()
             self.sums.end(task, self.o)
 
     def _memory(self) -> dict[str, int | Value]:
         """The rows in memory: how many there are of each."""
-        rows = dict.fromkeys([f"{leaf}_grad" for leaf in (*self.carried, *self.sums.rows)], 1)
+        rows = dict.fromkeys([f"{leaf}_grad" for leaf in self.carried], 1)
         steps = self.kernel.at["length"] + 1
-        return rows | {str(u): steps for u in self.states} | {"neck": steps, "pull_neck": 1}
+        necks = {"neck": steps} if self.keeps_neck else {}
+        return rows | {str(u): steps for u in self.states} | necks
 
     def _blocks(self) -> None:
         """Backward through time, for one column of a task's blocks."""
@@ -145,58 +143,34 @@ class Backward(Stepper):
 
     def _replay(self, t: Value, i: Value, ahead: Ahead) -> None:
         """The states after the `i`-th step of a segment, from those before it."""
-        after = self.trace.results[self.trace.n_outputs :]
+        kernel, after = self.kernel, self.trace.results[self.trace.n_outputs :]
 
         def finish(results: list[Value], j: Value, lanes: int) -> None:
-            for u, value in zip(self.states, results, strict=True):
-                self.kernel.keep(value, str(u), j, lanes, i + 1)
+            for u, value in zip(self.states, results, strict=False):
+                kernel.keep(value, str(u), j, lanes, i + 1)
+            for value in results[len(after) :]:
+                kernel.keep(value, "neck", j, lanes, i)
 
-        self.step(after, finish, self.o, t, i, ahead=ahead, keep_neck=self.keeps_neck)
+        self.step((*after, *self.known_neck), finish, self.o, t, i, ahead=ahead)
 
     def _pull(self, t: Value, i: Value, ahead: Ahead, some: Sequence[Node] | None = None) -> None:
-        """The gradients of a step, from those of the step after it; in one loop or two, or `some`
-        of them in one."""
+        """The gradients of a step, or `some` of them, from those of the step after it."""
         kernel, trace = self.kernel, self.trace
-        after, cut = trace.grads[trace.n_outputs :], self.pull_neck if some is None else None
-        everything = self.everything if some is None else some
+        after = trace.grads[trace.n_outputs :]
+        wanted = self.everything if some is None else some
         read = self.read if some is None else self._streams(some, self.known_neck)
-        late = [
-            leaf
-            for leaf in everything
-            if leaf in self.states or cut in reachable((self.grads[leaf],))[:-1]
-        ]
-        again = self._streams(late, self.known_neck | {cut}) if cut else []
 
-        def known(j: Value, lanes: int) -> Values:
-            found = self.known(self.o, j, lanes, i)
+        def body(j: Value, lanes: int) -> None:
+            ahead.fetch(j, lanes)
+            known = self.known(self.o, j, lanes, i)
             for neck in self.known_neck:
-                found[neck] = kernel.kept("neck", j, lanes, i)
+                known[neck] = kernel.kept("neck", j, lanes, i)
             for g, u in zip(after, self.states, strict=True):
-                found[g] = kernel.kept(f"{u}_grad", j, lanes)
-            return found
+                known[g] = kernel.kept(f"{u}_grad", j, lanes)
+            known |= {x: kernel.stream(x, self.o, t, j, lanes) for x in read}
+            self._finish(wanted, known, t, j, lanes)
 
-        def streamed(leaves: Sequence[Node], j: Value, lanes: int) -> Values:
-            return known(j, lanes) | {x: kernel.stream(x, self.o, t, j, lanes) for x in leaves}
-
-        def whole(j: Value, lanes: int) -> None:
-            ahead.fetch(j, lanes)
-            self._finish(everything, streamed(read, j, lanes), t, j, lanes)
-
-        def first(j: Value, lanes: int) -> None:
-            assert cut is not None
-            found = streamed(read, j, lanes)
-            (value,) = self._solve([cut], found, lanes)
-            kernel.keep(value, "pull_neck", j, lanes)
-            self._finish([leaf for leaf in everything if leaf not in late], found, t, j, lanes)
-
-        def second(j: Value, lanes: int) -> None:
-            assert cut is not None
-            ahead.fetch(j, lanes)
-            found = streamed(again, j, lanes) | {cut: kernel.kept("pull_neck", j, lanes)}
-            self._finish(late, found, t, j, lanes)
-
-        learned = [p for p in self.sums.learned if p in everything]
-        self.sums.over(learned, *((first, second) if cut else (whole,)))
+        self.sums.over([p for p in self.sums.learned if p in wanted], body)
 
     def _solve(self, nodes: Sequence[Node], known: Values, lanes: int) -> list[Value]:
         """Gradients: the step's values exactly as in the step, everything else fast."""

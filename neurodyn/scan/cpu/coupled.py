@@ -117,7 +117,7 @@ class CoupledForward(Forward):
         kernel, code, first = self.kernel, self.code, str(self.states[0])
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
         back = [f"{x}_back" for x in self.fed]
-        rows = [*map(str, self.states), "neck", "masks", *back]
+        rows = [*map(str, self.states), "masks", *back]
         rows += ["onward"] if self.onward else []
         self.group = group = Group(kernel, dict.fromkeys(rows, 1))
         with self.tasks(group.rows()):
@@ -189,12 +189,8 @@ class CoupledBackward(Backward):
             self.source, self.into = self.states[onward[0]], self.trace.inputs[onward[1]]
 
     def _memory(self) -> dict[str, int | Value]:
-        rows = super()._memory()
-        shared: dict[str, int | Value] = {
-            name: rows.pop(name) for name in [f"{p}_grad" for p in self.sums.rows]
-        }
-        self.group = Group(self.kernel, rows)
-        return self.group.rows() | shared
+        self.group = Group(self.kernel, super()._memory())
+        return self.group.rows()
 
     def _blocks(self) -> None:
         kernel, group = self.kernel, self.group

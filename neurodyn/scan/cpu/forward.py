@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel
 from neurodyn.scan.cpu.rows import Row
-from neurodyn.scan.cpu.turns import Stepper
+from neurodyn.scan.cpu.stepper import Stepper
 from neurodyn.step.graph import Node
 
 NEST = (
@@ -32,9 +32,9 @@ class Forward(Stepper):
 
     def emit(self) -> None:
         kernel, code = self.kernel, self.code
-        rows = [*map(str, self.states), "neck"]
+        rows = dict.fromkeys(map(str, self.states), 1)
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
-        with self.tasks(dict.fromkeys(rows, 1)), kernel.blocks() as o:
+        with self.tasks(rows), kernel.blocks() as o:
             self._begin(o)
             with code.range("segment", code.integer(0), self._segments()) as segment:
                 self._mark(segment, o)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from llvmlite import ir
 
 from neurodyn.scan.cpu.listing import listing
 from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
 from neurodyn.scan.cpu.math import OPERATIONS
-from neurodyn.scan.cpu.rows import Ahead, Row, Tensor
+from neurodyn.scan.cpu.rows import Ahead, Place, Row, Tensor
 from neurodyn.scan.layout import OperandKind
 from neurodyn.step.functions import Functions
 from neurodyn.step.graph import Node, reachable
@@ -24,15 +25,9 @@ HEADER = (
 )
 """The first entries of the argument array; three numbers per tensor follow."""
 VECTOR = 64
-"""Bytes of a row per turn of the innermost loop: a line of the cache."""
+"""Bytes of the narrowest row per turn of the innermost loop: a line of the cache."""
 ARITHMETIC = ("add", "sub", "mul", "div", "neg")
 """Operations that may be contracted and reordered in a derivative; functions may not."""
-TURN = 8
-"""Lines of a row after which the next of several loop bodies takes its turn.
-
-Few, so that the results of one body are still in the first cache for the next, and so that the
-processor predicts the end of the loop.
-"""
 Values = dict[Node, Value]
 Body = Callable[[Value, int], None]
 
@@ -48,6 +43,7 @@ class Kernel:
         kinds: Sequence[OperandKind],
         fresh: Sequence[str],
         stored: Sequence[str] = (),
+        together: int = 1,
     ) -> None:
         self.functions, self.trace = functions, functions.trace
         self.operands = self.trace.states + functions.parameters
@@ -67,8 +63,9 @@ class Kernel:
         code.builder.position_at_end(start)
         self.nest: tuple[str, ...] = ()
         """The loops in words, for the head of the source."""
-        self.streaming = False
-        self.size, self.lanes = bits // 8, VECTOR * 8 // bits
+        self.streaming, self.together = False, together
+        self.size = bits // 8
+        self.lanes = VECTOR // min(map(code.size, stored or ("real",)))
         self.first, self.last, array = (Value(code, a, "int") for a in self.function.args)
 
         def entry_at(i: int, called: str) -> Value:
@@ -87,16 +84,19 @@ class Kernel:
             )
 
     @contextmanager
-    def scratch(self, rows: Mapping[str, int | Value]) -> Iterator[None]:
-        """Memory for rows as wide as a column; `self.memory` has their addresses by name."""
+    def scratch(
+        self, rows: Mapping[str, int | Value], shared: Mapping[str, int | Value]
+    ) -> Iterator[None]:
+        """Memory for rows as wide as a column: for each of the blocks that are visited at once, and
+        shared by them. `self.memory` has them by name."""
         code, build = self.code, self.code.builder
         self.row_numbers = (self.at["width"] + (VECTOR - 1)) // VECTOR * VECTOR
         width = self.row_numbers * self.size
         total = code.integer(VECTOR)
         offsets = {}
-        for name, count in rows.items():
+        for name, count in [*rows.items(), *shared.items()]:
             offsets[name] = total
-            total = total + width * count
+            total = total + width * count * (self.together if name in rows else 1)
         none = ir.VoidType()
         allocate = ir.Function(self.module, ir.FunctionType(WHOLE, [WHOLE]), "malloc")
         free = ir.Function(self.module, ir.FunctionType(none, [WHOLE]), "free")
@@ -105,7 +105,10 @@ class Kernel:
         memory = Value(code, build.call(allocate, [total.ir], "scratch"), "int")
         base = memory // VECTOR * VECTOR
         before = build.call(flush, [], "denormals")
-        self.memory = {name: Row(base + at) for name, at in offsets.items()}
+        self.memory = {
+            name: Row(base + at, apart=width if name in rows else None)
+            for name, at in offsets.items()
+        }
         yield
         build.call(restore, [before])
         build.call(free, [memory.ir])
@@ -135,48 +138,40 @@ class Kernel:
         """The loop over a task's blocks. It sets the place of the block that comes next, which may
         be the first one of the next task."""
         outer, groups, code = self.at["outer"], self.at["groups"], self.code
-        start, stop = (outer * (self.group + i) // groups for i in (0, 1))
+        each = self.together
+        start, stop = (outer // each * (self.group + i) // groups * each for i in (0, 1))
         after = self.task + 1
-        first, (q, _) = outer * (after % groups) // groups, self._column(after)
-        with code.range("block", start, stop) as o:
-            last = o + 1 >= stop
-            self.next = code.where(last, first, o + 1), code.where(last, q, self.q)
+        first, (q, _) = outer // each * (after % groups) // groups * each, self._column(after)
+        with code.range("block", start, stop, each) as o:
+            last = o + each >= stop
+            self.next = code.where(last, first, o + each), code.where(last, q, self.q)
             yield o
 
-    def elements(self, *bodies: Body, writing: bool = False) -> None:
-        """Loops over a row: `body(j, lanes)` line by line, and the remainder one by one.
-
-        Several bodies take turns, some lines at a time.
+    def elements(self, body: Body, *, writing: bool = False, once: bool = False) -> None:
+        """Loops over a row: `body(j, lanes)` line by line, and the remainder one by one; for each
+        of the blocks that are visited at once.
 
         Args:
-            writing: the bodies write results of the kernel, past the cache if the arguments say so.
+            writing: the body writes results of the kernel, past the cache if the arguments say so.
+            once: not for each block, as they share the row.
         """
         zero, whole = self.code.integer(0), self.n // self.lanes * self.lanes
 
         def loop(lanes: int, start: Value, stop: Value) -> None:
-            for body in bodies:
-                with self.code.range("j", start, stop, lanes) as j:
-                    body(j, lanes)
-
-        def lines() -> None:
-            if len(bodies) == 1:
-                loop(self.lanes, zero, whole)
-                return
-            turn = TURN * self.lanes
-            with self.code.range("turn", zero, whole, turn) as start:
-                end = start + turn
-                loop(self.lanes, start, self.code.where(end < whole, end, whole))
+            with self.code.range("j", start, stop, lanes) as j:
+                for part in range(1 if once else self.together):
+                    body(Place(j, part), lanes)
 
         if writing:
             with self.code.builder.if_else((self.at["streaming"] != 0).ir) as (then, otherwise):
                 with then:
                     self.streaming = True
-                    lines()
+                    loop(self.lanes, zero, whole)
                     self.streaming = False
                 with otherwise:
-                    lines()
+                    loop(self.lanes, zero, whole)
         else:
-            lines()
+            loop(self.lanes, zero, whole)
         loop(1, whole, self.n)
 
     def row(self, name: str, o: Value, t: Value | None = None, q: Value | None = None) -> Row:
@@ -185,7 +180,8 @@ class Kernel:
         place = o * tensor.block + (self.q if q is None else q)
         if t is not None:
             place = place + t * tensor.time
-        return tensor.row.after(place)
+        row = tensor.row.after(place)
+        return replace(row, apart=tensor.block * row.size)
 
     def stream(self, leaf: Node, o: Value, t: Value, j: Value, lanes: int) -> Value:
         """Some elements of a sequence."""
@@ -203,12 +199,13 @@ class Kernel:
 
     def copy(self, source: Callable[[Value, int], Value], target: Row) -> None:
         """Fill a row of memory with what `source(j, lanes)` gives; `Row.load` is such a source."""
-        self.elements(lambda j, lanes: target.store(source(j, lanes), j, lanes))
+        once = target.apart is None
+        self.elements(lambda j, lanes: target.store(source(j, lanes), j, lanes), once=once)
 
     def own(self, name: str, i: Value | None = None) -> Row:
         """The row of that name in memory; the `i`-th, if it has several."""
         row = self.memory[name]
-        return row if i is None else row.after(self.row_numbers * i)
+        return row if i is None else row.after(self.row_numbers * self.together * i)
 
     def kept(self, name: str, j: Value, lanes: int, i: Value | None = None) -> Value:
         """Elements of a row in memory."""
@@ -222,7 +219,8 @@ class Kernel:
     def checkpoint(self, u: Node, segment: Value, o: Value) -> Row:
         """The row of a state at the start of a segment of time."""
         place = segment * self.at["elements"] + o * self.at["period"] + self.q
-        return self.tensors[f"{u}_checkpoints"].row.after(place)
+        row = self.tensors[f"{u}_checkpoints"].row.after(place)
+        return replace(row, apart=self.at["period"] * row.size)
 
     def span(self, segment: Value) -> tuple[Value, Value]:
         """A segment's first step, and the one after its last."""

@@ -7,9 +7,11 @@ else as a row in memory. What differs between blocks is computed where it is use
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
+from neurodyn.scan.cpu.rows import Row, part_of
 from neurodyn.step.graph import Node, reachable
 
 
@@ -24,6 +26,8 @@ class Operands:
         """What follows from such numbers alone."""
         self.rows: dict[Node, str] = {}
         """The names of rows in memory, by the node whose values they hold."""
+        self.loaded: dict[tuple[Node, Any], Value] = {}
+        """What the blocks that are visited at once share, by node and loop."""
         for node in kernel.functions.prepare.results:
             kinds = {kernel.kinds[leaf] for leaf in reachable((node,)) if leaf in kernel.kinds}
             if kinds == {"one"}:
@@ -43,7 +47,7 @@ class Operands:
                     self.single[leaf] = tensor.row.load(place, 1)
         kernel.evaluate(self.once, self.single, exact=True)
         if self.rows:
-            kernel.elements(self._prepare)
+            kernel.elements(self._prepare, once=True)
 
     def _prepare(self, j: Value, lanes: int) -> None:
         kernel, zero = self.kernel, self.code.integer(0)
@@ -62,8 +66,16 @@ class Operands:
         with self.code.named(str(leaf)):
             if kind == "one":
                 return self.code.repeated(self.single[leaf], lanes)
-            place = o * tensor.block + kernel.q if kind == "full" else kernel.q
-            return tensor.row.after(place).load(j, lanes)
+            if kind == "full":
+                return kernel.row(str(leaf), o).load(j, lanes)
+            return self._shared(leaf, tensor.row.after(kernel.q), j, lanes)
+
+    def _shared(self, node: Node, row: Row, j: Value, lanes: int) -> Value:
+        """Elements of a row that blocks share: loaded for the first of them."""
+        place = node, j.ir
+        if part_of(j) == 0:
+            self.loaded[place] = row.load(j, lanes)
+        return self.loaded[place]
 
     def initial(self, u: Node, o: Value) -> Callable[[Value, int], Value]:
         """A state before the first step, for `copy`."""
@@ -74,6 +86,8 @@ class Operands:
         kernel, functions = self.kernel, self.kernel.functions
         known = {p: self.at(p, o, j, lanes) for p in functions.parameters}
         known |= {node: self.code.repeated(self.single[node], lanes) for node in self.once}
-        known |= {node: kernel.kept(row, j, lanes) for node, row in self.rows.items()}
+        for node, row in self.rows.items():
+            with self.code.named(row):
+                known[node] = self._shared(node, kernel.memory[row], j, lanes)
         kernel.evaluate(functions.prepare.results, known, exact=True, lanes=lanes)
         return known

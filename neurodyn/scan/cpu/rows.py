@@ -7,7 +7,7 @@ checkpoints are float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,12 +17,29 @@ NARROW = {torch.bfloat16: "brain", torch.float16: "half"}
 """The kinds of numbers in memory that are narrower than float32; bfloat16 is half a float32."""
 
 
+class Place(Value):
+    """Where in a row a loop is, and in which of the blocks that it visits at once."""
+
+    def __init__(self, j: Value, part: int) -> None:
+        super().__init__(j.code, j.ir, j.kind)
+        self.part = part
+
+
+def part_of(j: Value) -> int:
+    """Which of the blocks at once it is; the first where only one is visited."""
+    return j.part if isinstance(j, Place) else 0
+
+
 @dataclass(frozen=True)
 class Row:
-    """Where a row begins, and the kind of its numbers."""
+    """Where a row begins, and the kind of its numbers.
+
+    `apart` is the distance in bytes to the same row of the next block; None if blocks share it.
+    """
 
     address: Value
     kind: str = "real"
+    apart: Value | None = None
 
     @property
     def size(self) -> int:
@@ -31,17 +48,22 @@ class Row:
 
     def after(self, count: Value) -> Row:
         """The row that begins so many numbers later."""
-        return Row(self.address + count * self.size, self.kind)
+        return replace(self, address=self.address + count * self.size)
+
+    def at(self, j: Value) -> Value:
+        """The address of the `j`-th number."""
+        address, part = self.address + j * self.size, part_of(j)
+        return address if self.apart is None or part == 0 else address + self.apart * part
 
     def load(self, j: Value, lanes: int) -> Value:
         """Numbers from the `j`-th on, as reals."""
-        return widened(j.code.load(self.address + j * self.size, self.kind, lanes))
+        return widened(j.code.load(self.at(j), self.kind, lanes))
 
     def store(self, value: Value, j: Value, lanes: int, *, streaming: bool = False) -> None:
         """Write reals, from the `j`-th number on; `streaming` as for `Code.store`."""
         code = j.code
         value = narrowed(code.repeated(value, lanes), self.kind)
-        code.store(value, self.address + j * self.size, streaming=streaming)
+        code.store(value, self.at(j), streaming=streaming)
 
 
 @dataclass(frozen=True)
@@ -89,18 +111,22 @@ class Ahead:
     """Rows to prefetch, of whatever kinds. An element is chosen when the kernel runs."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self.places = [(row.address, row.address.code.integer(row.size)) for row in rows]
+        self.places = []
+        for row in rows:
+            integer = row.address.code.integer
+            self.places.append((row.address, integer(row.size), row.apart or integer(0)))
 
     def unless(self, condition: Value, other: Ahead) -> Ahead:
         """The other's rows if the condition holds. The shorter of both repeats its last row."""
         made, mine, its = Ahead([]), self.places, other.places
         for i in range(max(len(mine), len(its)) if mine and its else 0):
             pair = zip(its[min(i, len(its) - 1)], mine[min(i, len(mine) - 1)], strict=True)
-            address, size = (condition.code.where(condition, a, b) for a, b in pair)
-            made.places.append((address, size))
+            address, size, apart = (condition.code.where(condition, a, b) for a, b in pair)
+            made.places.append((address, size, apart))
         return made
 
     def fetch(self, j: Value, lanes: int) -> None:
         """Prefetch the line of the `j`-th numbers."""
-        for address, size in self.places if lanes > 1 else ():
-            j.code.prefetch(address + j * size)
+        for address, size, apart in self.places if lanes > 1 else ():
+            line, part = address + j * size, part_of(j)
+            j.code.prefetch(line + apart * part if part else line)

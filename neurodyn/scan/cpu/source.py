@@ -23,6 +23,7 @@ def forward(
     kinds: Sequence[OperandKind],
     stored: Sequence[str] = (),
     links: Links = NO_LINKS,
+    together: int = 1,
 ) -> str:
     """The module of the forward kernel.
 
@@ -32,13 +33,14 @@ def forward(
         kinds: how each state and each of `functions.parameters` is found (`layout.Operand`).
         stored: the kind of the numbers of each argument in memory (`rows.Row`); reals if not given.
         links: where matrices link states and inputs.
+        together: blocks that are visited at once.
     """
     states = functions.trace.states
     outputs = [f"out{i}" for i in range(functions.trace.n_outputs)]
     names = [*outputs, *(f"{u}_final" for u in states), *(f"{u}_checkpoints" for u in states)]
     fed = [functions.trace.inputs[i] for i in links.fed]
     names += [*(f"{x}_total" for x in fed), *_matrices(fed, links)]
-    kernel = Kernel("forward", functions, bits, kinds, names, stored)
+    kernel = Kernel("forward", functions, bits, kinds, names, stored, together)
     if fed:
         CoupledForward(kernel, outputs, fed, links.onward).emit()
     else:
@@ -52,6 +54,7 @@ def backward(
     kinds: Sequence[OperandKind],
     stored: Sequence[str] = (),
     links: Links = NO_LINKS,
+    together: int = 1,
 ) -> str:
     """The module of the backward kernel; arguments as for `forward`."""
     states, grads = functions.trace.states, functions.trace.grads
@@ -61,7 +64,7 @@ def backward(
     fed = [functions.trace.inputs[i] for i in links.fed]
     names += (["before"] if fed else []) + (["after"] if links.onward else [])
     names += _matrices(fed, links)
-    kernel = Kernel("backward", functions, bits, kinds, names, stored)
+    kernel = Kernel("backward", functions, bits, kinds, names, stored, together)
     if fed:
         CoupledBackward(kernel, inputs, fed, links.onward).emit()
     else:

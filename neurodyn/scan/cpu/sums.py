@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Body, Kernel, Values
 from neurodyn.scan.cpu.operands import Operands
+from neurodyn.scan.cpu.rows import part_of
 from neurodyn.step.graph import Node, reachable
 
 FLUSH = 256
@@ -37,6 +38,8 @@ class Sums:
             for p in self.wide
             for lanes in (kernel.lanes, 1)
         }
+        self.running: Values = {}
+        """Sums over the blocks that are visited at once."""
         self.late = {p for p in self.learned if self._same_over_sum(p)}
         """Parameters whose gradients are multiplied by their factors after they are summed."""
 
@@ -55,7 +58,7 @@ class Sums:
             total.set(0.0)
         for p in self.summed:
             if self.kernel.kinds[p] == "row":
-                self._set(p, lambda j, lanes: self.code.constant(0.0, "wide", lanes))
+                self._set(p, lambda j, lanes: self.code.constant(0.0, "wide", lanes), once=True)
         self.clear(self.rows)
 
     def end(self, task: Value, o: Value) -> None:
@@ -68,8 +71,9 @@ class Sums:
 
     def after_block(self, o: Value) -> None:
         """After a block: now and then, the rows go to float64."""
-        every = self.code.integer(FLUSH - 1) // self.kernel.at["steps"] + 1
-        with self.code.builder.if_then((o % every == 0).ir):
+        each = self.kernel.together
+        every = self.code.integer(FLUSH // each - 1) // self.kernel.at["steps"] + 1
+        with self.code.builder.if_then((o // each % every == 0).ir):
             self.flush(o)
 
     def flush(self, o: Value) -> None:
@@ -87,15 +91,19 @@ class Sums:
             with self.code.exactly(False):
                 self.narrow[p, lanes].add(grad)
         else:
-            row = self.kernel.memory[f"{p}_grad"]
-            row.store(row.load(j, lanes) + grad, j, lanes)
+            row, part = self.kernel.memory[f"{p}_grad"], part_of(j)
+            shared = p in self.rows
+            before = self.running[p] if shared and part else row.load(j, lanes)
+            self.running[p] = before + grad
+            if not shared or part == self.kernel.together - 1:
+                row.store(self.running[p], j, lanes)
 
-    def over(self, leaves: Sequence[Node], *bodies: Body) -> None:
+    def over(self, leaves: Sequence[Node], body: Body) -> None:
         """A loop over a row, in which `add` is called for these."""
         pairs = [(p, lanes) for p in leaves if p in self.wide for lanes in (self.kernel.lanes, 1)]
         for pair in pairs:
             self.narrow[pair].set(0.0)
-        self.kernel.elements(*bodies, writing=True)
+        self.kernel.elements(body, writing=True)
         for p, lanes in pairs:
             self.wide[p].add(self.code.total(self.narrow[p, lanes].get()))
 
@@ -124,7 +132,7 @@ class Sums:
             value = self._scaled(leaf, code.cast(grad(j, lanes), "wide"), known, lanes)
             return code.load(self._address(leaf, j), "wide", lanes) + value
 
-        self._set(leaf, total)
+        self._set(leaf, total, once=leaf in self.rows)
 
     def _scaled(self, p: Node, total: Value, known: Values, lanes: int = 1) -> Value:
         """A sum in float64, times the factor of the parameter's gradient."""
@@ -142,7 +150,7 @@ class Sums:
         tensor = self.kernel.tensors[f"sum_{leaf}"]
         return tensor.row.address + (self.kernel.group * tensor.block + self.kernel.q + j) * 8
 
-    def _set(self, leaf: Node, value: Callable[[Value, int], Value]) -> None:
+    def _set(self, leaf: Node, value: Callable[[Value, int], Value], *, once: bool) -> None:
         self.kernel.elements(
-            lambda j, lanes: self.code.store(value(j, lanes), self._address(leaf, j))
+            lambda j, lanes: self.code.store(value(j, lanes), self._address(leaf, j)), once=once
         )

@@ -80,7 +80,10 @@ def test_contract(name, j):
         assert error(value, truth[key]) <= bound, key
 
 
-@pytest.mark.parametrize("neuron", [LNM(), ALIF(per="channel", features=(8, 32, 32))])
+@pytest.mark.parametrize(
+    "neuron",
+    [LNM(), ALIF(per="channel", features=(8, 32, 32)), LNM(per="neuron", features=(8, 32, 32))],
+)
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_sequences_written_past_the_cache(neuron, layout):
     """Large ones, of two segments, in any of both layouts."""
