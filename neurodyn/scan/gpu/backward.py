@@ -43,8 +43,8 @@ class Backward(Kernel):
         self.grads = trace.grads[: trace.n_outputs]
         self.finals = dict(zip(trace.states, trace.grads[trace.n_outputs :], strict=True))
         self.cut = cut = Cut(functions)
-        single = [p for p in cut.fire.arguments if self.kinds.get(p) == "single"]
-        self.twins = {p: f"{p}_twin" for p in single if p in functions.parameters}
+        late = [p for p in cut.fire.arguments if p in functions.parameters]
+        self.twins = {p: f"{p}_twin" for p in late if self.kinds[p] != "full"}
         """The names of parameters on the way back. Each is loaded twice. A compiler that knew both
         to be equal would not compute anything again, but keep it all in registers."""
         self.late = {p for p in functions.factors if self._same_over_sum(p)}
@@ -91,8 +91,8 @@ class Backward(Kernel):
         self._clear(p for p in self.learned if self.kinds[p] == "full")
         for u, g in self.finals.items():
             place = "at" if form.dense else f"(wide + o) * {g}_o"
-            value = self.load(f"{g}_p", place) if form.finals else "tl.zeros([BLOCK], tl.float32)"
-            put(f"{u}_grad = {value}")
+            given = f"{self.loaded(f'{g}_p', place)}.to(tl.float32)"
+            put(f"{u}_grad = {given if form.finals else 'tl.zeros([BLOCK], tl.float32)'}")
         if form.looped:
             put(f"segments = tl.cdiv(steps, {form.length})")
             with self.segments("back", "segments"):
@@ -114,7 +114,7 @@ class Backward(Kernel):
     def _load_twins(self) -> None:
         """Load parameters for the way back."""
         for p, name in self.twins.items():
-            self.put(f"{name} = tl.load({p}_p, volatile=True).to(tl.float32)")
+            self.operand(p, name, "volatile=True")
 
     def _segment(self) -> None:
         """Backward through one segment."""
@@ -122,7 +122,7 @@ class Backward(Kernel):
         for u in self.trace.states:
             start = f"{u} + tl.zeros([BLOCK], tl.float32)"
             if self.form.checkpoints:
-                start = self.load(f"{u}_checkpoints_p", "segment * size + at")
+                start = self.loaded(f"{u}_checkpoints_p", "segment * size + at")
             put(f"{u}_0 = {start}")
         self.loads(map(str, self.trace.inputs), self.steps)
         self.loads(map(str, self.grads), self.steps[::-1])

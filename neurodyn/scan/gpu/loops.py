@@ -81,7 +81,7 @@ class Kernel:
         put("wide = column.to(tl.int64) * 0", "size = wide + elements")
         for leaf, kind in self.kinds.items():
             if kind != "full" and self.reads(leaf):
-                self._operand(leaf, kind)
+                self.operand(leaf, str(leaf))
         if not self.inside:
             self.prepared()
 
@@ -124,26 +124,27 @@ class Kernel:
         """The operands that differ from block to block."""
         for leaf, kind in self.kinds.items():
             if kind == "full" and self.reads(leaf):
-                self._operand(leaf, kind)
+                self.operand(leaf, str(leaf))
         if self.inside:
             self.prepared()
 
-    def _operand(self, leaf: Node, kind: str) -> None:
+    def operand(self, leaf: Node, name: str, option: str = "") -> None:
+        """Load an operand by its kind."""
+        kind = self.kinds[leaf]
         if kind in ("single", "one"):
             place = f" + run // {leaf}_run % {leaf}_size" if kind == "one" else ""
-            self.put(f"{leaf} = tl.load({leaf}_p{place}).to(tl.float32)")
+            text = f"tl.load({leaf}_p{place}{option and ', '}{option})"
         else:
-            self.put(f"{leaf} = {self.load(f'{leaf}_p', '' if kind == 'row' else 'at')}")
+            text = self.loaded(f"{leaf}_p", "" if kind == "row" else "at", option=option)
+        self.put(f"{name} = {text}.to(tl.float32)")
 
-    def load(self, pointer: str, place: str, when: str = "") -> str:
-        """A load of the block's elements; `when` is a condition that is one for all of them."""
-        return f"{self.loaded(pointer, place, when)}.to(tl.float32)"
-
-    def loaded(self, pointer: str, place: str, when: str = "") -> str:
-        """The same, as it is stored."""
+    def loaded(self, pointer: str, place: str, when: str = "", option: str = "") -> str:
+        """A load of the block's elements, as they are stored; `when` is a condition that is one for
+        all of them."""
         address = f"{pointer} + {place} + q" if place else f"{pointer} + q"
         mask = " & ".join(filter(None, ("mask" if self.form.masked else "", when)))
-        return f"tl.load({address}, mask={mask}, other=0.0)" if mask else f"tl.load({address})"
+        masked = f"mask={mask}, other=0.0" if mask else ""
+        return f"tl.load({', '.join(filter(None, (address, masked, option)))})"
 
     def store(self, pointer: str, place: str, value: str) -> None:
         """A store of the block's elements."""

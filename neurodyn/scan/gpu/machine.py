@@ -59,6 +59,7 @@ def launches(
     x: Tensor,
     state: Sequence[Tensor],
     *,
+    n_inputs: int = 1,
     wanted: Sequence[bool] | None = None,
     finals: bool = False,
 ) -> tuple[Launch, Launch]:
@@ -68,11 +69,11 @@ def launches(
         cell: the step and its parameters.
         x: an input over time; all inputs are like it. A tensor on the `meta` device will do.
         state: initial states.
+        n_inputs: how many of the step's arguments are inputs.
         wanted: which of inputs, states and parameters need gradients; by default those that
             require them, and the inputs.
         finals: whether final states are results, and have gradients.
     """
-    n_inputs = len(inspect.signature(cell.step).parameters) - len(state)  # type: ignore[arg-type]
     program, parameters = program_of(cell, n_inputs, len(state), torch.float32)
     if isinstance(program, Exception):
         raise program
@@ -178,16 +179,15 @@ def _listing(text: str) -> list[tuple[str, str]]:
 
 
 def _body(listing: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The longest loop, but at least half of the kernel; else the kernel."""
+    """The innermost loop that writes results, over segments or blocks; without one, the kernel."""
     labels = {op: i for i, (op, _) in enumerate(listing) if op.startswith(".L_")}
-    best = (0, len(listing))
-    size = len(listing) // 2
+    found = [(0, len(listing))]
     for i, (op, operands) in enumerate(listing):
         target = re.search(r"\.L_\w+", operands) if op.startswith("BRA") else None
         start = labels.get(target[0], i) if target else i
-        if i - start > size:
-            best, size = (start, i + 1), i - start
-    return listing[slice(*best)]
+        if any(inside.startswith("STG") for inside, _ in listing[start:i]):
+            found.append((start, i + 1))
+    return listing[slice(*min(found, key=lambda loop: loop[1] - loop[0]))]
 
 
 def _width(op: str) -> int:
