@@ -16,14 +16,12 @@ from torch import Tensor
 from neurodyn.scan.gpu.backward import Backward
 from neurodyn.scan.gpu.build import load_kernel
 from neurodyn.scan.gpu.forward import Forward
-from neurodyn.scan.gpu.sizes import interpreted
+from neurodyn.scan.gpu.sizes import SEGMENT, interpreted
 from neurodyn.scan.gpu.walk import Form, Kind, bind, form_of, walk_of
 from neurodyn.scan.launch import Backend, Launch, Start
 from neurodyn.scan.layout import Operand
 from neurodyn.step.program import Program
 
-SEGMENT = 8
-"""Steps of a segment. Shorter sequences are one segment, and need no checkpoints."""
 STORED = (torch.float32, torch.bfloat16, torch.float16)
 
 
