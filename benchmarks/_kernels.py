@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from neurodyn.neurons import LIF, LNM, QIF, MultiTimescale, Planar
 from neurodyn.scan.gpu.machine import compiled, launches, read
 from neurodyn.scan.gpu.model import estimate
+from neurodyn.scan.gpu.walk import walk_of
+from neurodyn.scan.launch import Launch
+from neurodyn.step.graph import Node, reachable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LENGTHS = (4, 16)
@@ -65,10 +68,17 @@ def reading(name: str, dtype: str, steps: int) -> list[dict[str, Any]]:
                 **{k: v for k, v in vars(found).items() if k != "loads"},
                 "loads": {str(width): count for width, count in sorted(found.loads.items())},
                 **vars(cost),
+                "each": found.instructions / (walk_of(launch).sizes.each * launch.length),
+                "trigonometry": any(node.op in ("sin", "cos") for node in nodes(launch)),
                 "ratio": cost.ratio,
             }
         )
     return rows
+
+
+def nodes(launch: Launch) -> list[Node]:
+    """What a launch's kernel computes from parameters alone."""
+    return reachable(launch.functions.prepare.results)
 
 
 def table(title: str, case: dict[str, Any]) -> str:
@@ -76,7 +86,7 @@ def table(title: str, case: dict[str, Any]) -> str:
         f"### {title}",
         "",
         "| kernel | dtype | T | registers | stack B | loads of 16, 8, <= 4 B | waits "
-        "| instructions | moved B | x sequences | issue | latency | model x floor |",
+        "| per element | moved B | x sequences | issue | latency | model x floor |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in case["rows"]:
@@ -85,7 +95,7 @@ def table(title: str, case: dict[str, Any]) -> str:
         lines.append(
             f"| {row['direction']} | {row['dtype']} | {row['steps']} | {row['registers']} "
             f"| {row['stack']} | {loads.get(16, 0)}, {loads.get(8, 0)}, {narrow} | {row['waits']} "
-            f"| {row['instructions']} | {row['moved']:.2f} | {row['memory']:.2f} "
+            f"| {row['each']:.0f} | {row['moved']:.2f} | {row['memory']:.2f} "
             f"| {row['issue']:.2f} | {row['latency']:.2f} | {row['ratio']:.2f} |"
         )
     return "\n".join(lines)
@@ -98,7 +108,8 @@ HEADING = [
     "step.",
     "Waits: how often a thread waits for loads that it has just issued, in the loop over segments "
     "of 8 steps, or in the whole kernel if there is one segment. Copies into shared memory run one "
-    "segment ahead, and do not count. Instructions are those of that loop, or of the kernel.",
+    "segment ahead, and do not count. Per element: instructions of a thread per element and "
+    "step, of that loop or of the kernel.",
     "Moved: bytes per element and step. `x sequences`, `issue` and `latency` are times by the "
     "model, in units of the time that the sequences take at 3.0 TB/s: all bytes that move, "
     "instructions of all resident warps, waits of 0.7 us. The largest of them is the model's "

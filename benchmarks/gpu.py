@@ -11,7 +11,7 @@ in `FOLDER/<part>.json` after every case; with `--resume`, parts that are done a
 and the others continue. The table of all parts is printed last, and written to `FOLDER/gpu.md`.
 
     contract    the contract table of the tests on the device, the main neurons first
-    kernels     the speed of copies; LIF, QIF, LNM, MultiTimescale and LNM per channel by T and dtype
+    kernels     the speed of copies; LIF, QIF, LNM, MultiTimescale, LNM per channel by T and dtype
     tune        other sizes of blocks; the fastest are written to `FOLDER/sizes.json`
     resnet19    a training step of ResNet-19, T=4, bfloat16, channels last, also with SpikingJelly
     speed       the recipe `cifar10-speed`, LNM and then LIF

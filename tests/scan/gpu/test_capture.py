@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -34,9 +35,9 @@ class OnDevice(TorchDispatchMode):
     """Refuses what a capture would refuse."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
         name = func.__name__.partition(".")[0]
         assert name not in WAITING, f"{name} waits for the device"
+        out = func(*args, **(kwargs or {}))
         leaves = torch.utils._pytree.tree_leaves((args, kwargs, out))
         tensors = [t for t in leaves if isinstance(t, torch.Tensor)]
         # A number on the CPU goes with a kernel's arguments; no copy waits for it.
@@ -45,60 +46,76 @@ class OnDevice(TorchDispatchMode):
         return out
 
 
+def like(value):
+    return torch.empty(value.shape, dtype=value.dtype, device=CUDA)
+
+
+@pytest.fixture(params=NEURONS)
+def neuron(request):
+    """A neuron whose parameters are fake, under the mode of fake tensors. A neuron is made of real
+    ones, as it checks their values."""
+    made = NEURONS[request.param]()
+    window._normal.cache_clear()
+    with FakeTensorMode():
+        for module in made.modules():
+            for name, value in module._buffers.items():
+                module._buffers[name] = like(value)
+            for name, value in module._parameters.items():
+                module._parameters[name] = nn.Parameter(like(value), value.requires_grad)
+        yield made
+    window._normal.cache_clear()  # Nothing fake is left there.
+
+
+def contiguous(tensor):
+    return tensor if tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
+
+
 @pytest.fixture
-def fakes():
-    """A mode of fake tensors; nothing fake is left in a cache."""
-    window._normal.cache_clear()
-    with FakeTensorMode() as mode:
-        yield mode
-    window._normal.cache_clear()
+def no_kernel(monkeypatch):
+    """Launches run as they do on a GPU, seen by the mode, but without their kernels."""
+    monkeypatch.setattr("neurodyn.scan.gpu.Target.start", lambda *_: lambda tensors: None)
+    monkeypatch.setattr("neurodyn.scan.op.plain", lambda tensors: True)
+    # PyTorch's own looks for the device, which is not there.
+    monkeypatch.setattr(torch.Tensor, "contiguous", contiguous)
+    for bound in (bind_forward, bind_backward):
+        bound.cache_clear()
+    with torch.no_grad():
+        yield
+    for bound in (bind_forward, bind_backward):
+        bound.cache_clear()
 
 
-def on_device(name):
-    with torch.device(CUDA):
-        return NEURONS[name]()
-
-
-@pytest.mark.parametrize("name", NEURONS)
-def test_a_step_stays_on_the_device(name, fakes):
-    neuron = on_device(name)
-    x = torch.empty(12, 3, 6, 4, 4, device=CUDA, requires_grad=True)
-    neuron(x).sum().backward()  # What is made once is made before a capture.
+def test_a_layer_stays_on_the_device(neuron, no_kernel):
+    """Forward only: without a GPU, PyTorch's autograd has no stream to go back on."""
+    x = torch.empty(12, 3, 6, 4, 4, device=CUDA)
+    neuron(x)  # What is made once is made before a capture.
     with OnDevice():
         y = neuron(x)
-        y.backward(torch.ones_like(y))
-    assert x.grad.device == CUDA
+    assert y.device == CUDA
 
 
 @pytest.mark.parametrize("steps", [4, 20])
-@pytest.mark.parametrize("name", NEURONS)
-def test_a_launch_stays_on_the_device(name, steps, fakes, monkeypatch):
-    """The operator hides its launch from the dispatcher; here it runs alone, without its kernel."""
-    monkeypatch.setattr("neurodyn.scan.gpu.Target.start", lambda *_: lambda tensors: None)
-    bind_forward.cache_clear()
-    bind_backward.cache_clear()
-    neuron = on_device(name)
+def test_both_launches_stay_on_the_device(neuron, steps, no_kernel):
     x = torch.empty(steps, 3, 6, 4, 4, device=CUDA)
     program, parameters = program_of(neuron, 1, len(neuron.states), torch.float32)
     leaves = [x, *neuron.initial_state(), *parameters]
     forward = bind_forward("gpu", program.key, True, True, specs(leaves))
     with OnDevice():
         outputs = forward(leaves)
-    n = len(neuron.states)
-    tensors = [*leaves, outputs[0], *outputs[1 : 1 + n], *outputs[1 + n :]]
+    tensors = [*leaves, *outputs]
     backward = bind_backward("gpu", program.key, (True,) * len(leaves), specs(tensors))
     with OnDevice():
         gradients = backward(tensors)
     assert [g.shape for g in gradients] == [leaf.shape for leaf in leaves]
-    bind_forward.cache_clear()
-    bind_backward.cache_clear()
+    assert {g.device for g in gradients} == {CUDA}
 
 
-def test_a_copy_from_the_host_is_seen(fakes):
-    with OnDevice(), pytest.raises(AssertionError, match="_to_copy copies between"):
-        torch.ones(3, device="cpu").to(CUDA)
-    with OnDevice(), pytest.raises((AssertionError, RuntimeError)):
-        torch.ones(3, device=CUDA).sum().item()
+def test_copies_and_waits_are_seen():
+    with FakeTensorMode(), OnDevice():
+        with pytest.raises(AssertionError, match="_to_copy copies between"):
+            torch.ones(3, device="cpu").to(CUDA)
+        with pytest.raises(AssertionError, match="nonzero waits for the device"):
+            torch.ones(3, device="cpu").nonzero()
 
 
 @pytest.mark.gpu
