@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -26,7 +27,7 @@ from torch import Tensor
 from benchmarks._machine import machine
 from benchmarks._measure import DTYPES, Clock, device_facts
 from neurodyn.files import cache_dir, write
-from neurodyn.neurons import LIF, LNM, QIF, MultiTimescale, Neuron
+from neurodyn.neurons import ALIF, LIF, LNM, QIF, MultiTimescale, Neuron
 from neurodyn.surrogate import ArcTan
 
 MAIN = "LIF or LNM or QIF or MultiTimescale"
@@ -200,53 +201,54 @@ def rounded(seconds: float) -> float:
 
 
 def tune(part: Part) -> None:
-    """Sizes of blocks, by arity, length, dtype and direction."""
+    """Sizes of programs, by arity, length, dtype and direction."""
     from neurodyn.scan.gpu import sizes
 
     best: dict[str, list[int]] = {}
-    kinds = {name: makers(MAPS)[name] for name in ("LIF", "LNM", "MultiTimescale")}
-    for name, dtype in DTYPES.items():
-        for steps in (4, 16):
-            shape = (steps, 2, 32) if part.dry else (steps, 128, 1 << 17)
-            x = sequence(shape, part, dtype)
-            grad = torch.randn_like(x)
-            for kind, make in kinds.items():
-                for backward in (False, True):
-                    took: dict[sizes.Sizes, float] = {}
-                    for size in candidates(part, x.itemsize):
-                        title = f"{kind}, T={steps}, {name}, {size.each} x {size.warps}"
-                        title += ", backward" if backward else ", forward"
-                        run = partial(sized, part, size, make, x, grad, backward)
-                        case = part.case(title, run)
-                        took[size] = case.get("ms", float("inf"))
-                    chosen = min(took, key=lambda size: took[size])
-                    states = len(make().states)
-                    key = sizes.key(backward, states, steps > sizes.SEGMENT, x.itemsize)
-                    # LNM is measured after LIF, and is what the project is about.
-                    best[key] = [chosen.each, chosen.warps]
+    for kind, neuron in (("LNM", LNM), ("ALIF", ALIF)):
+        make: Callable[[], Neuron] = partial(neuron, surrogate=ArcTan())
+        for (name, dtype), steps in itertools.product(DTYPES.items(), (4, 16)):
+            x = sequence((steps, 2, 32) if part.dry else (steps, 128, 1 << 17), part, dtype)
+            took = {}
+            for size in candidates(part, x.itemsize):
+                title = f"{kind}, T={steps}, {name}, {size.each} x {size.warps}"
+                took[size] = part.case(title, partial(sized, part, size, make, x))
+            for backward, direction in enumerate(("forward ms", "backward ms")):
+                good = [size for size, case in took.items() if direction in case]
+                key = sizes.key(bool(backward), len(make().states), steps > 8, x.itemsize)
+                if good:
+                    fastest = min(good, key=lambda size, by=direction: took[size][by])
+                    best[key] = [fastest.each, fastest.warps]
+            write_sizes(part, best)
+
+
+def write_sizes(part: Part, best: dict[str, list[int]]) -> None:
+    """Write the sizes, also into the cache of the parts that follow."""
+    from neurodyn.scan.gpu.sizes import FILE
+
     text = json.dumps(best, indent=1) + "\n"
     write(part.out / "sizes.json", text)
     if not part.dry:
-        write(cache_dir() / sizes.FILE, text)  # For the parts that follow.
+        write(cache_dir() / FILE, text)
 
 
 def candidates(part: Part, itemsize: int) -> list[Any]:
-    from neurodyn.scan.gpu.sizes import Sizes
+    from neurodyn.scan.gpu.sizes import VECTOR, WARPS, Sizes
 
-    each = [n for n in (2, 4, 8) if n * itemsize <= 16]
-    found = [Sizes(n, warps) for n in each for warps in (2, 4, 8)]
+    most = VECTOR // itemsize
+    each = [n for n in (most, most // 2, most // 4) if n > 1]
+    found = [Sizes(n, WARPS) for n in each] + [Sizes(4, WARPS // 2), Sizes(4, 2 * WARPS)]
     return found[:2] if part.dry else found
 
 
-def sized(
-    part: Part, size: Any, make: Callable[[], Neuron], x: Tensor, grad: Tensor, backward: bool
-) -> Case:
+def sized(part: Part, size: Any, make: Callable[[], Neuron], x: Tensor) -> Case:
     from neurodyn.scan.gpu import sizes
 
     with sizes.only(size):
         neuron = placed(part, make)
         neuron.backend = "gpu"
-        return {"ms": rounded(pass_times(part, neuron, x, grad)[backward])}
+        forward, backward = pass_times(part, neuron, x, torch.randn_like(x))
+    return {"forward ms": rounded(forward), "backward ms": rounded(backward)}
 
 
 def resnet19(part: Part) -> None:
@@ -270,9 +272,9 @@ def step(part: Part, command: list[str]) -> Case:
 
 
 def speed(part: Part) -> None:
-    for neuron in ("lnm", "lif"):
+    for share, neuron in ((2, "lnm"), (1, "lif")):
         title = f"cifar10-speed, {neuron}"
-        part.case(title, partial(trained, part, "cifar10-speed", neuron, part.left / 2))
+        part.case(title, partial(trained, part, "cifar10-speed", neuron, part.left / share))
 
 
 def epochs(part: Part) -> None:

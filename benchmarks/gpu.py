@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,12 +57,18 @@ def run_part(name: str, seconds: float, options: argparse.Namespace) -> dict[str
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     if options.dry_run and name in ("contract", "tune"):
         environment["TRITON_INTERPRET"] = "1"
-    started, why = time.monotonic(), ""
+    started = time.monotonic()
+    # In a group of its own, so that what it has started ends with it.
+    part = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
-        status = subprocess.run(command, env=environment, timeout=seconds).returncode
+        status = part.wait(timeout=seconds)
         why = f"exit status {status}" if status else ""
     except subprocess.TimeoutExpired:
         why = "out of time"
+    finally:
+        if part.poll() is None:
+            os.killpg(part.pid, signal.SIGKILL)
+            part.wait()
     path = options.out / f"{name}.json"
     found = json.loads(path.read_text()) if path.is_file() else {"cases": {}}
     found["took"], found["why"] = time.monotonic() - started, why
