@@ -32,10 +32,12 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks._pieces import join, unpack
+from benchmarks._results import FOLDER, Results
 
 SHARES = {
     "contract": 0.15, "kernels": 0.3, "tune": 0.25, "resnet19": 0.3, "speed": 0.5, "epochs": 0.5,
@@ -44,6 +46,7 @@ SHARES = {
 """The parts in their order, each with its share of the time that is left."""
 LEAST = 20.0
 """Seconds below which a part is not started."""
+OUT = Path("runs/gpu")
 
 
 def run_part(name: str, seconds: float, options: argparse.Namespace) -> dict[str, Any]:
@@ -109,10 +112,7 @@ def install(wheels: Path, site: Path) -> None:
 def compile_only(options: argparse.Namespace) -> None:
     """Read the kernels as machine code."""
     os.environ.pop("TRITON_INTERPRET", None)  # Read when Triton is imported, which comes now.
-    from importlib.metadata import version
-
     from benchmarks import _kernels
-    from benchmarks._results import Results
 
     rows = options.rows or [
         f"{name}:{dtype}:{steps}"
@@ -121,7 +121,7 @@ def compile_only(options: argparse.Namespace) -> None:
         for steps in _kernels.LENGTHS
     ]
     facts = {name: version(name) for name in ("torch", "triton")}
-    results = Results("kernels", _kernels.HEADING, facts, [], _kernels.table, options)
+    results = Results("gpu-kernels", _kernels.HEADING, facts, [], _kernels.table, options)
     cases: dict[str, list[tuple[str, int]]] = {}
     for row in rows:
         name, dtype, steps = row.split(":")
@@ -143,11 +143,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--compile-only", action="store_true", help="read the machine code")
     parser.add_argument("--rows", nargs="+", help="with --compile-only: class:dtype:T")
     parser.add_argument("--resume", action="store_true", help="leave out parts that have ended")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, help=f"default: {OUT}; of --compile-only: results")
     options = parser.parse_args(arguments)
     if options.compile_only:
+        options.out = options.out or FOLDER
         compile_only(options)
         return
+    options.out = options.out or OUT
     names = options.parts.split(",") if options.parts else list(SHARES)
     if unknown := [name for name in names if name not in SHARES]:
         sys.exit(f"parts: expected some of {', '.join(SHARES)}, got {', '.join(unknown)}")
