@@ -13,9 +13,10 @@ group in registers, and then written.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from neurodyn.scan.gpu.cut import Cut
-from neurodyn.scan.gpu.loops import Kernel
+from neurodyn.scan.gpu.loops import Guard, Kernel
 from neurodyn.scan.gpu.triton import print_function
 from neurodyn.scan.gpu.walk import Form
 from neurodyn.step.functions import Functions
@@ -126,14 +127,25 @@ class Backward(Kernel):
             put(f"{u}_0 = {start}")
         self.loads(map(str, self.trace.inputs), self.steps)
         self.loads(map(str, self.grads), self.steps[::-1])
-        for k in self.steps:
-            self._advance(k)
-        for k in reversed(self.steps):
-            with self.step(k):
-                self._release(k)
-                if k and self.cut.again:
-                    self._fire(k, self.twins)
-                self._pull(k)
+        with self.loaded_first():
+            for k in self.steps:
+                self._advance(k)
+            for k in reversed(self.steps):
+                with self.step(k):
+                    self._release(k)
+                    if k and self.cut.again:
+                        self._fire(k, self.twins)
+                    self._pull(k)
+
+    def loaded_first(self) -> Guard:
+        """The lines that come after the loads of a single segment.
+
+        The compiler moves loads down to where they are needed, and so waits for each. A branch that
+        is always taken keeps them apart. Where little is kept, registers are few and warps many;
+        then these hide the waits, and registers are better spent on more warps.
+        """
+        apart = not self.form.looped and not self.cut.again
+        return self.put.block("if steps > 0:") if apart else nullcontext()
 
     def _release(self, k: int) -> None:
         """Make what was kept for a step depend on the step after it, so that LLVM does not compute
