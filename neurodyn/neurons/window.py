@@ -33,19 +33,19 @@ def membrane_variance(neuron: Dynamics, *, with_reset: bool = False) -> Tensor:
             a normal membrane, by Gauss-Hermite quadrature. States other than the first are held
             at their initial values. The second over-estimates where resets keep the membrane low.
     """
-    points, weights = _normal_samples() if with_reset else _normal_grid()
     threshold = neuron.threshold
+    points, weights = _normal(with_reset, threshold.device, threshold.dtype)
     # One more dimension in front, over which the expectation is taken.
     column = (-1,) + (1,) * threshold.ndim
-    points = points.to(threshold).reshape(len(points), *column) * threshold
-    weights = weights.to(threshold).reshape(column)
-    state = [value.expand_as(points[0]) for value in neuron.initial_state()]
+    *before, last = (points.reshape(len(points), *column) * threshold).unbind(0)
+    weights = weights.reshape(column)
+    state = [value.expand_as(last) for value in neuron.initial_state()]
     if with_reset:
-        for x in points[:-1]:
+        for x in before:
             state = list(neuron.step(x, *state)[1:])
     else:
-        state[0] = points[0]
-    h = neuron.charge(points[-1], *state)[0]
+        state[0] = before[0]
+    h = neuron.charge(last, *state)[0]
     mean = (weights * h).sum(0)
     variance: Tensor = (weights * (h - mean) ** 2).sum(0)
     return variance
@@ -65,6 +65,14 @@ def polynomial_variance(coefficients: list[Tensor], scale: Tensor) -> Tensor:
 
 
 @lru_cache
+def _normal(samples: bool, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The points and weights of an expectation. They stay on the device, as a copy at every call
+    would wait for it, and could not be part of a CUDA graph."""
+    with torch.inference_mode(False):  # Training may use what an evaluation made.
+        points, weights = _normal_samples() if samples else _normal_grid()
+        return points.to(device, dtype), weights.to(device, dtype)
+
+
 def _normal_grid() -> tuple[Tensor, Tensor]:
     """Nodes `(2, NODES^2)` of two independent standard normals and their weights."""
     # The eigenvalues of the recurrence matrix of the Hermite polynomials (Golub & Welsch 1969).
@@ -74,7 +82,6 @@ def _normal_grid() -> tuple[Tensor, Tensor]:
     return torch.cartesian_prod(nodes, nodes).T, torch.outer(weights, weights).flatten()
 
 
-@lru_cache
 def _normal_samples() -> tuple[Tensor, Tensor]:
     """Quasi-random standard normals `(STEPS, SAMPLES)` and their equal weights."""
     # Multiples of the powers of the generalised golden ratio fill the unit cube evenly.

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from neurodyn.files import MAKING
 from neurodyn.scan import memory
-from neurodyn.scan.layout import Layout, Operand, Shape, by_sample, layout_of
+from neurodyn.scan.layout import Operand, Shape, by_sample, layout_of
 from neurodyn.scan.links import NO_LINKS, Links
 from neurodyn.step.program import Program
 from neurodyn.step.torch_private import is_zero
@@ -80,7 +80,7 @@ class Backend(ABC):
     - `sums(launch, operand)`: how many partial sums a backward kernel writes for an operand's
       gradient, and their dtype. As many as the operand has values are the gradient, in the order of
       memory.
-    - `total(layout, operand, sums)`: the gradient, from these sums. The order of summation must not
+    - `total(launch, operand, sums)`: the gradient, from these sums. The order of summation must not
       depend on the machine or the number of threads, so that results are repeatable.
     - `variant(launch)`: what a kernel depends on besides the functions that it is made of.
     - `make(launch)`: a kernel. It is called once per program and variant; an exception is a reason
@@ -108,7 +108,7 @@ class Backend(ABC):
     def sums(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]: ...
 
     @abstractmethod
-    def total(self, layout: Layout, operand: Operand, sums: Tensor) -> Tensor: ...
+    def total(self, launch: Launch, operand: Operand, sums: Tensor) -> Tensor: ...
 
     @abstractmethod
     def variant(self, launch: Launch) -> Hashable: ...
@@ -278,7 +278,7 @@ class Launch:
             return lambda arguments: arguments[at].to(spec.dtype)
 
         def total(arguments: Sequence[Any]) -> Tensor:
-            value = self.backend.total(self.layout, operand, arguments[at]).to(spec.dtype)
+            value = self.backend.total(self, operand, arguments[at]).to(spec.dtype)
             if value.shape != spec.shape:
                 value = value.reshape(spec.shape)
             return value.contiguous()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron
+from neurodyn.neurons import IF, LIF, LNM, PLIF, QIF, Neuron, window
 from neurodyn.surrogate import Rectangle
 
 CUBIC = (0.05, -0.9, 0.3, -0.1)
@@ -112,3 +112,12 @@ def test_generic_variance_of_any_granularity(per):
         assert value.shape == neuron.a.shape
         reference = Neuron.variance(QIF(), with_reset=with_reset)
         torch.testing.assert_close(value, reference.expand(value.shape))
+
+
+def test_what_an_evaluation_makes_serves_training():
+    window._normal.cache_clear()
+    neuron = LNM(surrogate=Rectangle("derived-reset"))
+    with torch.inference_mode():
+        neuron(torch.randn(3, 2, 5))
+    neuron(torch.randn(3, 2, 5)).sum().backward()
+    assert all(p.grad is not None for p in neuron.parameters())

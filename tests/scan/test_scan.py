@@ -469,5 +469,5 @@ def test_the_source_begins_with_its_loops():
     assert "for step, from the last: for 16 lanes of the column: replay, pull" in backward[:400]
     assert "for step: for 8 lanes" in LNM().double().kernel_source("cpu")
     source = LNM().kernel_source("gpu")
-    assert source.startswith("# for BLOCK elements (in parallel)")
-    assert "#     for segment of 8 steps, from the last" in source
+    assert source.startswith("# for column, group (in parallel)")
+    assert "#         for segment of 8 steps, from the last" in source

@@ -13,7 +13,7 @@ from neurodyn.scan.cpu import build, source, threads
 from neurodyn.scan.cpu.loops import HEADER
 from neurodyn.scan.cpu.rows import NARROW
 from neurodyn.scan.launch import Backend, Launch, Start
-from neurodyn.scan.layout import LINE, Layout, Operand, OperandKind
+from neurodyn.scan.layout import LINE, Operand, OperandKind
 from neurodyn.scan.links import Links
 from neurodyn.step.program import Program
 
@@ -53,7 +53,8 @@ class Target(Backend):
         tasks = layout.tasks if operand.kind == "one" else layout.groups * layout.period
         return tasks, torch.float64
 
-    def total(self, layout: Layout, operand: Operand, sums: Tensor) -> Tensor:
+    def total(self, launch: Launch, operand: Operand, sums: Tensor) -> Tensor:
+        layout = launch.layout
         if operand.kind == "full":
             return layout.shared(sums, operand)
         if operand.kind == "one" and operand.size == 1:

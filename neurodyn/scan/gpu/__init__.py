@@ -7,32 +7,22 @@ With `TRITON_INTERPRET=1` in the environment, the kernels run on the CPU, slowly
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from neurodyn.scan.gpu.backward import Backward
 from neurodyn.scan.gpu.build import load_kernel
-from neurodyn.scan.gpu.loops import print_backward, print_forward
+from neurodyn.scan.gpu.forward import Forward
+from neurodyn.scan.gpu.sizes import SEGMENT, interpreted
+from neurodyn.scan.gpu.walk import Form, Kind, bind, form_of, walk_of
 from neurodyn.scan.launch import Backend, Launch, Start
-from neurodyn.scan.layout import Layout, Operand, OperandKind
+from neurodyn.scan.layout import Operand
 from neurodyn.step.program import Program
 
-WARPS = 4
-FORWARD = 1024
-"""Elements of a program in the forward pass: eight per thread, 16 bytes of half precision."""
-SHORT, LONG = 4, 8
-"""Steps of a segment, which registers hold in the backward pass; `SHORT` for short sequences."""
-BACKWARD = 2048
-"""Elements of a program times steps of a segment in the backward pass; registers hold these."""
 STORED = (torch.float32, torch.bfloat16, torch.float16)
-
-
-def interpreted() -> bool:
-    """Whether Triton runs kernels on the CPU."""
-    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 class Target(Backend):
@@ -55,75 +45,67 @@ class Target(Backend):
         return dtype
 
     def segment(self, steps: int) -> int:
-        return SHORT if steps <= SHORT else LONG
+        return min(steps, SEGMENT)
 
     def sums(self, launch: Launch, operand: Operand) -> tuple[int, torch.dtype]:
-        elements = launch.layout.elements
-        return -(-elements // _block(launch)) if _single(operand) else elements, torch.float32
+        walk, layout = walk_of(launch), launch.layout
+        if operand.kind == "full":
+            return layout.elements, torch.float32
+        count = walk.columns if operand.kind == "one" else layout.period
+        return walk.groups * count, torch.float32
 
-    def total(self, layout: Layout, operand: Operand, sums: Tensor) -> Tensor:
-        return sums.sum() if _single(operand) else layout.shared(sums, operand)
+    def total(self, launch: Launch, operand: Operand, sums: Tensor) -> Tensor:
+        layout, walk = launch.layout, walk_of(launch)
+        if operand.kind == "full":
+            return layout.shared(sums, operand)
+        if operand.kind == "one" and operand.size == 1:
+            return sums.sum()
+        shape = [operand.shape[d] for d in layout.order]
+        if operand.kind == "one":
+            runs = sums.view(walk.groups, -1, walk.pieces).sum((0, 2))
+            values = runs.view(-1, operand.size, operand.run // layout.inner).sum((0, 2))
+        else:
+            inside = layout.sizes[layout.split :]
+            values = sums.view(walk.groups * layout.tile, *inside).sum(0)
+            common = [i for i, size in enumerate(shape[layout.split :]) if size == 1]
+            values = values.sum(common, keepdim=True) if common else values
+        return values.reshape(shape).permute([layout.order.index(d) for d in range(len(shape))])
 
-    def variant(self, launch: Launch) -> tuple[int, tuple[OperandKind, ...]]:
-        return launch.length, tuple(operand.kind for operand in launch.layout.operands)
+    def variant(self, launch: Launch) -> Form:
+        return form_of(launch)
 
     def make(self, launch: Launch) -> Any:
-        (length, kinds), functions = self.variant(launch), launch.functions
-        if launch.wanted:
-            text = print_backward(functions, kinds, length)
-            return load_kernel(launch.program.name, text).backward
-        return load_kernel(launch.program.name, print_forward(functions, kinds)).forward
+        form, functions = form_of(launch), launch.functions
+        kernel = Backward(functions, form) if launch.wanted else Forward(functions, form)
+        return getattr(load_kernel(launch.program.name, kernel.text()), kernel.name)
 
     def start(self, launch: Launch, kernel: Any) -> Start:
         from triton.errors import TritonError
 
-        layout, trace, block = launch.layout, launch.program.trace, _block(launch)
-        n, m = len(trace.inputs), len(layout.operands)
-        given = n + m + (trace.n_outputs if launch.wanted else 0)
-        sequences = [*launch.strides[:n], *launch.strides[n + m : given]]
-        strides = [*launch.strides]
-        strides[n : n + m] = [(operand.run, operand.size) for operand in layout.operands]
-        grid = (-(-layout.elements // block),)
-        sizes = launch.steps, layout.elements, layout.period
-        constants: dict[str, Any] = {
-            "BLOCK": block,
-            "DENSE": layout.outer == 1 or all(over == layout.period for _, over in sequences),
-        }
-        if launch.wanted:
-            constants |= {"CHECKPOINTS": launch.checkpoints, "FINALS": launch.finals}
-        else:
-            keep, final = launch.checkpoints, launch.finals
-            constants |= {"LENGTH": launch.length, "KEEP": keep, "FINAL": final}
-        if not interpreted():
-            # No fused multiply-add: backward has to round as forward did, to see the same spikes.
-            constants |= {"num_warps": WARPS, "enable_fp_fusion": False}
+        bound = bind(launch)
+        started = kernel[bound.grid]
+        numbers, sizes, constants = bound.numbers, bound.sizes, bound.constants
 
         def run(tensors: Sequence[Tensor | None]) -> None:
             arguments: list[Any] = []
-            for i, tensor in enumerate(tensors):
-                # Triton needs an address for an absent argument too; nothing is read there.
-                arguments.append(tensors[0] if tensor is None else tensor)
-                if i < given:
-                    arguments += strides[i]
+            # An argument that is absent is not one of the kernel's.
+            for tensor, more in zip(tensors, numbers, strict=True):
+                if tensor is not None:
+                    arguments.append(tensor)
+                    arguments += more
             try:
-                kernel[grid](*arguments, *sizes, **constants)
+                started(*arguments, *sizes, **constants)
             except TritonError as error:  # Triton compiles when a kernel is first launched.
                 raise launch.program.failed(self.name, error) from error
 
         return run
 
     def source(self, program: Program) -> str:
-        n_states = len(program.trace.states)
-        forward, used = program.functions(None)
-        backward, needed = program.functions((True,) * len(program.trace.vjp))
-        first = print_forward(forward, ["one"] * (n_states + len(used)))
-        return f"{first}\n\n{print_backward(backward, ['one'] * (n_states + len(needed)), LONG)}"
-
-
-def _block(launch: Launch) -> int:
-    """Elements of a program."""
-    return BACKWARD // launch.length if launch.wanted else FORWARD
-
-
-def _single(operand: Operand) -> bool:
-    return operand.kind == "one" and operand.size == 1
+        texts = []
+        for wanted in (None, (True,) * len(program.trace.vjp)):
+            functions, used = program.functions(wanted)
+            single: Kind = "single"
+            kinds = (single,) * (len(program.trace.states) + len(used))
+            make = Backward if wanted else Forward
+            texts.append(make(functions, Form(kinds, SEGMENT)).text())
+        return "\n\n".join(texts)

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from neurodyn.step.functions import Function
-from neurodyn.step.graph import Node, Number
+from neurodyn.step.graph import Node, Number, reachable
 
 INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
@@ -52,28 +52,71 @@ class Source:
         return "\n".join(self.lines) + "\n"
 
 
-def print_function(source: Source, function: Function, definitions: Mapping[Node, Node]) -> None:
+def print_function(
+    source: Source,
+    function: Function,
+    definitions: Mapping[Node, Node],
+    exact: Container[Node] | None = None,
+) -> None:
     """Write a function. A value that is used twice or is long gets a line of its own.
 
     Args:
         definitions: those of operations that Triton lacks.
+        exact: the nodes to round as they are written; other sums of products are fused
+            multiply-adds. All nodes if None. Definitions are never fused, as some rely on rounding.
     """
     names = {node: node.name or f"r{node.index}" for node in function.arguments}
     results = [_meant(node, names, definitions) for node in function.results]
     needs = _in_order(results, names, definitions)
     uses = Counter(arg for args in needs.values() for arg in args)
+    fused = {} if exact is None else _fused(function, needs, uses, exact)
     source("", "", "@triton.jit")
     with source.block(f"def {function.name}({', '.join(names.values())}):"):
         for node, args in needs.items():
-            text = _expression(node, [names[arg] for arg in args])
+            if node in fused.values():
+                continue
+            if node in fused:
+                text = _multiply_add(node, fused[node], needs, names)
+            else:
+                text = _expression(node, [names[arg] for arg in args])
             if node.op == "const":
                 names[node] = text
             elif uses[node] == 1 and len(text) < LONGEST_EXPRESSION and node not in results:
-                names[node] = text if node.op in CALLS or node.op == "cast" else f"({text})"
+                bare = node in fused or node.op in CALLS or node.op == "cast"
+                names[node] = text if bare else f"({text})"
             else:
                 names[node] = f"r{node.index}"
                 source(f"{names[node]} = {text}")
         source(f"return {', '.join(names[node] for node in results)}")
+
+
+def _fused(
+    function: Function,
+    needs: Mapping[Node, list[Node]],
+    uses: Mapping[Node, int],
+    exact: Container[Node],
+) -> dict[Node, Node]:
+    """For each addition or subtraction to fuse, its product; no other operation uses that."""
+    own = set(reachable(function.results, frozenset(function.arguments)))
+    found: dict[Node, Node] = {}
+    for node, args in needs.items():
+        if node.op in ("add", "sub") and node.kind == "real" and node in own and node not in exact:
+            for arg in args:
+                once = arg.op == "mul" and arg in needs and uses[arg] == 1
+                if once and arg in own and arg not in exact and arg not in function.results:
+                    found[node] = arg
+                    break
+    return found
+
+
+def _multiply_add(
+    node: Node, product: Node, needs: Mapping[Node, list[Node]], names: Mapping[Node, str]
+) -> str:
+    a, b = (names[arg] for arg in needs[product])
+    first, second = needs[node]
+    if first is product:
+        return f"tl.fma({a}, {b}, {'-' if node.op == 'sub' else ''}{names[second]})"
+    return f"tl.fma({'-' if node.op == 'sub' else ''}{a}, {b}, {names[first]})"
 
 
 def _meant(node: Node, given: Container[Node], definitions: Mapping[Node, Node]) -> Node:
@@ -106,9 +149,21 @@ def _expression(node: Node, args: list[str]) -> str:
         return _literal(node.value)
     if node.op == "cast":
         return CASTS[node.kind].format(*args)
+    if bound := _bound(node):
+        return f"tl.{bound}({args[2]}, {args[1]}, propagate_nan=tl.PropagateNan.ALL)"
     if node.op in INFIX:
         return f"{args[0]} {INFIX[node.op]} {args[1]}"
     return CALLS[node.op].format(*args)
+
+
+def _bound(node: Node) -> str | None:
+    """The name of the operation that bounds a value by a number, NaN staying NaN, if it is that."""
+    if node.op != "where" or node.args[0].op not in ("lt", "gt"):
+        return None
+    (value, limit), (_, bound, other) = node.args[0].args, node.args
+    if bound is limit and other is value and bound.op == "const" and bound.kind == "real":
+        return "maximum" if node.args[0].op == "lt" else "minimum"
+    return None
 
 
 def _literal(value: Number) -> str:
