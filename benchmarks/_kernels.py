@@ -24,12 +24,17 @@ from neurodyn.step.graph import Node, reachable
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 LENGTHS = (4, 16)
 """One segment, and several."""
-FLAT, MAPS = (128, 128, 1024), (256, 64, 32, 32)
+FLAT, MAPS, FEW = (128, 128, 1024), (256, 64, 32, 32), (128, 512)
 
 
 def flat(steps: int, dtype: torch.dtype) -> Tensor:
     """A sequence of 16 M elements per step, without memory."""
     return torch.empty(steps, *FLAT, dtype=dtype, device="meta")
+
+
+def few(steps: int, dtype: torch.dtype) -> Tensor:
+    """A sequence of 64 K elements per step, in which latency rules."""
+    return torch.empty(steps, *FEW, dtype=dtype, device="meta")
 
 
 def maps(steps: int, dtype: torch.dtype, *, last: bool) -> Tensor:
@@ -45,6 +50,7 @@ CLASSES: dict[str, Make] = {
     "LIF": (LIF, flat),
     "QIF": (QIF, flat),
     "LNM": (LNM, flat),
+    "LNM, few elements": (LNM, few),
     "MultiTimescale": (MultiTimescale, flat),
     "LNM per channel": (partial(LNM, MAPS[1:], per="channel"), partial(maps, last=True)),
     "LNM per channel, first": (partial(LNM, MAPS[1:], per="channel"), partial(maps, last=False)),
@@ -105,7 +111,7 @@ HEADING = [
     "# GPU kernels, as machine code of an H100",
     "",
     "`neurodyn bench gpu --compile-only`; no GPU is needed, and none was there. 16 M elements per "
-    "step.",
+    "step, except where they are few: 64 K.",
     "Waits: how often a thread waits for loads that it has just issued, in the loop over segments "
     "of 8 steps, or in the whole kernel if there is one segment. Copies into shared memory run one "
     "segment ahead, and do not count. Per element: instructions of a thread per element and "

@@ -16,8 +16,8 @@ from neurodyn.scan.launch import Launch
 WARP = 32
 SEGMENT = 8
 """Steps of a segment. Shorter sequences are one segment, and need no checkpoints."""
-VECTOR = 16
-"""Bytes that a thread loads at once, at most."""
+VECTOR, WORD = 16, 4
+"""Bytes that a thread loads at once: at most, and at least where it loads ahead."""
 WARPS = 4
 REGISTERS = 72
 """Registers of a thread for what a segment keeps. Addresses and arithmetic take about as many."""
@@ -114,7 +114,7 @@ def sizes_for(launch: Launch) -> Sizes:
     narrow, elements, wanted = launch.x.dtype.itemsize, launch.layout.elements, launch.wanted
     looped, states = launch.steps > launch.length, len(launch.program.trace.states)
     sizes = measured().get(key(wanted is not None, states, looped, narrow)) or modelled(launch)
-    while sizes.each > 1 and elements < sizes.each * THREADS:
+    while sizes.each > fewest(launch) and elements < sizes.each * THREADS:
         sizes = Sizes(sizes.each // 2, sizes.warps)
     most = LIMIT // copied(launch)
     while sizes.warps > 1 and (elements < sizes.block * BUSY or sizes.block > most):
@@ -125,12 +125,18 @@ def sizes_for(launch: Launch) -> Sizes:
 def modelled(launch: Launch) -> Sizes:
     """The largest vectors for which a segment fits into registers and shared memory."""
     each = VECTOR // launch.x.dtype.itemsize
-    while each > 1 and each * kept(launch) > REGISTERS:
+    while each > fewest(launch) and each * kept(launch) > REGISTERS:
         each //= 2
     sizes, most = Sizes(each, WARPS), SHARED // copied(launch)
     while sizes.warps > 1 and sizes.block > most:
         sizes = sizes.halved()
     return sizes
+
+
+def fewest(launch: Launch) -> int:
+    """Elements of a thread, at least. Less than `WORD` is not copied ahead into shared memory."""
+    looped = launch.steps > launch.length
+    return max(1, WORD // launch.x.dtype.itemsize) if looped else 1
 
 
 def kept(launch: Launch) -> float:
