@@ -66,8 +66,8 @@ class State(NamedTuple):
     current: Any
     at: Any
     """The time of that event."""
-    lift: Any
-    """What lateral edges have added for good."""
+    lifts: Any
+    """How many thresholds lateral edges have added for good: an integer, which rounds nothing."""
     fired: Any
     due: Any
     """When it crosses its level if nothing else arrives, or a time before that."""
@@ -146,7 +146,7 @@ def simulate(
         np.zeros(n),
         np.zeros(n),
         np.zeros(n),
-        np.zeros(n),
+        np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.full(n, math.inf),
         np.ones(n, np.bool_),
@@ -194,10 +194,11 @@ def simulate(
         while flying[0][0] == now:
             _, synapse, end, count, sent = heapq.heappop(flying)
             while synapse < end and sent + graph.delay[synapse] == now:
-                i = graph.target[synapse]
-                if not (graph.once[i] and state.fired[i] > 0):
+                i, weight = graph.target[synapse], graph.weight[synapse]
+                # A synapse of weight 0, which is there to be learned, must not even round.
+                if weight != 0.0 and not (graph.once[i] and state.fired[i] > 0):
                     _advance(graph, state, i, now, decay)
-                    state.current[i] += count * graph.weight[synapse]
+                    state.current[i] += count * weight
                     changes = _change(state, i, changes)
                 synapse += 1
             if synapse < end:
@@ -265,7 +266,7 @@ def _fire(
             if graph.level[k] > graph.level[i]:
                 _advance(graph, state, k, now, decay)
                 state.u[k] -= graph.theta[k]
-                state.lift[k] += graph.theta[k]
+                state.lifts[k] += 1
                 changes = _change(state, k, changes)
     return slope, changes
 
@@ -279,7 +280,7 @@ def _level(graph: Graph, state: State, i: int) -> float:
             return math.inf
     elif graph.kick[i] == 0.0:
         levels *= state.fired[i] + 1
-    return float(levels * graph.theta[i] - state.lift[i])
+    return float((levels - state.lifts[i]) * graph.theta[i])
 
 
 @compiled

@@ -226,3 +226,16 @@ def test_it_says_what_it_is():
     net, _ = network("LIF")
     assert "6-5-4-3 neurons" in repr(net)
     assert (net.neurons, net.synapses) == (12, 62)
+
+
+def test_what_is_learned_does_not_change_the_last_bits():
+    # A synapse of weight 0 is there only if it may get a gradient.
+    for seed in range(10):
+        net, until = network("LIF", seed)
+        with torch.no_grad():
+            for weight in net.weights:
+                weight[:, ::2] = 0.0
+            plain = net(spikes(6, seed), until)
+        learned = net(spikes(6, seed), until)
+        assert plain.spikes > 0
+        assert all(map(torch.equal, plain.layers, learned.layers))
