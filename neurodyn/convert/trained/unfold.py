@@ -88,8 +88,12 @@ def unfold(
     made: dict[nn.Module, Copies] = {}
     for name, layer in layers.items():
         own = bound.get(name, steps) if isinstance(bound, Mapping) else bound
-        own = steps if own is None else own
-        check(f"bound of {name!r}", float(torch.as_tensor(own).min()), 0)
+        own = torch.as_tensor(steps if own is None else own)
+        wrong = own[~((own >= 0) & (own % 1 == 0))]
+        if len(wrong):
+            raise ValueError(
+                f"bound of {name!r}: expected whole numbers, 0 or more, got {wrong[0].item()}"
+            )
         made[layer] = Copies(layer, own, name)
     return Twin(swapped(network, made), emission).eval()
 

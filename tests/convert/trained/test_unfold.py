@@ -126,7 +126,8 @@ def test_more_spikes_than_copies_is_an_error():
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"emission": "several"}, "emission: unknown name 'several'"),
         ({"bound": {"3": 2}}, "bound: unknown name '3'. .*Known: 1"),
-        ({"bound": -1}, "bound of '1': expected at least 0, got -1"),
+        ({"bound": -1}, "bound of '1': expected whole numbers, 0 or more, got -1"),
+        ({"bound": 1.5}, "bound of '1': expected whole numbers, 0 or more, got 1.5"),
     ],
 )
 def test_mistakes(options, message):
