@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from neurodyn.convert.events.arrays import Graph, Spikes
 from neurodyn.convert.events.compiled import compiled
 from neurodyn.convert.events.crossing import kappa, kappa_by_rates
-from neurodyn.convert.events.engine import Graph, Spikes
 
 TOUCH = 1e-7
 """A spike whose membrane rises by less than `TOUCH * g * theta` per unit of time touches its level

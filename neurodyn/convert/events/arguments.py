@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from neurodyn.convert.events.graph import Flat
+from neurodyn.convert.events.kernels import Kernel, LIFKernel
 
 
 def layer_sizes(weights: Sequence[Tensor]) -> tuple[int, ...]:
     """Input lines, then neurons of each layer."""
+    if isinstance(weights, Tensor):
+        raise TypeError("weights: expected a list of matrices, one per layer, got a tensor")
     if not weights:
         raise ValueError("weights: expected one matrix per layer, got none")
-    for k, matrix in enumerate(weights):
-        if matrix.ndim != 2:
+    shapes = [tuple(np.shape(matrix)) for matrix in weights]
+    for k, shape in enumerate(shapes):
+        if len(shape) != 2:
             raise ValueError(
-                f"weights: layer {k + 1}: expected a matrix (neurons, sources), "
-                f"got {tuple(matrix.shape)}"
+                f"weights: layer {k + 1}: expected a matrix (neurons, sources), got {shape}"
             )
-    return (weights[0].shape[1], *(matrix.shape[0] for matrix in weights))
+    return (shapes[0][1], *(neurons for neurons, _ in shapes))
 
 
 def matrices(
@@ -66,3 +72,49 @@ def read_thresholds(
             raise ValueError(f"thresholds: layer {k + 1}: expected numbers > 0, got {value}")
         found.append(theta.expand(size).clone())
     return nn.ParameterList(found)
+
+
+def read_kernels(given: Kernel | Sequence[Kernel] | None, sizes: Sequence[int]) -> list[Kernel]:
+    """One kernel per layer."""
+    if given is None or isinstance(given, Kernel):
+        found = [LIFKernel() if given is None else given] * (len(sizes) - 1)
+    else:
+        found = list(given) if isinstance(given, Sequence) else [given]
+    for kernel in found:
+        if not isinstance(kernel, Kernel):
+            raise TypeError(f"kernel: expected kernels, such as LIFKernel(), got {kernel!r}")
+    found = found * (len(sizes) - 1) if len(found) == 1 else found
+    if len(found) != len(sizes) - 1:
+        raise ValueError(f"kernel: expected one for all or {len(sizes) - 1}, got {len(found)}")
+    for k, (kernel, size) in enumerate(zip(found, sizes[1:], strict=True)):
+        for rate in kernel.rates():
+            if rate.ndim and tuple(rate.shape) != (size,):
+                raise ValueError(
+                    f"kernel: layer {k + 1}: expected one time constant or {size}, one per neuron, "
+                    f"got {tuple(rate.shape)}"
+                )
+    return found
+
+
+def check_learned(flat: Flat, values: Sequence[Tensor]) -> None:
+    """Refuse what training may have made of parameters that were right at first.
+
+    Args:
+        flat: the graph.
+        values: as `SpikeTimes` takes them.
+    """
+    theta, _, alpha, beta, gain, weight, delay = (value.detach() for value in values)
+    rates = torch.stack([alpha, beta, gain])
+    time = 1 / rates.amin(0)
+    neuron, target = range(len(theta)), flat.target
+    for name, expected, value, right, whose in (
+        ("thresholds", "a number > 0", theta, theta > 0, neuron),
+        ("kernel", "a time constant > 0", time, ((rates >= 0) & rates.isfinite()).all(0), neuron),
+        ("weights", "a finite number", weight, weight.isfinite(), target),
+        ("delays", "a time from 0 on", delay, delay >= 0, target),
+    ):
+        if not bool(right.all()):
+            k = int((~right).nonzero()[0])
+            raise ValueError(
+                f"{name}: {flat.name(whose[k])}: expected {expected}, got {float(value[k])}"
+            )

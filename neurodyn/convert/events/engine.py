@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from neurodyn.convert.events.arrays import Graph, Spikes, State
 from neurodyn.convert.events.compiled import compiled
 from neurodyn.convert.events.crossing import crossing, kappa
 
@@ -26,70 +27,6 @@ with a neuron that fires too often."""
 
 CAREFUL = 1 - 1e-12
 """What a bound on a time is multiplied by, because of rounding."""
-
-
-class Graph(NamedTuple):
-    """Neurons and synapses. An origin is an input line or a neuron of the network that was
-    converted; neurons that are copies of one origin stand side by side."""
-
-    origin: Any
-    """Each neuron's origin, (neurons,)."""
-    level: Any
-    """Its threshold in units of `theta`, an integer."""
-    sign: Any
-    """What its spikes count for, an integer."""
-    once: Any
-    """Whether it fires at most once."""
-    sentinel: Any
-    """Whether its spike is an error."""
-    theta: Any
-    kick: Any
-    """What its own spike takes from the membrane, at a reset that leaks."""
-    alpha: Any
-    beta: Any
-    gain: Any
-    first: Any
-    """The neurons of origin `o` are `first[o]` to `first[o + 1]`."""
-    start: Any
-    """The synapses of origin `o` are `start[o]` to `start[o + 1]`, by delay."""
-    target: Any
-    weight: Any
-    delay: Any
-    lateral: bool
-    """A copy's spike lifts later copies: `theta (1 - exp(-alpha s))`."""
-
-
-class State(NamedTuple):
-    """The neurons of one sample, each at its own last event."""
-
-    u: Any
-    current: Any
-    at: Any
-    """The time of that event."""
-    lift: Any
-    """What lateral edges have added for good."""
-    fired: Any
-    due: Any
-    """When it crosses its level if nothing else arrives, or a time before that."""
-    sure: Any
-    """Whether it is that very time."""
-    changed: Any
-    """Neurons whose `due` is out of date: a list, and whether one is on it."""
-    listed: Any
-
-
-class Spikes(NamedTuple):
-    """Spikes of several samples, by sample and time."""
-
-    source: Any
-    """The input line or the neuron."""
-    time: Any
-    slope: Any
-    """How steeply the membrane rose."""
-    nth: Any
-    """How many spikes the neuron had before it."""
-    start: Any
-    """The spikes of sample `s` are `start[s]` to `start[s + 1]`."""
 
 
 @compiled
@@ -146,7 +83,7 @@ def simulate(
         np.zeros(n),
         np.zeros(n),
         np.zeros(n),
-        np.zeros(n),
+        np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.full(n, math.inf),
         np.ones(n, np.bool_),
@@ -194,10 +131,11 @@ def simulate(
         while flying[0][0] == now:
             _, synapse, end, count, sent = heapq.heappop(flying)
             while synapse < end and sent + graph.delay[synapse] == now:
-                i = graph.target[synapse]
-                if not (graph.once[i] and state.fired[i] > 0):
+                i, weight = graph.target[synapse], graph.weight[synapse]
+                # A synapse of weight 0, which is there to be learned, must not even round.
+                if weight != 0.0 and not (graph.once[i] and state.fired[i] > 0):
                     _advance(graph, state, i, now, decay)
-                    state.current[i] += count * graph.weight[synapse]
+                    state.current[i] += count * weight
                     changes = _change(state, i, changes)
                 synapse += 1
             if synapse < end:
@@ -265,7 +203,7 @@ def _fire(
             if graph.level[k] > graph.level[i]:
                 _advance(graph, state, k, now, decay)
                 state.u[k] -= graph.theta[k]
-                state.lift[k] += graph.theta[k]
+                state.lifts[k] += 1
                 changes = _change(state, k, changes)
     return slope, changes
 
@@ -279,7 +217,7 @@ def _level(graph: Graph, state: State, i: int) -> float:
             return math.inf
     elif graph.kick[i] == 0.0:
         levels *= state.fired[i] + 1
-    return float(levels * graph.theta[i] - state.lift[i])
+    return float((levels - state.lifts[i]) * graph.theta[i])
 
 
 @compiled

@@ -27,7 +27,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class Flat:
-    """The graph: arrays by neuron, by origin and by synapse (see `engine.Graph`)."""
+    """The graph: arrays by neuron, by origin and by synapse (see `arrays.Graph`)."""
 
     layer: Any
     """Each neuron's layer, from 0."""

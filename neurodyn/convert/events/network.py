@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,10 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurodyn.convert.events.arguments import layer_sizes, matrices, read_thresholds
+from neurodyn.convert.events.arguments import (
+    check_learned,
+    layer_sizes,
+    matrices,
+    read_kernels,
+    read_thresholds,
+)
 from neurodyn.convert.events.copies import Copies
 from neurodyn.convert.events.graph import Flat, Projection, flatten
-from neurodyn.convert.events.kernels import Kernel, LIFKernel
+from neurodyn.convert.events.kernels import Kernel
 from neurodyn.convert.events.spiking import BoundError, Run, SpikeTimes
 from neurodyn.convert.events.trains import Given, Trains, read_trains
 
@@ -47,7 +52,8 @@ class Events(nn.Module):
 
     Raises:
         ValueError: shapes that do not fit; a threshold that is not positive; a negative delay; a
-            reset that the kernel does not have.
+            reset that the kernel does not have. Calling it, too: if training has moved a threshold,
+            a time constant or a delay to where it means nothing.
 
     Calling it, `trains = net(inputs, until=60.0)`, returns `Trains`; see there and `read_trains`
     for the form of spike times. `until` is the last time that counts. Left out, the simulation ends
@@ -74,10 +80,7 @@ class Events(nn.Module):
         self.recurrent = matrices("recurrent", recurrent, self.sizes)
         self.recurrent_delays = matrices("recurrent_delays", recurrent_delays, self.sizes, low=0.0)
         self.thresholds = read_thresholds(thresholds, self.sizes)
-        kernels = [kernel or LIFKernel()] if isinstance(kernel, Kernel | None) else list(kernel)
-        kernels = kernels * len(weights) if len(kernels) == 1 else kernels
-        if len(kernels) != len(weights):
-            raise ValueError(f"kernel: expected one for all or {len(weights)}, got {len(kernels)}")
+        kernels = read_kernels(kernel, self.sizes)
         self.kernels = nn.ModuleList(kernels)
         if reset not in ("soft", "leaky"):
             raise ValueError(f"reset: expected 'soft' or 'leaky', got {reset!r}")
@@ -90,6 +93,10 @@ class Events(nn.Module):
         of spikes first, then by layer."""
         self.autapse = 0.0
         """What a neuron's own spike takes from its membrane besides the reset, in thresholds."""
+        self.lateral = False
+        """Copies lift later copies of the same neuron: see `single_spike`."""
+        self.origin: tuple[Events, ...] = ()
+        """Of a converted network, the first one; in a tuple, as it is not a part of this one."""
 
     @classmethod
     def random(
@@ -138,11 +145,11 @@ class Events(nn.Module):
         if self.bounds is not None:
             self._check_lines(times)
         flat = self._flat()
-        run = Run(flat, self._lateral, horizon, max_spikes)
+        run = Run(flat, self.lateral, horizon, max_spikes)
         try:
             spikes = SpikeTimes.apply(run, times, *self._values(flat))
         except BoundError as reached:
-            raise self._too_small(flat, times, horizon, reached) from None
+            raise self._too_small(flat, times, until, reached) from None
         layers = [_trimmed(spikes[:, which]) for which in self._split(flat, flat.sentinel)]
         return Trains(tuple(t if batched else t[0] for t in layers), run.touches)
 
@@ -164,11 +171,18 @@ class Events(nn.Module):
         *,
         once: bool,
         autapse: float = 0.0,
+        lateral: bool = False,
     ) -> Events:
-        """The network whose neurons are copies of this one's. It shares the parameters."""
-        twin = copy.copy(self)
-        twin.copies, twin.once, twin.autapse = tuple(copies), once, autapse
+        """The network whose neurons are copies of this one's. It shares the parameters, and nothing
+        else: a hook on the one is none on the other."""
+        twin = object.__new__(type(self))
+        for name, value in vars(self).items():
+            twin.__dict__[name] = value.copy() if isinstance(value, dict) else value
+        twin.copies, twin.once = tuple(copies), once
+        twin.autapse, twin.lateral = autapse, lateral
         twin.bounds = None if bounds is None else tuple(bounds)
+        # Without bounds it is another network, not this one converted.
+        twin.origin = () if bounds is None else self.origin or (self,)
         return twin
 
     def extra_repr(self) -> str:
@@ -194,42 +208,34 @@ class Events(nn.Module):
             total += int(
                 self.copies[p.target].per_origin @ there @ self.copies[p.source].per_origin
             )
-        if self._lateral:
+        if self.lateral:
             for copies in self.copies[1:]:
                 each = copies.per_origin
                 total += int((each * (each - 1) // 2).sum())
         return total
 
-    @property
-    def _lateral(self) -> bool:
-        """Copies lift each other: see `single_spike`."""
-        copied = any((copies.level != 1).any() for copies in self.copies[1:])
-        return self.once and self.reset == "leaky" and copied
-
     def _reached(self, times: Tensor, horizon: float) -> list[Any]:
         """The highest level that each origin reaches, by layer."""
-        if self._lateral:
+        if self.lateral:
             raise ValueError(
                 "bound: with a leaking reset the number of spikes does not follow from the inputs' "
                 "potential. Take the bound of the network that fires more than once"
             )
         with torch.no_grad():
             flat = self._flat(probes=True)
-            run = Run(flat, self._lateral, horizon, 100_000)
+            run = Run(flat, self.lateral, horizon, 100_000)
             spikes = SpikeTimes.apply(run, times, *self._values(flat))
-        counts = np.isfinite(spikes.numpy()).sum(-1).max(0)
+        counts = np.isfinite(spikes.numpy()).sum(-1).max(0, initial=0)
         return [counts[which] for which in self._split(flat, ~flat.probe)]
 
     def _too_small(
-        self, flat: Flat, times: Tensor, horizon: float, reached: BoundError
+        self, flat: Flat, times: Tensor, until: float | None, reached: BoundError
     ) -> ValueError:
         neuron = reached.neuron
         had = int(flat.level[neuron]) - 1
-        needed = f"more than {had}"
-        if not self._lateral:
-            sample = times[reached.sample][None]
-            levels = self._reached(sample, horizon)[int(flat.layer[neuron])]
-            needed = str(int(levels[flat.within[neuron]]))
+        # Here the spikes that have no copies are missing. The original network has them all.
+        _, *levels = self.origin[0].bound(times[reached.sample], until)
+        needed = int(levels[flat.layer[neuron]][flat.within[neuron]])
         return ValueError(
             f"bound: sample {reached.sample}: {flat.name(neuron)} needs {needed}, the network was "
             f"made for {had}. Take the bound from such inputs: net.bound(inputs, until)"
@@ -266,7 +272,9 @@ class Events(nn.Module):
         return found
 
     def _flat(self, *, probes: bool = False) -> Flat:
-        learned = torch.is_grad_enabled() and any(w.requires_grad for w in self.weights)
+        learned = torch.is_grad_enabled() and any(
+            w.requires_grad for w in (*self.weights, *self.recurrent)
+        )
         return flatten(
             self.copies,
             self._projections(),
@@ -284,9 +292,12 @@ class Events(nn.Module):
             kicks = (self.reset == "leaky" and not self.once) + self.autapse
             layers.append((theta, theta * kicks, *(rate.expand(size) for rate in kernel.rates())))
         origin = torch.from_numpy(flat.origin - self.sizes[0])
-        # One by one: what needs no gradient is to be known as such.
+        # One by one: what needs no gradient is to be known as such. The engine is exact in float64
+        # alone; `net.float()` rounds the parameters, no more.
         columns = [torch.cat(column)[origin] for column in zip(*layers, strict=True)]
-        return [*columns, flat.weight, flat.delay]
+        values = [value.double() for value in (*columns, flat.weight, flat.delay)]
+        check_learned(flat, values)
+        return values
 
     def _split(self, flat: Flat, without: Any) -> list[Any]:
         """The neurons of each layer."""

@@ -13,14 +13,8 @@ import torch
 from torch import Tensor
 
 from neurodyn.convert.events.adjoint import TOUCH, Gradients, pull_samples
-from neurodyn.convert.events.engine import (
-    DONE,
-    FULL,
-    RUNAWAY,
-    Graph,
-    Spikes,
-    simulate_samples,
-)
+from neurodyn.convert.events.arrays import Graph, Spikes
+from neurodyn.convert.events.engine import DONE, FULL, RUNAWAY, simulate_samples
 from neurodyn.convert.events.graph import Flat
 
 Result = TypeVar("Result")

@@ -34,10 +34,7 @@ class Trains:
 
     def first(self, layer: int = -1) -> Tensor:
         """Time of each neuron's first spike, `(samples, neurons)`; infinite where there is none."""
-        times = self.layers[layer]
-        if times.shape[-1]:
-            return times[..., 0]
-        return times.new_full(times.shape[:-1], torch.inf)
+        return first_of(self.layers[layer])
 
     @property
     def spikes(self) -> int:
@@ -48,6 +45,12 @@ class Trains:
     def silent(self) -> int:
         """Neurons, counted per sample, that never fired; they get a gradient of zero."""
         return sum(int((self.counts(layer) == 0).sum()) for layer in range(len(self.layers)))
+
+
+def first_of(times: Tensor) -> Tensor:
+    """The first time of each train; infinite where there is none. Padded, and so a function of the
+    network's parameters even where no neuron fired."""
+    return torch.nn.functional.pad(times, (0, 1), value=torch.inf)[..., 0]
 
 
 def read_trains(inputs: Given, lines: int) -> tuple[Tensor, bool]:
@@ -62,6 +65,8 @@ def read_trains(inputs: Given, lines: int) -> tuple[Tensor, bool]:
     Raises:
         ValueError: another number of lines; times that are not ascending, negative, or not numbers.
     """
+    if isinstance(inputs, str) or not hasattr(inputs, "__len__"):
+        raise TypeError(f"inputs: expected spike times by line, got {inputs!r}")
     times = inputs if isinstance(inputs, Tensor) else _from_lists(inputs)
     batched = times.ndim == 3
     if times.ndim not in (2, 3):

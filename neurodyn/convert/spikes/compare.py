@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neurodyn.convert.events import Events, Trains
 from neurodyn.convert.events.copies import Copies
-from neurodyn.convert.events.trains import Given, read_trains
+from neurodyn.convert.events.trains import Given, first_of, read_trains
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,15 @@ def compare(net: Events, other: Events, inputs: Given, until: float | None = Non
     if net.sizes != other.sizes:
         raise ValueError(f"other: expected a network of {net.sizes}, got {other.sizes}")
     times, _ = read_trains(inputs, net.sizes[0])
+    if not len(times):
+        raise ValueError("inputs: expected at least one sample, got none")
     with torch.no_grad():
         a, b = net(times, until), other(times, until)
     left, right = merged(net, a), merged(other, b)
     pairs = list(zip(left, right, strict=True))
     same_count = [_counts(x) == _counts(y) for x, y in pairs]
     gaps = [_gap(x, y) for x, y in pairs]
-    firsts = [_first(x) == _first(y) for x, y in pairs]
+    firsts = [first_of(x) == first_of(y) for x, y in pairs]
     same_class = _winner(left[-1]) == _winner(right[-1])
     return Comparison(
         error=max(gaps),
@@ -116,11 +118,6 @@ def _counts(times: Tensor) -> Tensor:
     return torch.isfinite(times).sum(-1)
 
 
-def _first(times: Tensor) -> Tensor:
-    padded = torch.nn.functional.pad(times, (0, 1), value=torch.inf)
-    return padded[..., 0]
-
-
 def _gap(x: Tensor, y: Tensor) -> float:
     if not bool((_counts(x) == _counts(y)).all()):
         return float("inf")
@@ -130,7 +127,7 @@ def _gap(x: Tensor, y: Tensor) -> float:
 
 def _winner(times: Tensor) -> Tensor:
     """The neuron with most spikes, then with the earliest first one, then with the lowest index."""
-    counts, first = _counts(times), _first(times)
+    counts, first = _counts(times), first_of(times)
     best = counts == counts.amax(1, keepdim=True)
     first = torch.where(best, first, torch.inf)
     return torch.argmax((best & (first == first.amin(1, keepdim=True))).int(), 1)

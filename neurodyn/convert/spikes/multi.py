@@ -11,6 +11,9 @@ from neurodyn.convert.events import Events
 from neurodyn.convert.spikes.single import Bound, check_events, read_bound
 from neurodyn.convert.spikes.theory import moebius, square_free
 
+LONGEST = 600
+"""Membrane time constants over which an autapse can silence a neuron: `exp(709)` overflows."""
+
 
 def multi_spike(net: Events, bound: Bound, *, until: float | None = None) -> Events:
     """The same network from neurons that may fire many times.
@@ -63,5 +66,10 @@ def _silenced(net: Events, bounds: tuple[Any, ...], until: float | None) -> Even
         raise ValueError("until: with a leaking reset, expected the last time that counts")
     fastest = max(float(kernel.rates()[0].detach().max()) for kernel in net.each_kernel)
     highest = 1 + max(most.max(initial=0) for most in bounds[1:])
+    if not 0 <= fastest * until <= LONGEST:
+        raise ValueError(
+            f"until: expected a time from 0 to {LONGEST / fastest:g}, {LONGEST} time constants "
+            f"(longer inhibition is no float64), got {until}"
+        )
     strength = highest * math.exp(fastest * until)
     return net.converted(net.copies, bounds, once=False, autapse=strength)

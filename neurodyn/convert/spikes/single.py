@@ -32,11 +32,17 @@ def single_spike(net: Events, bound: Bound, *, lateral: bool = True) -> Events:
 
     Raises:
         TypeError: not a network of `Events`.
-        ValueError: neurons that fire once already; a bound that does not fit.
+        ValueError: neurons that fire once already, or silence themselves; a bound that does not
+            fit.
     """
     check_events(net)
     if net.once:
         raise ValueError("net: expected neurons that fire many times; these fire once already")
+    if net.autapse:
+        raise ValueError(
+            "net: neurons that silence themselves cannot be turned back. Take the network that "
+            "they were made from"
+        )
     bounds = read_bound(net, bound)
     copies = []
     for k, (population, most) in enumerate(zip(net.copies, bounds, strict=True)):
@@ -44,10 +50,8 @@ def single_spike(net: Events, bound: Bound, *, lateral: bool = True) -> Events:
         given = population if k else Copies.plain(population.origins)
         factors = np.arange(1, most.max(initial=0) + 1)
         copies.append(given.multiplied(factors, np.ones_like(factors), most))
-    twin = net.converted(copies, bounds, once=True)
-    if not lateral:
-        twin.reset = "soft"
-    return twin
+    lateral = lateral and net.reset == "leaky"
+    return net.converted(copies, bounds, once=True, lateral=lateral)
 
 
 def check_events(net: object) -> None:
@@ -61,15 +65,19 @@ def check_events(net: object) -> None:
 
 def read_bound(net: Events, bound: Bound) -> tuple[Any, ...]:
     """The bound of each line and neuron of a network."""
-    if isinstance(bound, int):
-        if bound < 0:
-            raise ValueError(f"bound: expected 0 or more, got {bound}")
-        return tuple(np.full(size, bound) for size in net.sizes)
-    given = tuple(np.asarray(each, np.int64) for each in bound)
+    if isinstance(bound, int | np.integer):
+        given = tuple(np.full(size, bound) for size in net.sizes)
+    elif isinstance(bound, Sequence):
+        given = tuple(np.asarray(each) for each in bound)
+    else:
+        raise TypeError(f"bound: expected a whole number, or net.bound(inputs), got {bound!r}")
     shapes = [each.shape for each in given]
     if shapes != [(size,) for size in net.sizes]:
         raise ValueError(
             f"bound: expected a number, or one number for each of {list(net.sizes)} lines and "
             f"neurons, got shapes {shapes}"
         )
-    return given
+    for each in given:
+        if (wrong := each[~((each >= 0) & (each % 1 == 0))]).size:
+            raise ValueError(f"bound: expected whole numbers, 0 or more, got {wrong[0]}")
+    return tuple(each.astype(np.int64) for each in given)

@@ -31,7 +31,7 @@ class Layout(NamedTuple):
     last: Tensor
 
 
-class Copies(SpikingLayer):
+class CopyLayer(SpikingLayer):
     """`bound` single-spike copies of each neuron of a layer, `(T, B, *features)` to the same.
 
     Copy `k` has the neuron's membrane without its reset, the threshold `k V_th`, and, where the

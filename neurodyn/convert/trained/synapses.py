@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from neurodyn.analysis.fanout import SYNAPSES
 from neurodyn.convert.trained.conditions import layers_of
 from neurodyn.convert.trained.swap import swapped
-from neurodyn.layers import LearnedDelays, Recurrent
+from neurodyn.layers import LearnedDelays, Readout, Recurrent
 from neurodyn.step.torch_private import BatchNorm
 
 POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
@@ -64,7 +64,7 @@ def count_synapses(
         tallies[layer] = _Tally(made, recurrent=isinstance(layer, Recurrent))
     replaced: dict[nn.Module, nn.Module] = {**tallies}
     for module in network.modules():
-        if isinstance(module, BatchNorm):
+        if isinstance(module, BatchNorm | Readout) or _by_value(module):
             replaced[module] = nn.Identity()
         elif isinstance(module, LearnedDelays):
             out, into = module.weight.shape
@@ -78,6 +78,12 @@ def count_synapses(
                 weights.fill_(0.0 if name == "bias" else 1.0)
     out = network(x.new_ones(1, 1, *x.shape[2:], dtype=torch.float64))
     return round(sum(tally.incoming for tally in tallies.values()) + float(out.sum()))
+
+
+def _by_value(module: nn.Module) -> bool:
+    """Whether it is a function of values (a softmax, a normalisation), which connects nothing."""
+    files = ("activation", "normalization", "instancenorm")
+    return type(module).__module__ in [f"torch.nn.modules.{file}" for file in files]
 
 
 def _as_sum(pool: Any, given: tuple[Tensor], out: Tensor) -> Tensor:

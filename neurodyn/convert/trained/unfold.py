@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neurodyn.convert.trained.conditions import check_convertible, layers_of
-from neurodyn.convert.trained.copies import Copies
+from neurodyn.convert.trained.copies import CopyLayer
 from neurodyn.convert.trained.swap import swapped
 from neurodyn.errors import check, unknown
 from neurodyn.layers import padded
@@ -27,7 +27,7 @@ class Twin(nn.Module):
     """A network of single-spike neurons. It is called as the trained network is.
 
     Attributes:
-        network: the trained network, each layer of neurons replaced by its `Copies`.
+        network: the trained network, each layer of neurons replaced by its `CopyLayer`.
         emission: what the trained network is compared with: as for `unfold`.
     """
 
@@ -39,10 +39,10 @@ class Twin(nn.Module):
         return self.network(x)
 
     @property
-    def copies(self) -> dict[str, Copies]:
+    def copies(self) -> dict[str, CopyLayer]:
         """The layers of copies, by the name of the layer in the trained network."""
         found = self.network.named_modules()
-        return {name: module for name, module in found if isinstance(module, Copies)}
+        return {name: module for name, module in found if isinstance(module, CopyLayer)}
 
 
 def unfold(
@@ -55,10 +55,10 @@ def unfold(
     """The single-spike twin of a trained network of IF, LIF, PLIF or DecayLIF with a soft reset.
 
     Every neuron becomes as many copies as it has spikes at most. Each fires at most once: copy `k`
-    where the neuron's charged membrane, had there been no reset, reaches `k V_th` (see `Copies` for
-    the edges between copies that a leak needs). All copies take the same weights and have the same
-    outgoing weights. Those are not written out: the product with the weights is done once, on the
-    sum of the copies' spikes, which is the same.
+    where the neuron's charged membrane, had there been no reset, reaches `k V_th` (see `CopyLayer`
+    for the edges between copies that a leak needs). All copies take the same weights and have the
+    same outgoing weights. Those are not written out: the product with the weights is done once, on
+    the sum of the copies' spikes, which is the same.
 
     Args:
         trained: the network, `(T, B, ...)` in; it is copied, in evaluation mode.
@@ -85,12 +85,16 @@ def unfold(
         for name in bound:
             if name not in layers:
                 raise unknown("bound", name, layers)
-    made: dict[nn.Module, Copies] = {}
+    made: dict[nn.Module, CopyLayer] = {}
     for name, layer in layers.items():
         own = bound.get(name, steps) if isinstance(bound, Mapping) else bound
-        own = steps if own is None else own
-        check(f"bound of {name!r}", float(torch.as_tensor(own).min()), 0)
-        made[layer] = Copies(layer, own, name)
+        own = torch.as_tensor(steps if own is None else own)
+        wrong = own[~((own >= 0) & (own % 1 == 0))]
+        if len(wrong):
+            raise ValueError(
+                f"bound of {name!r}: expected whole numbers, 0 or more, got {wrong[0].item()}"
+            )
+        made[layer] = CopyLayer(layer, own, name)
     return Twin(swapped(network, made), emission).eval()
 
 

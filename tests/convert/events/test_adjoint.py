@@ -57,7 +57,10 @@ def test_with_a_leaking_reset():
 
 
 def test_with_delays_and_recurrence():
-    check(wired(), spikes(6, 0), 60.0)
+    net = wired()
+    with torch.no_grad():
+        net.recurrent_delays[1].fill_(0.01)  # Differences at 0 would need delays below it.
+    check(net, spikes(6, 0), 60.0)
 
 
 @pytest.mark.parametrize("reset", ["soft", "leaky"])
@@ -109,3 +112,18 @@ def test_second_derivatives_are_refused():
     (grad,) = torch.autograd.grad(trains[torch.isfinite(trains)].sum(), times, create_graph=True)
     with pytest.raises(RuntimeError, match=r"once_differentiable|does not require grad"):
         grad.sum().backward()
+
+
+def test_first_spikes_have_a_gradient_even_if_there_are_none():
+    net = Events([torch.full((2, 1), 0.1)])
+    first = net([[1.0]]).first()
+    assert torch.isinf(first).all()
+    first.clamp(max=9.0).sum().backward()
+    assert net.weights[0].grad.abs().sum() == 0
+
+
+def test_recurrent_weights_of_zero_are_learned_alone():
+    net = Events([torch.full((2, 1), 9.0)], recurrent=[torch.zeros(2, 2)])
+    net.weights.requires_grad_(False)
+    net([[1.0]])[0][:, 1].sum().backward()
+    assert (net.recurrent[0].grad < 0).all()

@@ -160,6 +160,11 @@ WEIGHT = torch.ones(2, 3)
     ("arguments", "message"),
     [
         ({"weights": []}, "weights: expected one matrix per layer, got none"),
+        ({"weights": [[1.0, 2.0]]}, r"weights: layer 1: expected a matrix .* got \(2,\)"),
+        (
+            {"weights": [WEIGHT], "kernel": LIFKernel(torch.ones(3))},
+            r"kernel: layer 1: expected one time constant or 2, one per neuron, got \(3,\)",
+        ),
         ({"weights": [torch.ones(3)]}, r"weights: layer 1: expected a matrix .* got \(3,\)"),
         ({"weights": [WEIGHT, WEIGHT]}, r"weights: layer 2: expected \(2, 2\), got \(2, 3\)"),
         ({"weights": [WEIGHT * torch.nan]}, "weights: layer 1: expected finite numbers, got nan"),
@@ -226,3 +231,64 @@ def test_it_says_what_it_is():
     net, _ = network("LIF")
     assert "6-5-4-3 neurons" in repr(net)
     assert (net.neurons, net.synapses) == (12, 62)
+
+
+def test_what_is_learned_does_not_change_the_last_bits():
+    # A synapse of weight 0 is there only if it may get a gradient.
+    for seed in range(10):
+        net, until = network("LIF", seed)
+        with torch.no_grad():
+            for weight in net.weights:
+                weight[:, ::2] = 0.0
+            plain = net(spikes(6, seed), until)
+        learned = net(spikes(6, seed), until)
+        assert plain.spikes > 0
+        assert all(map(torch.equal, plain.layers, learned.layers))
+
+
+@pytest.mark.parametrize(
+    ("of", "value", "message"),
+    [
+        ("thresholds", 0.0, "thresholds: layer 1, neuron 0: expected a number > 0, got 0.0"),
+        ("thresholds", -1.0, "thresholds: layer 1, neuron 0: expected a number > 0, got -1.0"),
+        ("weights", float("nan"), "weights: layer 1, neuron 0: expected a finite number, got nan"),
+        ("delays", -0.5, "delays: layer 1, neuron 0: expected a time from 0 on, got -0.5"),
+        ("tau", -0.5, "kernel: layer 1, neuron 0: expected a time constant > 0, got -0.5"),
+        ("tau", float("nan"), "kernel: layer 1, neuron 0: expected a time constant > 0, got nan"),
+    ],
+)
+def test_parameters_that_training_has_moved_out_of_range(of, value, message):
+    net = Events([2 * WEIGHT], delays=[WEIGHT])
+    wrong = net.kernels[0].tau if of == "tau" else getattr(net, of)[0]
+    with torch.no_grad():
+        wrong.fill_(value)
+    with pytest.raises(ValueError, match=message):
+        net([[1.0]] * 3, 20.0)
+
+
+@pytest.mark.parametrize("wrong", [None, 3.0, "ab"])
+def test_inputs_of_another_type(wrong):
+    with pytest.raises(TypeError, match="inputs: expected spike times by line, got"):
+        Events([WEIGHT])(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["LIF", LIFKernel, [LIFKernel]])
+def test_kernels_of_another_type(wrong):
+    with pytest.raises(TypeError, match="kernel: expected kernels, such as LIFKernel"):
+        Events([WEIGHT], kernel=wrong)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_rounded_parameters_run_in_float64(dtype):
+    net, until = network("LIF", 0)
+    rounded = Events(
+        [weight.detach().to(dtype) for weight in net.weights],
+        [theta.detach().to(dtype) for theta in net.thresholds],
+        net.kernels[0],
+    )
+    expected = rounded(spikes(6, 0), until)
+    trains = net.to(dtype)(spikes(6, 0), until)
+    assert trains[2].dtype == torch.float64
+    torch.testing.assert_close(trains.layers, expected.layers, rtol=0, atol=1e-1)
+    trains[2].min().backward()
+    assert net.weights[0].grad.dtype == dtype

@@ -1,5 +1,10 @@
 """Both conversions and their comparison: `single`, `multi` and `compare`."""
 
+import copy
+import itertools
+import pickle
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -123,7 +128,7 @@ def test_a_leaking_reset_needs_the_lateral_edges():
     bound = net.bound(inputs, until)
     with_edges = single_spike(net, bound)
     report = compare(net, with_edges, inputs, until)
-    assert report.error < 1e-9
+    assert report.error == 0.0
     assert report.spikes[0] == report.spikes[1] > 40
     control = compare(net, single_spike(net, 1000, lateral=False), inputs, until)
     assert control.error == float("inf")
@@ -175,7 +180,7 @@ def test_what_is_outside_the_theorem_is_refused():
         single_spike(once_of(net), 4)
     with pytest.raises(ValueError, match="net: expected neurons that fire once"):
         multi_spike(net, 4)
-    with pytest.raises(ValueError, match="bound: expected 0 or more, got -1"):
+    with pytest.raises(ValueError, match="bound: expected whole numbers, 0 or more, got -1"):
         single_spike(net, -1)
     with pytest.raises(ValueError, match=r"bound: expected a number, or one number for each of"):
         single_spike(net, net.bound(spikes(6, 0), until)[1:])
@@ -226,3 +231,88 @@ def test_networks_that_differ_are_seen():
     report = compare(net, other, spikes(6, 0), until)
     assert report.error > 0
     assert report.counts < 1
+
+
+@pytest.mark.parametrize("bound", [2.5, None, torch.tensor(3)])
+def test_a_bound_of_another_type(bound):
+    net, _ = network("LIF")
+    with pytest.raises(TypeError, match=r"bound: expected a whole number, or net.bound\(inputs\)"):
+        single_spike(net, bound)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, float("nan")])
+def test_a_bound_that_is_no_number_of_spikes(wrong):
+    net, _ = network("LIF", sizes=(1, 2))
+    assert len(single_spike(net, [[1], [np.int64(0), 3.0]]).copies[1]) == 3
+    with pytest.raises(ValueError, match=f"bound: expected whole numbers, 0 or more, got {wrong}"):
+        single_spike(net, [[1], [wrong, 2]])
+
+
+def test_the_number_that_a_neuron_needs_is_that_of_the_whole_network():
+    # Cut everywhere, the spikes that are missing would change what later layers seem to need.
+    named = set()
+    for seed, cut in itertools.product(range(8), (1, 3)):
+        net, until = network("LIF", seed)
+        inputs = spikes(6, seed)
+        bound = net.bound(inputs, until)
+        twin = single_spike(net, [bound[0], *(np.minimum(most, cut) for most in bound[1:])])
+        with pytest.raises(ValueError, match="needs") as error:
+            twin(inputs, until)
+        layer, neuron, needed = map(
+            int, re.search(r"layer (\d+), neuron (\d+) needs (\d+)", str(error.value)).groups()
+        )
+        assert needed == bound[layer][neuron] > cut
+        named.add(layer)
+    assert max(named) > 1
+
+
+def test_a_leaking_reset_with_one_copy_each_sees_a_second_spike():
+    net = Events([torch.tensor([[9.0]])], reset="leaky")
+    inputs = [[0.0]]
+    needed = int(net.bound(inputs)[1][0])
+    assert net.converted(net.copies, None, once=True).bound(inputs)[1][0] < needed  # h alone
+    with pytest.raises(ValueError, match=f"neuron 0 needs {needed}, the network was made for 1"):
+        single_spike(net, 1)(inputs)
+
+
+def test_neurons_that_silence_themselves_are_not_turned_back():
+    once = once_of(network("LIF", 1, reset="leaky")[0])
+    with pytest.raises(ValueError, match="net: neurons that silence themselves cannot be turned"):
+        single_spike(multi_spike(once, 4, until=60.0), 4)
+
+
+@pytest.mark.parametrize("until", [1e5, -1.0, float("nan")])
+def test_inhibition_that_is_no_number(until):
+    net = once_of(network("LIF", 1, reset="leaky")[0])
+    with pytest.raises(ValueError, match="until: expected a time from 0 to 6000"):
+        multi_spike(net, 4, until=until)
+
+
+def test_a_hook_on_one_network_is_not_on_the_other():
+    net, until = network("LIF")
+    twin, called = single_spike(net, net.bound(spikes(6, 0), until)), []
+    twin.register_forward_hook(lambda *_: called.append(1))
+    twin.extra = nn.Parameter(torch.ones(1))
+    net(spikes(6, 0), until)
+    assert not called
+    assert not hasattr(net, "extra")
+    twin(spikes(6, 0), until)
+    assert called
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_converted_network_is_copied_and_kept(again):
+    net, until = network("LIF")
+    inputs = spikes(6, 0)
+    twin = again(single_spike(net, net.bound(inputs, until)))
+    assert compare(net, twin, inputs, until).error == 0.0
+    assert list(twin.state_dict()) == list(net.state_dict())
+
+
+def test_no_samples():
+    net, until = network("LIF")
+    none = torch.empty(0, 6, 2)
+    assert sum(most.sum() for most in net.bound(none, until)) == 0
+    assert net(none, until)[2].shape == (0, 3, 0)
+    with pytest.raises(ValueError, match="inputs: expected at least one sample, got none"):
+        compare(net, single_spike(net, 2), none, until)

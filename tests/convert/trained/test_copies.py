@@ -8,7 +8,7 @@ from torch import nn
 
 from neurodyn.analysis import ActivityMeter
 from neurodyn.convert import unfold
-from neurodyn.convert.trained.copies import Copies
+from neurodyn.convert.trained.copies import CopyLayer
 from neurodyn.layers import Delayed, Recurrent, Stream
 from neurodyn.neurons import IF, LIF, DecayLIF
 from tests.convert.trained.networks import SOFT, dense, written_out, written_recurrently
@@ -24,7 +24,7 @@ def graded(neuron):
 def test_the_sum_of_the_copies_is_the_graded_neuron_bit_for_bit(name, dtype):
     neuron = SOFT[name]((5, 3)).to(dtype)
     x = (1 + 2 * torch.randn(40, 6, 5, 3)).to(dtype)
-    copies = Copies(neuron, 200)
+    copies = CopyLayer(neuron, 200)
     spikes = graded(neuron)(x)
     assert spikes.max() > 1
     assert torch.equal(copies(x), spikes)
@@ -34,7 +34,7 @@ def test_the_sum_of_the_copies_is_the_graded_neuron_bit_for_bit(name, dtype):
 
 def test_each_copy_fires_once_and_in_their_order():
     neuron, x = SOFT["LIF"]((5,)), 1 + 2 * torch.randn(40, 6, 5)
-    copies = Copies(neuron, torch.tensor([90, 80, 120, 100, 99]))
+    copies = CopyLayer(neuron, torch.tensor([90, 80, 120, 100, 99]))
     times, source = copies.times(x), copies.sources(x)
     assert source.bincount().tolist() == [90, 80, 120, 100, 99]
     spikes = graded(neuron)(x)
@@ -84,7 +84,7 @@ def test_without_edges_a_leak_makes_copies_fire_too_rarely(name):
 def test_membranes_exactly_at_a_level(threshold):
     x = torch.tensor([3.0, 0.0, 7.0, 1.0])[:, None, None] * threshold
     neuron = IF(reset="soft", threshold=threshold)
-    assert Copies(neuron, 20)(x).flatten().tolist() == graded(neuron)(x).flatten().tolist()
+    assert CopyLayer(neuron, 20)(x).flatten().tolist() == graded(neuron)(x).flatten().tolist()
 
 
 def test_a_state_is_handed_on():
@@ -132,21 +132,21 @@ def test_recurrent_weights_lead_from_all_copies_to_all_copies(name):
 def test_too_few_copies_say_who_needs_how_many():
     x = torch.zeros(4, 2, 3, 2)
     x[1, 1, 2, 0] = 5.5
-    copies = Copies(IF((3, 2), reset="soft"), 5, "body.1")
+    copies = CopyLayer(IF((3, 2), reset="soft"), 5, "body.1")
     assert copies(x).sum() == 5
-    short = Copies(IF((3, 2), reset="soft"), 3, "body.1")
+    short = CopyLayer(IF((3, 2), reset="soft"), 3, "body.1")
     with pytest.raises(ValueError, match=r"\(2, 0\) of 'body.1' has the bound 3 and fires 5 times"):
         short(x)
     with pytest.raises(ValueError, match="has the bound 4 and fires 5 times"):
-        Copies(IF((3, 2), reset="soft"), 4)(x)
-    none = Copies(IF((3, 2), reset="soft"), 0)
+        CopyLayer(IF((3, 2), reset="soft"), 4)(x)
+    none = CopyLayer(IF((3, 2), reset="soft"), 0)
     assert not none(0 * x).any()
     with pytest.raises(ValueError, match="has the bound 0 and fires 5 times"):
         none(x)
 
 
 def test_mistakes():
-    copies = Copies(IF(reset="soft"), torch.ones(3, dtype=torch.int64), "a")
+    copies = CopyLayer(IF(reset="soft"), torch.ones(3, dtype=torch.int64), "a")
     with pytest.raises(ValueError, match=r"expected \(T, B, 3\) at 'a', .* got \(4, 2, 5\)"):
         copies(torch.zeros(4, 2, 5))
     with pytest.raises(ValueError, match="got NaN at 'a'"):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from neurodyn.convert.trained.synapses import count_synapses
-from neurodyn.layers import AvgPool2d, LearnedDelays, TimeDistributed
+from neurodyn.layers import READOUTS, AvgPool2d, LearnedDelays, TimeDistributed, make_readout
 from neurodyn.models import ConvNet, SequenceNet
 from neurodyn.neurons import LIF, neurons_of
 
@@ -61,3 +61,15 @@ def test_nothing_is_left_on_the_network():
 def test_learned_delays_are_synapses():
     net = nn.Sequential(LearnedDelays(5, 4, 6), soft((4,)))
     assert count_synapses(net, torch.zeros(9, 2, 5)) == 5 * 4 + 4
+
+
+@pytest.mark.parametrize("answers", READOUTS)
+def test_a_readout_adds_no_synapses(answers):
+    net = nn.Sequential(nn.Linear(8, 9), soft((9,)), nn.Linear(9, 3), make_readout(answers, 3))
+    assert count_synapses(net, torch.zeros(4, 1, 8)) == 8 * 9 + 9 * 3
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(-1), nn.LayerNorm(3), nn.Tanh()])
+def test_a_function_of_the_outputs_adds_no_synapses(last):
+    net = nn.Sequential(nn.Linear(8, 9), soft((9,)), nn.Linear(9, 3), last)
+    assert count_synapses(net, torch.zeros(4, 1, 8)) == 8 * 9 + 9 * 3

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from neurodyn.convert import compare_unfolded, measured_bound, unfold
-from neurodyn.convert.trained.copies import Copies
+from neurodyn.convert.trained.copies import CopyLayer
 from neurodyn.layers import padded
 from neurodyn.models import ConvNet, SequenceNet
 from neurodyn.neurons import LIF, DecayLIF, neurons_of
@@ -60,7 +60,7 @@ def test_the_trained_network_is_left_alone():
     assert (net[1].emission, net[1].backend, net.training) == ("binary", "auto", True)
     assert before.keys() == net.state_dict().keys()
     assert not twin.training
-    assert isinstance(twin.network[1], Copies)
+    assert isinstance(twin.network[1], CopyLayer)
     assert "bound=16" in repr(twin)
 
 
@@ -126,7 +126,8 @@ def test_more_spikes_than_copies_is_an_error():
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"emission": "several"}, "emission: unknown name 'several'"),
         ({"bound": {"3": 2}}, "bound: unknown name '3'. .*Known: 1"),
-        ({"bound": -1}, "bound of '1': expected at least 0, got -1"),
+        ({"bound": -1}, "bound of '1': expected whole numbers, 0 or more, got -1"),
+        ({"bound": 1.5}, "bound of '1': expected whole numbers, 0 or more, got 1.5"),
     ],
 )
 def test_mistakes(options, message):
