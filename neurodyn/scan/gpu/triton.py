@@ -11,10 +11,13 @@ from neurodyn.step.graph import Node, Number, reachable
 
 INFIX = {
     "add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
-    "eq": "==", "ne": "!=", "and": "&", "or": "|",
+    "eq": "==", "ne": "!=",
 }  # fmt: skip
 CALLS = {
     "where": "tl.where({0}, {1}, {2})",
+    # Triton's interpreter has no `&` and `|` of one truth and a block of them.
+    "and": "tl.where({0}, {1}, False)",
+    "or": "tl.where({0}, True, {1})",
     **{
         name: f"tl.{name}({{0}})"
         for name in ("abs", "floor", "ceil", "exp", "log", "sqrt", "sin", "cos", "erf")
