@@ -1,7 +1,7 @@
 """A step of training can be captured in a CUDA graph: it stays on the device, and never waits.
 
-Without a GPU, fake tensors stand in for a GPU's. They have shapes and devices but no memory, and a
-dispatch mode sees every operation on them.
+Without a GPU, tensors of PyTorch's device "meta" stand in for a GPU's. They have shapes but no
+memory, and a dispatch mode sees every operation on them.
 """
 
 from functools import partial
@@ -9,7 +9,6 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
-from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neurodyn.neurons import LIF, LNM, QIF, MultiTimescale, Planar, window
@@ -28,7 +27,7 @@ NEURONS = {
     "Planar per neuron": partial(Planar, (6, 4, 4), per="neuron"),
 }
 WAITING = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "is_nonzero", "equal")
-CUDA = torch.device("cuda", 0)
+CUDA, META = torch.device("cuda", 0), torch.device("meta")
 
 
 class OnDevice(TorchDispatchMode):
@@ -47,27 +46,22 @@ class OnDevice(TorchDispatchMode):
 
 
 def like(value):
-    return torch.empty(value.shape, dtype=value.dtype, device=CUDA)
+    return torch.empty(value.shape, dtype=value.dtype, device=META)
 
 
 @pytest.fixture(params=NEURONS)
 def neuron(request):
-    """A neuron whose parameters are fake, under the mode of fake tensors. A neuron is made of real
-    ones, as it checks their values."""
+    """A neuron whose parameters have no memory. It is made of real ones, as it checks values."""
     made = NEURONS[request.param]()
     window._normal.cache_clear()
-    with FakeTensorMode():
-        for module in made.modules():
-            for name, value in module._buffers.items():
-                module._buffers[name] = like(value)
-            for name, value in module._parameters.items():
-                module._parameters[name] = nn.Parameter(like(value), value.requires_grad)
-        yield made
-    window._normal.cache_clear()  # Nothing fake is left there.
-
-
-def contiguous(tensor):
-    return tensor if tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
+    for module in made.modules():
+        for name, value in module._buffers.items():
+            module._buffers[name] = like(value)
+        for name, value in module._parameters.items():
+            module._parameters[name] = nn.Parameter(like(value), value.requires_grad)
+    made.backend = "gpu"
+    yield made
+    window._normal.cache_clear()  # Nothing without memory is left there.
 
 
 @pytest.fixture
@@ -75,8 +69,6 @@ def no_kernel(monkeypatch):
     """Launches run as they do on a GPU, seen by the mode, but without their kernels."""
     monkeypatch.setattr("neurodyn.scan.gpu.Target.start", lambda *_: lambda tensors: None)
     monkeypatch.setattr("neurodyn.scan.op.plain", lambda tensors: True)
-    # PyTorch's own looks for the device, which is not there.
-    monkeypatch.setattr(torch.Tensor, "contiguous", contiguous)
     for bound in (bind_forward, bind_backward):
         bound.cache_clear()
     with torch.no_grad():
@@ -87,16 +79,16 @@ def no_kernel(monkeypatch):
 
 def test_a_layer_stays_on_the_device(neuron, no_kernel):
     """Forward only: without a GPU, PyTorch's autograd has no stream to go back on."""
-    x = torch.empty(12, 3, 6, 4, 4, device=CUDA)
+    x = torch.empty(12, 3, 6, 4, 4, device=META)
     neuron(x)  # What is made once is made before a capture.
     with OnDevice():
         y = neuron(x)
-    assert y.device == CUDA
+    assert y.device == META
 
 
 @pytest.mark.parametrize("steps", [4, 20])
 def test_both_launches_stay_on_the_device(neuron, steps, no_kernel):
-    x = torch.empty(steps, 3, 6, 4, 4, device=CUDA)
+    x = torch.empty(steps, 3, 6, 4, 4, device=META)
     program, parameters = program_of(neuron, 1, len(neuron.states), torch.float32)
     leaves = [x, *neuron.initial_state(), *parameters]
     forward = bind_forward("gpu", program.key, True, True, specs(leaves))
@@ -107,13 +99,13 @@ def test_both_launches_stay_on_the_device(neuron, steps, no_kernel):
     with OnDevice():
         gradients = backward(tensors)
     assert [g.shape for g in gradients] == [leaf.shape for leaf in leaves]
-    assert {g.device for g in gradients} == {CUDA}
+    assert {g.device for g in gradients} == {META}
 
 
 def test_copies_and_waits_are_seen():
-    with FakeTensorMode(), OnDevice():
+    with OnDevice():
         with pytest.raises(AssertionError, match="_to_copy copies between"):
-            torch.ones(3, device="cpu").to(CUDA)
+            torch.ones(3, device="cpu").to(META)
         with pytest.raises(AssertionError, match="nonzero waits for the device"):
             torch.ones(3, device="cpu").nonzero()
 
