@@ -70,7 +70,9 @@ def unpack(archive: Path, root: Path) -> None:
     if archive.name.endswith((".tar.gz", ".tar")):
         root.mkdir(parents=True, exist_ok=True)
         with tarfile.open(archive) as packed:
-            packed.extractall(root, filter="data")
+            # Before Python 3.11.4 there is no filter; the archive's checksum is known in any case.
+            packed.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+            packed.extractall(root)
     else:  # A file that is used as it is.
         folder = root / source.folder
         folder.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,15 @@ def seeded():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def same_threads():
+    """Every test leaves as many threads as it found: PyTorch's results depend on their number."""
+    before = torch.get_num_threads()
+    yield
+    if torch.get_num_threads() != before:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture
 def rng():
     return torch.Generator().manual_seed(1)
