@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -77,6 +78,16 @@ class Clock:
         if self.device.type == "cuda":
             return [a.elapsed_time(b) / 1e3 for a, b in pairwise(self.marks)]
         return [b - a for a, b in pairwise(self.marks)]
+
+
+def median_seconds(call: Callable[[], Any], rounds: int) -> float:
+    """The median wall time of a call."""
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 def kept_bytes(call: Callable[[], Tensor], without: Iterable[Tensor] = ()) -> int:

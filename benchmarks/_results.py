@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from benchmarks._machine import machine
 from neurodyn.files import write
 
 FOLDER = Path(__file__).parent / "results"
@@ -23,6 +26,25 @@ def add_results(parser: argparse.ArgumentParser) -> None:
         help="continue with the results of the same machine and settings: cases that they have are "
         "not measured again",
     )
+
+
+def write_page(out: Path, name: str, heading: Sequence[str], found: Any, table: Any) -> None:
+    """Print and write the results of a benchmark that is measured in one go.
+
+    Args:
+        out: folder of results.
+        name: name of the files, without suffix.
+        heading: a title, and what was measured by which command.
+        found: the results.
+        table: makes Markdown lines of them.
+    """
+    facts = {**machine(), "threads": str(torch.get_num_threads())}
+    listed = [f"- {key}: {value}" for key, value in facts.items()]
+    title, what = heading
+    page = "\n".join([f"# {title}", "", what, "", *listed, "", *table(found)]) + "\n"
+    print(page)
+    write(out / f"{name}.md", page)
+    write(out / f"{name}.json", json.dumps({"machine": facts, **found}, indent=1) + "\n")
 
 
 class Results:

@@ -1,15 +1,13 @@
 """Biophysical cells: how close to NEURON, how fast, and what a gradient costs.
 
-neurodyn bench cells [--traces 1024]
+    neurodyn bench cells [--traces 1024]
+
+NEURON is compared with where it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import _neuron
-from benchmarks._machine import machine
-from benchmarks._results import FOLDER
+from benchmarks._measure import median_seconds
+from benchmarks._results import FOLDER, write_page
 from neurodyn.biophysics import Pospischil, simulate, spike_times
-from neurodyn.files import write
 
 START, STOP, END = 215.0, 615.0, 715.0
 AMPLITUDES = (-0.11, 0.1, 0.2, 0.28)
@@ -102,18 +99,9 @@ def speed(dt: float, traces: int, rounds: int) -> dict[str, float]:
     return {
         "dt": dt,
         "traces": traces,
-        "milliseconds": 1e3 * _median(forward, rounds) / traces,
-        "gradient": _median(gradient, rounds) / _median(short, rounds),
+        "milliseconds": 1e3 * median_seconds(forward, rounds) / traces,
+        "gradient": median_seconds(gradient, rounds) / median_seconds(short, rounds),
     }
-
-
-def _median(call: Callable[[], None], rounds: int) -> float:
-    seconds = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
 
 
 def table(found: dict[str, Any]) -> list[str]:
@@ -163,19 +151,8 @@ def main() -> None:
         "accuracy": accuracy(_neuron.load(), steps) if _neuron.installed() else None,
         "speed": [speed(dt, options.traces, options.rounds) for dt in steps],
     }
-    facts = {**machine(), "threads": str(torch.get_num_threads())}
-    lines = [
-        "# Biophysical cells",
-        "",
-        "`neurodyn bench cells`; `Pospischil` with its defaults, 400 ms of current.",
-        "",
-        *(f"- {name}: {value}" for name, value in facts.items()),
-        "",
-        *table(found),
-    ]
-    print("\n".join(lines))
-    write(options.out / "cells.md", "\n".join(lines) + "\n")
-    write(options.out / "cells.json", json.dumps({"machine": facts, **found}, indent=1) + "\n")
+    what = "`neurodyn bench cells`; `Pospischil` with its defaults, 400 ms of current."
+    write_page(options.out, "cells", ("Biophysical cells", what), found, table)
 
 
 if __name__ == "__main__":

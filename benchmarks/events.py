@@ -7,7 +7,6 @@ how fast the event-driven simulation is.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,13 +18,12 @@ import torch
 from torch import Tensor
 
 from benchmarks import _jaxsnn
-from benchmarks._machine import machine
-from benchmarks._results import FOLDER
+from benchmarks._measure import median_seconds
+from benchmarks._results import FOLDER, write_page
 from neurodyn.analysis.pictures import save
 from neurodyn.convert import Events, LIFKernel, NLIFKernel, compare, multi_spike, single_spike
 from neurodyn.convert.events.compiled import compiled
 from neurodyn.convert.spikes.pictures import plot_conversion, plot_levels, plot_neurons
-from neurodyn.files import write
 
 SIZES, UNTIL = (6, 5, 4, 3), 60.0
 
@@ -40,31 +38,26 @@ def networks(kernel: Callable[[], Any], reset: Any = "soft") -> Callable[[int], 
     return lambda seed: Events.random(SIZES, kernel(), seed=seed, reset=reset)
 
 
-def to_single(make: Callable[[int], Events], count: int) -> dict[str, Any]:
-    """Networks that fire many times, converted: the worst difference and the largest sizes."""
+def conversions(make: Callable[[int], Events], count: int, *, once: bool) -> dict[str, Any]:
+    """Networks that fire once, or many times, converted: the worst difference and the sizes."""
     errors, spikes, neurons, started = [], [], [], time.perf_counter()
     for seed in range(count):
         net, inputs = make(seed), trains(SIZES[0], seed)
+        net = net.converted(net.copies, None, once=True) if once else net
         bound = net.bound(inputs, UNTIL)
-        report = compare(net, single_spike(net, bound), inputs, UNTIL)
+        twin = multi_spike(net, bound) if once else single_spike(net, bound)
+        report = compare(net, twin, inputs, UNTIL)
         errors.append(report.error)
         spikes.append(max(int(each.max()) for each in bound[1:]))
         neurons.append(report.neurons[1])
-    return _summary(errors, spikes, neurons, started)
-
-
-def to_multi(make: Callable[[int], Events], count: int) -> dict[str, Any]:
-    """Networks that fire once, converted."""
-    errors, spikes, neurons, started = [], [], [], time.perf_counter()
-    for seed in range(count):
-        net, inputs = make(seed), trains(SIZES[0], seed)
-        once = net.converted(net.copies, None, once=True)
-        bound = once.bound(inputs, UNTIL)
-        report = compare(once, multi_spike(once, bound), inputs, UNTIL)
-        errors.append(report.error)
-        spikes.append(max(int(each.max()) for each in bound[1:]))
-        neurons.append(report.neurons[1])
-    return _summary(errors, spikes, neurons, started)
+    return {
+        "networks": count,
+        "error": max(errors),
+        "most spikes": max(spikes),
+        "neurons, median": int(statistics.median(neurons)),
+        "neurons, most": max(neurons),
+        "seconds": time.perf_counter() - started,
+    }
 
 
 def without_edges(count: int) -> dict[str, Any]:
@@ -80,17 +73,6 @@ def without_edges(count: int) -> dict[str, Any]:
             wrong += compare(net, twin, inputs, UNTIL).error > 0
     seconds = time.perf_counter() - started
     return {"networks": fired, "wrong": wrong, "seconds": seconds}
-
-
-def _summary(errors: Any, spikes: Any, neurons: Any, started: float) -> dict[str, Any]:
-    return {
-        "networks": len(errors),
-        "error": max(errors),
-        "most spikes": max(spikes),
-        "neurons, median": int(statistics.median(neurons)),
-        "neurons, most": max(neurons),
-        "seconds": time.perf_counter() - started,
-    }
 
 
 @compiled
@@ -137,7 +119,7 @@ def against_clock(samples: int, steps: tuple[float, ...]) -> dict[str, Any]:
     net = Events.random(SIZES, LIFKernel(), seed=0).requires_grad_(False)
     batch = torch.stack([trains(SIZES[0], seed) for seed in range(samples)])
     net(batch, UNTIL), clock_driven(net, batch[0], 0.1)  # compiled before the clock starts
-    ours = _best(lambda: net(batch, UNTIL)) / samples
+    ours = median_seconds(lambda: net(batch, UNTIL), 5) / samples
     exact = net(batch, UNTIL)[2].numpy()
     rows = []
     for dt in steps:
@@ -181,15 +163,6 @@ def large(reset: Any = "leaky") -> dict[str, Any]:
     started = time.perf_counter()
     spikes = net(inputs, 1000.0).spikes
     return {"spikes": spikes, "seconds": time.perf_counter() - started}
-
-
-def _best(call: Callable[[], Any], rounds: int = 5) -> float:
-    seconds = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
 
 
 def draw(folder: Path) -> None:
@@ -271,35 +244,25 @@ def main() -> None:
         draw(options.pictures)
     few = max(1, options.networks // 20)
     lif, nlif = networks(LIFKernel), networks(NLIFKernel)
+    leaky = networks(LIFKernel, "leaky")
     found = {
         "conversions": {
-            "many spikes to one, LIF": to_single(lif, options.networks),
-            "many spikes to one, nLIF": to_single(nlif, few),
-            "many spikes to one, LIF with a leaking reset": to_single(
-                networks(LIFKernel, "leaky"), few
-            ),
-            "one spike to many, LIF": to_multi(lif, options.networks),
-            "one spike to many, nLIF": to_multi(nlif, few),
+            "many spikes to one, LIF": conversions(lif, options.networks, once=False),
+            "many spikes to one, nLIF": conversions(nlif, few, once=False),
+            "many spikes to one, LIF with a leaking reset": conversions(leaky, few, once=False),
+            "one spike to many, LIF": conversions(lif, options.networks, once=True),
+            "one spike to many, nLIF": conversions(nlif, few, once=True),
         },
         "control": without_edges(few),
         "large": large(),
         "clock": against_clock(options.samples, tuple(options.steps)),
         "jaxsnn": _jaxsnn.measure(options.rounds) if _jaxsnn.installed() else None,
     }
-    facts = {**machine(), "threads": str(torch.get_num_threads())}
-    lines = [
-        "# Networks in continuous time",
-        "",
+    what = (
         "`neurodyn bench events`; random networks 6-5-4-3, thresholds .8 to 1.5, tau 10, tau_syn "
-        "4, 8 spikes on each of 6 lines within 40, until 60.",
-        "",
-        *(f"- {name}: {value}" for name, value in facts.items()),
-        "",
-        *table(found),
-    ]
-    print("\n".join(lines))
-    write(options.out / "events.md", "\n".join(lines) + "\n")
-    write(options.out / "events.json", json.dumps({"machine": facts, **found}, indent=1) + "\n")
+        "4, 8 spikes on each of 6 lines within 40, until 60."
+    )
+    write_page(options.out, "events", ("Networks in continuous time", what), found, table)
 
 
 if __name__ == "__main__":

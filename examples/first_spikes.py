@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from neurodyn.convert import Events, NLIFKernel, multi_spike, single_spike
+from neurodyn.convert import Events, NLIFKernel, merged, multi_spike, single_spike
 
 LINES, CLASSES, UNTIL = 64 + 2, 10, 40.0
 SPAN, LATE = 10.0, 12.0  # the times of the lightest pixel, and of the line that ends a trial
@@ -136,8 +136,6 @@ def main() -> None:
 
 def scores_of_copies(net: Events, images: Tensor) -> Tensor:
     """`scores` of a network whose neurons are copies."""
-    from neurodyn.convert.spikes import merged
-
     inputs = latency(images)
     outputs = merged(net, net(inputs, UNTIL))[-1]
     return -SHARPNESS * F.pad(outputs, (0, 1), value=torch.inf)[..., 0].clamp(max=UNTIL)

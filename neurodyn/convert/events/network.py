@@ -22,7 +22,7 @@ from neurodyn.convert.events.copies import Copies
 from neurodyn.convert.events.graph import Flat, Projection, flatten
 from neurodyn.convert.events.kernels import Kernel
 from neurodyn.convert.events.spiking import BoundError, Run, SpikeTimes
-from neurodyn.convert.events.trains import Given, Trains, read_trains
+from neurodyn.convert.events.trains import Given, Trains, most_spikes, read_trains, trimmed
 
 Weights = Sequence[Tensor]
 
@@ -150,7 +150,7 @@ class Events(nn.Module):
             spikes = SpikeTimes.apply(run, times, *self._values(flat))
         except BoundError as reached:
             raise self._too_small(flat, times, until, reached) from None
-        layers = [_trimmed(spikes[:, which]) for which in self._split(flat, flat.sentinel)]
+        layers = [trimmed(spikes[:, which]) for which in self._split(flat, flat.sentinel)]
         return Trains(tuple(t if batched else t[0] for t in layers), run.touches)
 
     def bound(self, inputs: Given, until: float | None = None) -> tuple[Any, ...]:
@@ -162,7 +162,7 @@ class Events(nn.Module):
             ValueError: the reset leaks and neurons fire once: then `h` alone does not say it.
         """
         times, _ = read_trains(inputs, self.sizes[0])
-        return (_most_spikes(times), *self._reached(times, self._horizon(until)))
+        return (most_spikes(times), *self._reached(times, self._horizon(until)))
 
     def converted(
         self,
@@ -243,7 +243,7 @@ class Events(nn.Module):
 
     def _check_lines(self, times: Tensor) -> None:
         assert self.bounds is not None
-        most = _most_spikes(times)
+        most = most_spikes(times)
         short = np.nonzero(most > self.bounds[0])[0]
         if len(short):
             line = int(short[0])
@@ -303,13 +303,3 @@ class Events(nn.Module):
         """The neurons of each layer."""
         layers = range(len(self.weights))
         return [np.nonzero((flat.layer == k) & ~without)[0] for k in layers]
-
-
-def _trimmed(times: Tensor) -> Tensor:
-    """Without the places that no neuron of the layer uses."""
-    most = int(torch.isfinite(times).sum(-1).max()) if times.numel() else 0
-    return times[..., :most]
-
-
-def _most_spikes(times: Tensor) -> Any:
-    return np.isfinite(times.detach().numpy()).sum(-1).max(0, initial=0)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,6 +52,17 @@ def first_of(times: Tensor) -> Tensor:
     """The first time of each train; infinite where there is none. Padded, and so a function of the
     network's parameters even where no neuron fired."""
     return torch.nn.functional.pad(times, (0, 1), value=torch.inf)[..., 0]
+
+
+def trimmed(times: Tensor) -> Tensor:
+    """Without the places that no neuron of the layer uses."""
+    most = int(torch.isfinite(times).sum(-1).max()) if times.numel() else 0
+    return times[..., :most]
+
+
+def most_spikes(times: Tensor) -> Any:
+    """Of each train, over all samples."""
+    return np.isfinite(times.detach().numpy()).sum(-1).max(0, initial=0)
 
 
 def read_trains(inputs: Given, lines: int) -> tuple[Tensor, bool]:

@@ -41,8 +41,8 @@ class CopyLayer(SpikingLayer):
         v_k[t] = (membrane driven by x)[t] + V_th sum_{j < k, T_j <= t} (1 - decay^(t - T_j))
         copy k fires at the first t where v_k[t] >= k V_th, and never again
 
-    `decay` is the share of the membrane that a step keeps; without leak there are no edges. An edge
-    has no effect in the step in which it begins, so copies that fire in the same step need no
+    `decay` is the share of the membrane that a step keeps; a neuron without leak has no edges. An
+    edge has no effect in the step in which it begins, so copies that fire in the same step need no
     order. All copies take the same weights from all copies of a source, so the sum over them goes
     in and comes out, and no weight is copied.
 
