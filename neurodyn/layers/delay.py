@@ -13,7 +13,7 @@ from neurodyn.errors import not_over_time, unknown
 from neurodyn.layers.filters import (
     SPECTRAL,
     causal_filter,
-    delay_filter,
+    delayed_beside,
     spectral_filter,
     with_past,
 )
@@ -118,11 +118,17 @@ class DelayLine(Stateful):
         return (self.kernel.flip(0).unsqueeze(1) * line).sum(0), line[1:]
 
     def forward(self, x: Tensor, state: State | None = None, *, return_state: bool = False) -> Any:
+        delayed, _, state = self.beside(x, state)
+        return (delayed, state) if return_state else delayed
+
+    def beside(self, x: Tensor, state: State | None = None) -> tuple[Tensor, Tensor, State]:
+        """What `forward` gives, with the sequence in the middle, for one reader of both: its two
+        gradients are added by the line's kernel."""
         if x.ndim < 3 or x.shape[2:] != torch.Size(self.features):
             raise not_over_time(self.features, x.shape)
         past = _past(x, state, self.order)
-        delayed = delay_filter(x, past, self.kernel)
-        return (delayed, (_last(x, past, self.order),)) if return_state else delayed
+        delayed, x = delayed_beside(x, past, self.kernel)
+        return delayed, x, (_last(x, past, self.order),)
 
     def extra_repr(self) -> str:
         learned = [name for name in self.dynamics if isinstance(getattr(self, name), nn.Parameter)]
@@ -177,7 +183,7 @@ class Delayed(SpikingLayer):
         if self.line is None:
             spikes, inner = self.neuron(x, inner, return_state=True)
         else:
-            drive, past = self.line(x, past, return_state=True)
+            drive, x, past = self.line.beside(x, past)
             spikes, inner = self.neuron(x, inner, drive=drive, return_state=True)
         return (spikes, (past, inner)) if return_state else spikes
 

@@ -109,13 +109,19 @@ def delay_filter(x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
         past: the K - 1 steps before it; None are zeros.
         taps: `(K, *features)`.
     """
+    return delayed_beside(x, past, taps)[0]
+
+
+def delayed_beside(x: Tensor, past: Tensor | None, taps: Tensor) -> tuple[Tensor, Tensor]:
+    """`delay_filter` and the sequence itself, for one reader of both: the kernel then adds the two
+    gradients of the sequence."""
     wide = torch.promote_types(x.dtype, taps.dtype)
-    x, taps = x.to(wide), taps.to(wide)
-    if _has_kernel(x, past, taps):
-        past = past if past is None else past.to(wide)
-        filtered: Tensor = _Lags.apply(x, past, taps)  # type: ignore[no-untyped-call]
-        return filtered
-    return _by_convolution(x, past, taps)
+    wide_x, taps = x.to(wide), taps.to(wide)
+    if not _has_kernel(wide_x, past, taps):
+        return _by_convolution(wide_x, past, taps), x
+    past = past if past is None else past.to(wide)
+    filtered, beside = _Lags.apply(wide_x, past, taps)  # type: ignore[no-untyped-call]
+    return filtered, beside if x.requires_grad and wide == x.dtype else x
 
 
 def _by_convolution(x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
@@ -135,36 +141,39 @@ def _has_kernel(x: Tensor, past: Tensor | None, taps: Tensor) -> bool:
 
 
 class _Lags(torch.autograd.Function):
-    """`delay_filter` by kernels. A second derivative goes through the convolution."""
+    """`delayed_beside` by kernels. A second derivative goes through the convolution."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, past: Tensor | None, taps: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, past: Tensor | None, taps: Tensor) -> tuple[Tensor, Tensor]:
         from neurodyn.scan.cpu import lags
 
         ctx.save_for_backward(x, past, taps)
-        return lags.filtered(_rows(x, past, len(taps)), taps, x.shape)
+        ctx.set_materialize_grads(False)
+        return lags.filtered(_rows(x, past, len(taps)), taps, x.shape), x
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor | None, beside: Tensor | None) -> tuple[Tensor | None, ...]:
         from neurodyn.scan.cpu import lags
 
         x, past, taps = ctx.saved_tensors
-        grad_x = grad_taps = None
+        if grad is None:
+            return beside, None, None
         wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[2]
-        if torch.is_grad_enabled() or is_batched(grad):
-            return _again(grad, x, past, taps, wanted)
-        grad = _dense(grad)
-        if wanted[0]:
-            # Back in time: the same filter, mirrored, with zeros behind the end.
-            rows = lags.Rows(grad, grad.new_zeros(1, *grad.shape[1:]), len(grad))
-            grad_x = lags.filtered(rows, taps, x.shape, mirrored=True)
-        if wanted[1]:
-            grad_taps = lags.weights(_rows(x, past, len(taps)), grad, len(taps))
+        if torch.is_grad_enabled() or any(g is not None and is_batched(g) for g in (grad, beside)):
+            return _again(grad, beside, x, past, taps, wanted)
+        added = beside if beside is None else _dense(beside)
+        rows = _rows(x, past, len(taps))
+        grad_x, grad_taps = lags.gradients(rows, taps, _dense(grad), added, wanted)
         return grad_x, None, grad_taps
 
 
 def _again(
-    grad: Tensor, x: Tensor, past: Tensor | None, taps: Tensor, wanted: tuple[bool, bool]
+    grad: Tensor,
+    beside: Tensor | None,
+    x: Tensor,
+    past: Tensor | None,
+    taps: Tensor,
+    wanted: tuple[bool, bool],
 ) -> tuple[Tensor | None, ...]:
     """The gradients as functions that have a gradient themselves, or for a batch of gradients."""
     given, further = (x, taps), torch.is_grad_enabled()
@@ -173,6 +182,8 @@ def _again(
     leaves = [t for t, want in zip(given, wanted, strict=True) if want]
     found = iter(torch.autograd.grad(y, leaves, grad, create_graph=further))
     grad_x, grad_taps = (next(found) if want else None for want in wanted)
+    if grad_x is not None and beside is not None:
+        grad_x = grad_x + beside
     return grad_x, None, grad_taps
 
 

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurodyn.layers import DelayLine, filters
-from neurodyn.layers.filters import delay_filter
+from neurodyn.layers.filters import delay_filter, delayed_beside
 from neurodyn.scan.cpu import lags
 
 LAST = torch.channels_last
@@ -18,9 +18,14 @@ def written_out(x, past, taps):
 
 @pytest.fixture
 def ran(monkeypatch):
-    """The kernels that ran."""
+    """The kernels that ran, by their sums."""
     kinds, run = [], lags._run
-    monkeypatch.setattr(lags, "_run", lambda kind, *given: kinds.append(kind) or run(kind, *given))
+
+    def watched(sums):
+        kinds.append(" ".join(one.kind for one in sums))
+        run(sums)
+
+    monkeypatch.setattr(lags, "_run", watched)
     return kinds
 
 
@@ -45,7 +50,7 @@ def test_outputs_and_all_gradients(ran, T, K, features):
     taps = torch.randn(K, *features, dtype=torch.float64, requires_grad=True)
     for past in (None, torch.randn(K - 1, B, *features, dtype=torch.float64)):
         check(x, past, taps)
-    assert ran == ["filter", "filter", "weights"] * 2
+    assert ran == ["filter", "filter weights"] * 2
 
 
 # In memory that is kept; written past the cache, by several tasks; samples that share a tile.
@@ -93,6 +98,32 @@ def test_only_what_is_asked_for(ran):
     assert x.grad is not None
 
 
+@pytest.mark.parametrize("shape", [(9, 2, 3), (24, 20, 40), (5, 3, 300)])
+@pytest.mark.parametrize("learned", [True, False])
+def test_the_kernel_adds_the_gradients_of_two_readers(ran, shape, learned):
+    x = sequence(shape[0], shape[1], shape[2:])
+    taps = torch.randn(4, *shape[2:], dtype=torch.float64, requires_grad=learned)
+
+    def both(y, x):
+        return (y.square() * x.sin()).sum()
+
+    leaves = (x, taps) if learned else (x,)
+    want = torch.autograd.grad(both(written_out(x, None, taps), x), leaves)
+    got = torch.autograd.grad(both(*delayed_beside(x, None, taps)), leaves)
+    torch.testing.assert_close(got, want)
+    assert ran == ["filter", "added weights" if learned else "added"]
+
+
+def test_one_reader_of_two_and_no_gradient_of_the_sequence(ran):
+    x, taps = sequence(9, 2, (3,)), torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    _, beside = delayed_beside(x, None, taps)
+    (given,) = torch.autograd.grad(beside.sum(), x)
+    assert torch.equal(given, torch.ones_like(x))
+    assert ran == ["filter"]
+    _, beside = delayed_beside(x.detach(), None, taps)
+    assert not beside.requires_grad
+
+
 def test_second_derivatives_and_batches_of_gradients():
     x, taps = sequence(5, 2, (3,)), torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
     past = torch.randn(3, 2, 3, dtype=torch.float64)
@@ -100,8 +131,12 @@ def test_second_derivatives_and_batches_of_gradients():
     def filtered(x, taps):
         return delay_filter(x, past, taps)
 
-    assert torch.autograd.gradcheck(filtered, (x, taps), check_batched_grad=True)
-    assert torch.autograd.gradgradcheck(filtered, (x, taps))
+    def beside(x, taps):
+        return delayed_beside(x, past, taps)
+
+    for f in (filtered, beside):
+        assert torch.autograd.gradcheck(f, (x, taps), check_batched_grad=True)
+        assert torch.autograd.gradgradcheck(f, (x, taps))
 
 
 def test_a_past_with_a_gradient(ran):

@@ -1,16 +1,18 @@
 """Kernels of a filter over time, of every feature by itself: a delay line.
 
-    filter    y[t] = sum_k taps[k] rows[t + K - 1 - k]
+    filter    y[t] = added[t] + sum_k taps[k] rows[t + K - 1 - k]
     weights   taps_grad[k] = sum_t grad[t] rows[t + K - 1 - k]
 
-A step is a number of *tiles* that share the taps: samples, or some samples together if they are
-short. Several steps are computed at once, so that each row is read once for all of them, and a
-column of a tile is narrow enough for its rows to stay in the cache.
+Both are *sums*, and a kernel computes one, or both with one walk over memory. A step is a number of
+*tiles* that share the taps: samples, or some samples together if they are short. Several steps are
+computed at once, so that each row is read once for all of them, and a column of a tile is narrow
+enough for its rows to stay in the cache.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -27,13 +29,14 @@ COLUMN, STEPS = 256, 8
 """Most elements of a column, and steps that are computed at once."""
 TILES = 8
 """Tiles of a task, which sums the gradients of taps over them in the sequence's dtype."""
-NAMES = (
-    *("head", "head_stride", "tail", "tail_stride", "switch", "steps"),
-    *("tiles", "width", "pieces", "column"),
-    *("taps", "taps_stride", "taps_task", "other", "other_stride"),
+SHARED = ("steps", "tiles", "width", "pieces", "column")
+OWN = (
+    *("head", "head_stride", "tail", "tail_stride", "switch"),
+    *("taps", "taps_stride", "taps_task", "other", "other_stride", "added", "added_stride"),
 )
-"""The entries of the argument array."""
-Kind = Literal["filter", "weights"]
+"""The entries of the argument array: those of all sums, and those of each."""
+Kind = Literal["filter", "added", "weights"]
+"""`added` is a filter that something is added to."""
 
 
 class Rows(NamedTuple):
@@ -45,23 +48,92 @@ class Rows(NamedTuple):
     switch: int
 
 
-def filtered(rows: Rows, taps: Tensor, shape: torch.Size, *, mirrored: bool = False) -> Tensor:
-    """`y` of shape `(T, B, *features)`, for `taps` of shape `(K, *features)`, lag 0 first; the last
-    lag first if `mirrored`."""
+class Sum(NamedTuple):
+    """A sum over lags.
+
+    Attributes:
+        kind: which one.
+        rows: what is multiplied.
+        taps: `(K, width)`, lag 0 first; for `weights` `(tasks, K, width)`, which it writes.
+        other: `y`, which a filter writes, or `grad`.
+        added: a sequence like `y`.
+        mirrored: the last lag first.
+    """
+
+    kind: Kind
+    rows: Rows
+    taps: Tensor
+    other: Tensor
+    added: Tensor | None = None
+    mirrored: bool = False
+
+    def entries(self, width: int) -> list[int]:
+        """Its part of the argument array."""
+        head, tail = ((t.data_ptr(), t.stride(0) if len(t) > 1 else 0) for t in self.rows[:2])
+        order, taps, other, added = self.taps.shape[-2], self.taps, self.other, self.added
+        start = taps.data_ptr() + (self.mirrored and (order - 1) * width * taps.element_size())
+        return [
+            *(*head, *tail, self.rows.switch, start, -width if self.mirrored else width),
+            *(order * width if self.kind == "weights" else 0, other.data_ptr(), other.stride(0)),
+            *((0, 0) if added is None else (added.data_ptr(), added.stride(0))),
+        ]
+
+
+class Places(NamedTuple):
+    """Where the rows of some steps of a sum begin; of taps, the one of each lag."""
+
+    lines: list[Value]
+    taps: list[Value]
+    others: list[Value]
+    added: list[Value]
+
+
+def filtered(rows: Rows, taps: Tensor, shape: torch.Size) -> Tensor:
+    """`y` of shape `(T, B, *features)`, for `taps` of shape `(K, *features)`, lag 0 first."""
+    y = _like(shape, taps)
+    _run([Sum("filter", rows, _tiled(taps, shape), y)])
+    return y
+
+
+def gradients(
+    rows: Rows, taps: Tensor, grad: Tensor, added: Tensor | None, wanted: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of a filter's sequence, with `added` to it, and of its taps.
+
+    Args:
+        rows: the filter's rows.
+        taps: its taps.
+        grad: the gradient of its result.
+        added: what is added to the gradient of the sequence.
+        wanted: which of the two gradients are computed.
+    """
+    sums, x, parts = [], None, None
+    if wanted[0]:
+        # Back in time: the same filter, mirrored, with zeros behind the end.
+        x = _like(grad.shape, taps)
+        ahead = Rows(grad, grad.new_zeros(1, *grad.shape[1:]), len(grad))
+        kind: Kind = "filter" if added is None else "added"
+        sums.append(Sum(kind, ahead, _tiled(taps, grad.shape), x, added, mirrored=True))
+    if wanted[1]:
+        tile = _tile(grad.shape)
+        tasks, width = -(-grad.shape[1] // (tile * TILES)), tile * grad.shape[2:].numel()
+        parts = grad.new_zeros(tasks, len(taps), width)
+        sums.append(Sum("weights", rows, parts, grad))
+    _run(sums)
+    if parts is not None:
+        parts = parts.view(tasks, len(taps), tile, -1).sum((0, 2)).view(taps.shape)
+    return x, parts
+
+
+def _like(shape: torch.Size, taps: Tensor) -> Tensor:
     strides = ordered_strides(tuple(shape), tuple(range(len(shape))))
-    out = memory.allocator(tuple(shape), strides, taps.dtype, taps.device)()
+    return memory.allocator(tuple(shape), strides, taps.dtype, taps.device)()
+
+
+def _tiled(taps: Tensor, shape: torch.Size) -> Tensor:
+    """The taps of a tile."""
     tile = _tile(shape)
-    _run("filter", rows, taps.flatten(1).repeat(1, tile) if tile > 1 else taps, out, mirrored)
-    return out
-
-
-def weights(rows: Rows, grad: Tensor, order: int) -> Tensor:
-    """`taps_grad` of shape `(order, *features)`."""
-    tile, features = _tile(grad.shape), grad.shape[2:]
-    tasks = -(-grad.shape[1] // (tile * TILES))
-    sums = grad.new_zeros(tasks, order, tile, features.numel())
-    _run("weights", rows, sums, grad)
-    return sums.sum((0, 2)).view(order, *features)
+    return taps.flatten(1).repeat(1, tile) if tile > 1 else taps.flatten(1).contiguous()
 
 
 def _tile(shape: torch.Size) -> int:
@@ -70,64 +142,75 @@ def _tile(shape: torch.Size) -> int:
     return max(k for k in range(1, most + 1) if shape[1] % k == 0)
 
 
-def _run(kind: Kind, rows: Rows, taps: Tensor, other: Tensor, mirrored: bool = False) -> None:
-    tile, order = _tile(other.shape), taps.shape[0 if kind == "filter" else 1]
-    taps, steps, work = taps.contiguous(), len(other), other.numel()
-    width, size = tile * other.shape[2:].numel(), taps.element_size()
-    tiles, pieces = other.shape[1] // tile, -(-width // COLUMN)
+def _run(sums: Sequence[Sum]) -> None:
+    sequence, taps = sums[0].other, sums[0].taps
+    order, width = taps.shape[-2:]
+    steps, work, size = len(sequence), sequence.numel(), taps.element_size()
+    tiles, pieces = work // (steps * width), -(-width // COLUMN)
     column = -(-width // (pieces * LINE)) * LINE
-    head, tail = ((t.data_ptr(), t.stride(0) if len(t) > 1 else 0) for t in rows[:2])
-    last = (order - 1) * width if mirrored else 0
-    given = array("q", (*head, *tail, rows.switch, steps, tiles, width, pieces, column))
-    given.extend((taps.data_ptr() + last * size, -width if mirrored else width))
-    given.extend((order * width if kind == "weights" else 0, other.data_ptr(), other.stride(0)))
-    aligned = width * size % 64 == other.data_ptr() % 64 == 0
-    streaming = kind == "filter" and work * size >= STREAMING and aligned
-    kernel = _kernel(kind, order, 8 * size, streaming)
+    given = array("q", (steps, tiles, width, pieces, column))
+    for one in sums:
+        given.extend(one.entries(width))
+    aligned = width * size % 64 == sequence.data_ptr() % 64 == 0
+    kinds = tuple(one.kind for one in sums)
+    streaming = kinds[0] != "weights" and work * size >= STREAMING and aligned
+    kernel = _kernel(kinds, order, 8 * size, streaming)
     threads.run(kernel, -(-tiles // TILES) * pieces, given.buffer_info()[0], work)
 
 
 @cache
-def _kernel(kind: Kind, order: int, bits: int, streaming: bool) -> build.Kernel:
-    name = f"lags_{kind}_{order}_{bits}{'_streaming' if streaming else ''}"
-    return build.kernel(name, kind, lambda: _source(kind, order, bits, streaming))
+def _kernel(kinds: tuple[Kind, ...], order: int, bits: int, streaming: bool) -> build.Kernel:
+    name = "_".join(kinds)
+    longer = f"lags_{name}_{order}_{bits}{'_streaming' if streaming else ''}"
+    return build.kernel(longer, name, lambda: _source(name, kinds, order, bits, streaming))
 
 
-def _source(kind: Kind, order: int, bits: int, streaming: bool) -> str:
-    kernel = begun(kind, bits, NAMES)
+def _source(called: str, kinds: tuple[Kind, ...], order: int, bits: int, streaming: bool) -> str:
+    names = [f"{name}{i}" for i in range(len(kinds)) for name in OWN]
+    kernel = begun(called, bits, [*SHARED, *names])
     code, at = kernel.code, kernel.at
     size, most = bits // 8, 512 // bits
 
-    def row(name: str, i: Value | int, j: Value) -> Value:
-        return at[name] + (at[f"{name}_stride"] * i + j) * size
+    def places(n: int, t: Value, begin: Value, steps: int) -> Places:
+        """Where the rows of the `n`-th sum begin, for some steps of the tile that begins there."""
+        own = {name: at[f"{name}{n}"] for name in OWN}
 
-    def place(i: Value, j: Value) -> Value:
-        head, tail = row("head", i, j), row("tail", i - at["switch"], j)
-        return code.where(i < at["switch"], head, tail)
+        def row(name: str, i: Value) -> Value:
+            return own[name] + (own[f"{name}_stride"] * i + begin) * size
 
-    def several(t: Value, begin: Value, j: Value, steps: int, lanes: int) -> None:
-        """Some steps of some elements of the tile that begins there."""
-        place_of, own = begin + j, group * at["taps_task"] + j
-        lines = [code.load(place(t + i, place_of), "real", lanes) for i in range(order - 1 + steps)]
-        others = [row("other", t + i, place_of) for i in range(steps)]
-        if kind == "filter":
-            sums = [code.constant(0.0, "real", lanes) for _ in others]
-        else:
-            sums = [code.load(address, "real", lanes) for address in others]
-        for k in range(order):
-            tap = row("taps", k, own)
-            value = code.load(tap, "real", lanes)
-            for i in range(steps):
-                line = lines[i + order - 1 - k]
-                if kind == "filter":
-                    sums[i] = sums[i] + value * line
-                else:
+        def line(i: Value) -> Value:
+            return code.where(i < own["switch"], row("head", i), row("tail", i - own["switch"]))
+
+        first = group * own["taps_task"]
+        return Places(
+            lines=[line(t + i) for i in range(order - 1 + steps)],
+            taps=[own["taps"] + (own["taps_stride"] * k + first) * size for k in range(order)],
+            others=[row("other", t + i) for i in range(steps)],
+            added=[row("added", t + i) for i in range(steps if kinds[n] == "added" else 0)],
+        )
+
+    def several(kind: Kind, at: Places, j: Value, lanes: int) -> None:
+        """Some elements of these rows."""
+
+        def load(address: Value) -> Value:
+            return code.load(address + j * size, "real", lanes)
+
+        lines = [load(address) for address in at.lines]
+        start = {"filter": (), "added": at.added, "weights": at.others}[kind]
+        sums = [load(address) for address in start]
+        sums = sums or [code.constant(0.0, "real", lanes)] * len(at.others)
+        for k, tap in enumerate(at.taps):
+            value = load(tap)
+            for i, line in enumerate(lines[order - 1 - k :][: len(sums)]):
+                if kind == "weights":
                     value = value + sums[i] * line
+                else:
+                    sums[i] = sums[i] + value * line
             if kind == "weights":
-                code.store(value, tap)
-        if kind == "filter":
-            for value, address in zip(sums, others, strict=True):
-                code.store(value, address, streaming=streaming and lanes > 1)
+                code.store(value, tap + j * size)
+        for value, address in zip(sums, at.others, strict=True):
+            if kind != "weights":
+                code.store(value, address + j * size, streaming=streaming and lanes > 1)
 
     with code.exactly(False), code.range("task", kernel.first, kernel.last) as task:
         group, low = task // at["pieces"], task % at["pieces"] * at["column"]
@@ -139,7 +222,9 @@ def _source(kind: Kind, order: int, bits: int, streaming: bool) -> str:
         for start, end, steps in ((code.integer(0), long, STEPS), (long, at["steps"], 1)):
             every, tiles = code.range("t", start, end, steps), (group * TILES, stop)
             with every as t, code.range("tile", *tiles) as tile:
-                for some, rest, lanes in ((low, whole, most), (whole, high, 1)):
-                    with code.range("j", some, rest, lanes) as j:
-                        several(t, tile * at["width"], j, steps, lanes)
+                for n, kind in enumerate(kinds):
+                    rows = places(n, t, tile * at["width"], steps)
+                    for some, rest, lanes in ((low, whole, most), (whole, high, 1)):
+                        with code.range("j", some, rest, lanes) as j:
+                            several(kind, rows, j, lanes)
     return kernel.source(streaming=streaming)
