@@ -171,6 +171,23 @@ class Layout:
         )
         return values.sum_to_size(operand.shape)
 
+    def of_runs(self, runs: Tensor, operand: Operand) -> Tensor:
+        """An operand of kind "one", from the sums of each run of elements."""
+        values = runs.view(-1, operand.size, operand.run // self.inner).sum((0, 2))
+        return self._shaped(values, operand)
+
+    def of_rows(self, rows: Tensor, operand: Operand) -> Tensor:
+        """An operand of kind "row", from sums for each element of a block, block after block."""
+        values = rows.view(-1, *self.sizes[self.split :]).sum(0)
+        shape = [operand.shape[d] for d in self.order[self.split :]]
+        common = [i for i, size in enumerate(shape) if size == 1]
+        return self._shaped(values.sum(common, keepdim=True) if common else values, operand)
+
+    def _shaped(self, values: Tensor, operand: Operand) -> Tensor:
+        """Values in the order of memory, in an operand's own order."""
+        values = values.reshape([operand.shape[d] for d in self.order])
+        return values.permute([self.order.index(d) for d in range(len(self.order))])
+
 
 def ordered_strides(shape: Shape, order: Shape) -> Shape:
     """The strides of a step that lies densely in this order."""

@@ -60,16 +60,10 @@ class Target(Backend):
             return layout.shared(sums, operand)
         if operand.kind == "one" and operand.size == 1:
             return sums.sum()
-        shape = [operand.shape[d] for d in layout.order]
         if operand.kind == "one":
             runs = sums.view(walk.groups, -1, walk.pieces).sum((0, 2))
-            values = runs.view(-1, operand.size, operand.run // layout.inner).sum((0, 2))
-        else:
-            inside = layout.sizes[layout.split :]
-            values = sums.view(walk.groups * layout.tile, *inside).sum(0)
-            common = [i for i, size in enumerate(shape[layout.split :]) if size == 1]
-            values = values.sum(common, keepdim=True) if common else values
-        return values.reshape(shape).permute([layout.order.index(d) for d in range(len(shape))])
+            return layout.of_runs(runs, operand)
+        return layout.of_rows(sums, operand)
 
     def variant(self, launch: Launch) -> Form:
         return form_of(launch)
