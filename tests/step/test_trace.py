@@ -1,5 +1,6 @@
 """What a trace sees of the cell and of the world around it."""
 
+import re
 import subprocess
 import sys
 import types
@@ -156,14 +157,31 @@ def test_a_first_result_needs_no_compiler_stack():
     assert not {"torch._dynamo", "torch._inductor", "sympy"} & set(done.stdout.split())
 
 
-@pytest.mark.parametrize("steps", [4, 20])
-def test_a_backend_that_cannot_run_is_an_error_under_compile(steps):
+UNDER_COMPILE = """
+import torch
+from neurodyn.scan import scan
+from tests.scan.test_scan import Step
+
+for steps in (4, 20):
     cell, x = Step(lambda x, u: (torch.erfinv(0.1 * u) + x, u)), torch.randn(steps, 3)
     compiled = torch.compile(
         lambda x: scan(cell, (x,), (x[0],), backend="cpu")[0][0], backend="eager"
     )
-    with pytest.raises(ValueError, match=r"backend: 'cpu' cannot run this: .*erfinv"):
+    try:
         compiled(x)
+    except ValueError as error:
+        print(error)
+"""
+
+
+def test_a_backend_that_cannot_run_is_an_error_under_compile():
+    """In a process of its own: past the error, PyTorch compiles what it meets in Python, and takes
+    half a minute where many programs are known."""
+    command = [sys.executable, "-c", UNDER_COMPILE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(re.match(r"backend: 'cpu' cannot run this: .*erfinv", line) for line in lines)
 
 
 def test_compiles_for_any_batch_and_height():
