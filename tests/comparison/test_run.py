@@ -162,14 +162,14 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     class InterruptError(Exception):
         pass
 
-    advance = module._Bar.on_train_epoch_start
+    advance = module._Watched.on_train_epoch_start
 
     def stop(self, trainer, pl_module):
         if trainer.current_epoch == 1:
             raise InterruptError
         advance(self, trainer, pl_module)
 
-    monkeypatch.setattr(module._Bar, "on_train_epoch_start", stop)
+    monkeypatch.setattr(module._Watched, "on_train_epoch_start", stop)
     with pytest.raises(InterruptError):
         run_comparison(TINY, ["lnm:degree=2"], 1, tmp_path)
     monkeypatch.undo()
