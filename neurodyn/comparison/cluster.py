@@ -92,8 +92,24 @@ def on_cluster(
     again. The table and pictures of the folder are written whenever a run is finished.
     """
     executor = cluster.executor(folder.resolve() / "cluster", tasks[0].threads or 1 if tasks else 1)
-    attempts, failed = Attempts(), []
+    attempts = Attempts()
     jobs = _submitted(list(zip(tasks, rows, strict=True)), executor, cluster, attempts)
+    try:
+        return _gathered(jobs, executor, cluster, folder, attempts)
+    except KeyboardInterrupt:
+        rows[0].note("the jobs go on; the same command gathers their results")
+        raise
+
+
+Jobs = dict[Path, tuple[Task, Row, Any]]
+"""The jobs of runs by the runs' folders."""
+
+
+def _gathered(
+    jobs: Jobs, executor: Any, cluster: Cluster, folder: Path, attempts: Attempts
+) -> list[str]:
+    """Wait for jobs; returns a line for each run that failed."""
+    failed = []
     while jobs:
         time.sleep(POLL)
         for home, (task, row, job) in list(jobs.items()):
@@ -118,9 +134,6 @@ def on_cluster(
             if finished_runs(folder):
                 write_report(folder)
     return failed
-
-
-Jobs = dict[Path, tuple[Task, Row, Any]]
 
 
 def _submitted(

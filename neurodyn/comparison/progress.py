@@ -120,7 +120,8 @@ class Log(Display):
         super().ends(row, how)
         if not how:
             seconds = time.monotonic() - (row.started or time.monotonic())
-            self.note(f"{self.summary}: {row.state}, {row.done} epochs, {seconds:.0f} s")
+            epochs = f"{row.done} epoch{'s' * (row.done != 1)}"
+            self.note(f"{self.summary}: {row.state}, {epochs}, {seconds:.0f} s")
 
     def note(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
