@@ -6,6 +6,7 @@ start a thread or look for a GPU at import: neither survives a fork.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,15 @@ from typing import Any
 
 from neurodyn.comparison.task import Task
 from neurodyn.training.memory import keep_freed_memory
+
+EARLY = (
+    *("neurodyn.data.public", "sklearn.datasets", "matplotlib.backends.backend_agg"),
+    *(f"neurodyn.scan.cpu.{part}" for part in ("forward", "backward", "build", "threads")),
+)
+"""What most runs import when they need it. A fork has it already."""
+
+for _module in EARLY:
+    importlib.import_module(_module)
 
 OUTPUT = "output.txt"
 """In the folder of a run: all that its process printed."""

@@ -1,5 +1,6 @@
 """Runs side by side, each in a process of its own."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import jobs as bench
 from neurodyn.comparison import jobs
 from neurodyn.comparison.compare import run_comparison
 from tests.kill.harness import same
@@ -146,6 +148,16 @@ def test_a_stopped_parent_leaves_no_children_behind(tmp_path, how):
     if how == signal.SIGINT:
         assert "neurodyn: interrupted; the same command goes on from here" in said
         assert parent.returncode == 128 + signal.SIGINT
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_runs_and_the_command_are_killed_and_end_as_with_one_job(tmp_path):
+    bench.main(["--seeds=2", "--epochs=6", "--data.limit=200", f"--out={tmp_path}"])
+    rows = list(json.loads((tmp_path / "jobs.json").read_text()).values())[1:]
+    assert [row["equal"] for row in rows] == [None, True, True, True, True]
+    assert [row["kills"] for row in rows[:3]] == [0, 0, 0]
+    assert min(row["kills"] for row in rows[3:]) >= 2
 
 
 def test_threads_of_all_jobs_fit_the_cores(monkeypatch):

@@ -53,7 +53,6 @@ def config(result, label):
 
 def test_objects_of_this_process(data, capfd):
     neurons = {
-        "lif": LIF,
         "deep": partial(LNM, degree=5),
         "mine": Mine,
         "slow": lambda features: LIF(features, tau=7.0),
@@ -62,11 +61,11 @@ def test_objects_of_this_process(data, capfd):
     result = neurodyn.compare(network=network, data=data, neurons=neurons, seeds=2, epochs=1)
     assert torch.equal(torch.get_rng_state(), before)
     assert [row.split("|")[1].strip() for row in result.table.splitlines()[2:]] == [*neurons]
-    assert [(run["neuron"], run["seed"]) for run in result.runs[:2]] == [("lif", 0), ("lif", 1)]
+    assert [(run["neuron"], run["seed"]) for run in result.runs[:2]] == [("deep", 0), ("deep", 1)]
     assert " is " in result.verdict
     assert result.plot("curves")._repr_png_().startswith(b"\x89PNG")
     page = result._repr_html_()
-    assert page.count("<tr>") == 5
+    assert page.count("<tr>") == 4
     assert result.verdict.splitlines()[0] in page
     assert "data:image/png;base64," in page
     assert "degree: 5" in config(result, "deep")
@@ -77,7 +76,7 @@ def test_objects_of_this_process(data, capfd):
     capfd.readouterr()
     again = neurodyn.compare(network=network, data=data, neurons=neurons, seeds=2, epochs=1)
     assert again.folder == result.folder
-    assert capfd.readouterr().err.count(" 1 epoch, 0 s") == 8, "nothing is trained again"
+    assert capfd.readouterr().err.count(" 1 epoch, 0 s") == 6, "nothing is trained again"
     other = partial(LIF, tau=3.0, reset=lambda *_: None)
     with pytest.raises(ValueError, match="cannot import the data, the network, other, which was"):
         neurodyn.compare(network=network, data=data, neurons={"other": other}, jobs=2)
