@@ -94,6 +94,7 @@ def test_a_run_that_is_killed_twice_without_a_checkpoint_is_reported(tmp_path, m
         run_comparison(TINY, ["lif"], 1, tmp_path, jobs=2)
 
 
+@pytest.mark.slow
 def test_an_interruption_stops_all_processes(tmp_path, monkeypatch):
     made = []
 
@@ -173,6 +174,7 @@ def test_threads_of_all_jobs_fit_the_cores(monkeypatch):
             jobs.check_jobs(*given)
 
 
+@pytest.mark.slow
 def test_what_the_fork_server_imports_starts_no_threads_and_looks_for_no_gpu():
     code = """
 import threading, torch
