@@ -4,16 +4,21 @@
 
     spikes = neurodyn.LNM(degree=3)(torch.randn(4, 32, 64, 8, 8))
 
-Every neuron is here by its name, `Learned` for those of your own, and `load` for trained models.
+Every neuron is here by its name, `Learned` for those of your own, `compare` to train several on the
+same network and data, and `load` for trained models.
 The rooms are `neurodyn.neurons`, `layers`, `models`, `data`, `training`, `comparison`, `analysis`.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from neurodyn.comparison.python import compare as compare
     from neurodyn.learned import Learned as Learned
     from neurodyn.neurons import *  # noqa: F403
     from neurodyn.training.loading import load as load
+
+LATE = {"load": "neurodyn.training.loading", "compare": "neurodyn.comparison.python"}
+"""Functions here, and the modules that they are imported from when they are asked for."""
 
 __version__ = "0.2.0"
 
@@ -22,10 +27,10 @@ def __getattr__(name: str) -> Any:
     # The command's help needs the version alone; importing PyTorch takes a second.
     if name.startswith("__") and name != "__all__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name == "load":
+    if name in LATE:
         from neurodyn.errors import require
 
-        return require("neurodyn.training.loading", "train").load
+        return getattr(require(LATE[name], "train"), name)
     import neurodyn.neurons as neurons
     from neurodyn.learned import Learned
 
@@ -38,4 +43,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), "load", *__getattr__("__all__")]
+    return [*globals(), *LATE, *__getattr__("__all__")]

@@ -35,14 +35,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"neurodyn: ckpt_path: refused a file that could run code. {reason}", file=sys.stderr)
     except _mistakes() as error:
         print(f"neurodyn: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return _stopped("interrupted", signal.SIGINT, known.command)
     except SystemExit as stop:
         # Lightning ends a run so after SIGTERM, as a success. A scheduler has to see the truth.
         if type(stop).__name__ != "SIGTERMException":
             raise
-        resumes = "; the same command goes on from here" * (known.command in ("compare", "study"))
-        print(f"neurodyn: terminated{resumes}", file=sys.stderr)
-        return 128 + signal.SIGTERM
+        return _stopped("terminated", signal.SIGTERM, known.command)
     return 2
+
+
+def _stopped(how: str, number: signal.Signals, command: str) -> int:
+    """Say that a signal ended the command; returns the exit status."""
+    resumes = "; the same command goes on from here" * (command in ("compare", "study"))
+    print(f"neurodyn: {how}{resumes}", file=sys.stderr)
+    return 128 + number
 
 
 def _mistakes() -> tuple[type[Exception], ...]:
@@ -62,6 +69,10 @@ def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: l
         takes = {"results": "folders, --notes and --out", "list": "one group"}[known.command]
         raise ValueError(f"{known.command}: expected {takes}, got {' '.join(rest)}")
     study = studies().find(known.name) if known.command == "study" else None
+    if (getattr(known, "jobs", None) or 1) > 1:
+        from neurodyn.comparison.jobs import warm_up
+
+        warm_up(known.threads or 1)
     if known.command != "list":
         require("lightning", "train")
         from neurodyn.training.memory import keep_freed_memory
@@ -90,7 +101,10 @@ def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: l
 
 def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     """Compare the neurons that were given, or those of a study."""
-    from neurodyn.comparison.arguments import refuse_own
+    from neurodyn.comparison.arguments import cluster_options, refuse_own, seed_numbers
+
+    seeds = seed_numbers(known.seeds)
+    from neurodyn.comparison.cluster import Cluster
     from neurodyn.comparison.compare import run_comparison
     from neurodyn.training.find import find_recipe
     from neurodyn.training.paths import data_path, recipe_for
@@ -98,6 +112,9 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     if rest and not rest[0].startswith("-"):
         option = f"--data {rest[0]}" if Path(rest[0]).exists() else "--neurons"
         raise ValueError(f"{known.command}: {rest[0]!r} follows no option; did you mean {option}?")
+    sent, rest = cluster_options(rest)
+    if sent and not known.cluster:
+        raise ValueError(f"cluster: expected its name for --cluster.{next(iter(sent))}, got none")
     refuse_own(rest)
     for option in (argument.partition("=")[0] for argument in rest):
         if study and option == "--neurons":
@@ -118,8 +135,10 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
         names = [name.strip() for name in parts if name.strip()]
         folder = known.out or Path("runs") / name
     arguments = ["--config", str(recipe), *spelled_out(rest)]
-    tables = [run_comparison(arguments, names, known.seeds, folder)]
-    if study and (conclusion := study.conclude(folder)):
+    options = {name: getattr(known, name) for name in ("only", "jobs", "threads")}
+    options["cluster"] = Cluster(known.cluster, sent) if known.cluster else None
+    tables = [run_comparison(arguments, names, seeds, folder, **options)]
+    if study and not known.only and (conclusion := study.conclude(folder)):
         tables.append(conclusion)
     table = "\n\n".join(tables)
     print(f"\n{table}\n")

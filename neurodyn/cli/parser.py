@@ -16,6 +16,8 @@ EXAMPLES = """\
 examples:
   neurodyn compare                                   LIF, PLIF, LNM, Planar on real digits, 3 seeds
   neurodyn compare --config fashion-mnist --neurons lif,lnm:degree=5 --seeds 5
+  neurodyn compare --jobs 4 --seeds 5                four runs at a time
+  neurodyn compare --cluster slurm --cluster.partition gpu --cluster.gpus_per_node 1
   neurodyn compare --data photographs/ --neurons lif,lnm            your data: a folder or a file
   neurodyn compare --import mine --neurons lif,mine.TwoState        yours, from mine.py here
   neurodyn list recipes                              what there is, one line each
@@ -114,8 +116,35 @@ def _add_study(commands: Any, questions: str) -> None:
 def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
     recipe = "recipe, by name or path (default: sequential-digits, or one that fits --data PATH)"
     parser.add_argument("--config", "-c", action=Once, help=recipe)
-    parser.add_argument("--seeds", action=Once, type=int, default=3, help="number of seeds")
+    parser.add_argument(
+        "--seeds", action=Once, default="3", help="number of seeds, or which: 3-5, or 0,4"
+    )
     parser.add_argument("--out", action=Once, type=Path, help="run folder (default: in runs/)")
+    parser.add_argument(
+        "--jobs",
+        action=Once,
+        type=int,
+        metavar="N",
+        help="train N runs at a time, each with one thread (default: one after the other)",
+    )
+    parser.add_argument(
+        "--threads",
+        action=Once,
+        type=int,
+        metavar="N",
+        help="PyTorch's threads of a run, on which its last digits depend (default: all cores; 1 "
+        "with --jobs)",
+    )
+    parser.add_argument(
+        "--cluster",
+        action=Once,
+        metavar="NAME",
+        help="send each run to a cluster, such as slurm; its options follow: --cluster.partition "
+        "gpu --cluster.time 60 (minutes)",
+    )
+    parser.add_argument(
+        "--only", action=Once, metavar="NEURON/SEED", help="train this run alone, such as lif/3"
+    )
 
 
 def _add_list(commands: Any) -> None:

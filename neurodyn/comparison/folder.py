@@ -1,6 +1,7 @@
 """A run folder on disk: results are written and read here.
 
 <contender>/seed-<n>/result.json    a finished run; diverged.json, if its numbers blew up
+<contender>/seed-<n>/output.txt     what a run said that was trained by a process of its own
 table.md  table.json                all finished runs of the folder
 scores.png  curves.png              their results by seed, their learning curves
 study.md  study.png                 the conclusion of a study
@@ -21,6 +22,11 @@ Runs = Sequence[dict[str, Any]]
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all."""
     write(path, json.dumps(content, indent=2) + "\n")
+
+
+def is_finished(home: Path) -> bool:
+    """Whether the run in a folder has ended: with a result, or with numbers that diverged."""
+    return any((home / name).is_file() for name in ("result.json", "diverged.json"))
 
 
 def finished_runs(folder: Path) -> list[dict[str, Any]]:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger
-from tqdm.auto import tqdm
 
 from neurodyn.comparison.arguments import QUIET
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.families import Families
-from neurodyn.comparison.folder import write_json
+from neurodyn.comparison.folder import is_finished, write_json
 from neurodyn.comparison.portrait import PICTURES, FirstSample, Portrait
+from neurodyn.comparison.progress import Watch
 from neurodyn.comparison.provenance import provenance
 from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
+from neurodyn.comparison.verdict import listed
 from neurodyn.files import read_json, remove_leftovers, write
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
@@ -115,24 +116,30 @@ class Run:
     @property
     def _begun(self) -> bool:
         """Whether something was trained here. A start that failed before that does not count."""
-        names = ("last.ckpt", "result.json", "diverged.json")
-        return any((self.home / name).is_file() for name in names)
+        return (self.home / "last.ckpt").is_file() or is_finished(self.home)
 
-    def finish(self, bar: tqdm[Any]) -> None:
+    def finish(self, watch: Watch) -> None:
         """Train from where the run stopped, test, write the result. Does nothing if it is there."""
         self.check()
-        if (self.home / "result.json").is_file() or (self.home / "diverged.json").is_file():
-            bar.update(self.epochs)
+        if is_finished(self.home):
+            watch.epoch(self.epochs)
             return
-        self._tidy()
+        self._tidy(watch)
         write(self.home / "config.yaml", self.config)
         starts = self.home / "starts.json"
-        write_json(starts, [*(read_json(starts) if self._begun else []), provenance()])
+        earlier = read_json(starts) if self._begun else []
         title = f"{self.contender.label}, seed {self.seed}"
+        threads = {start["machine"]["threads"] for start in earlier} - {torch.get_num_threads()}
+        if threads:
+            watch.note(
+                f"{title}: begun with {listed(sorted(threads))} threads, resumed with "
+                f"{torch.get_num_threads()}; its last digits depend on them (--threads)"
+            )
+        write_json(starts, [*earlier, provenance()])
         portrait, sample = Portrait(self.cli.model, self.home, title), FirstSample()
         self.cli.trainer.callbacks.append(sample)  # type: ignore[attr-defined]
         try:
-            clock, families = self._train(bar)
+            clock, families = self._train(watch)
         except NonFiniteError as error:
             # The same seed would end the same way, so this run counts as finished.
             why = {"neuron": self.contender.label, "seed": self.seed, "why": str(error)}
@@ -161,7 +168,7 @@ class Run:
         portrait.draw(history, sample.x)
         write_json(self.home / "result.json", asdict(result))
 
-    def _tidy(self) -> None:
+    def _tidy(self, watch: Watch) -> None:
         """Remove files that a kill left half-written, and checkpoints that are not whole.
 
         Training can resume from the best checkpoint too. But the weights of the best epoch are in
@@ -176,14 +183,14 @@ class Run:
         resumable = best.is_file() and best not in broken
         what = f"resumes from {best}" if resumable else "starts again"
         names = " and ".join(map(str, broken))
-        tqdm.write(f"{names}: not a whole checkpoint; the run {what}", file=sys.stderr)
+        watch.note(f"{names}: not a whole checkpoint; the run {what}")
         if resumable:
             write(last, best.read_bytes())
         else:
             for path in (best, last):
                 path.unlink(missing_ok=True)
 
-    def _train(self, bar: tqdm[Any]) -> tuple[Clock, Families]:
+    def _train(self, watch: Watch) -> tuple[Clock, Families]:
         """Train to the end; return what was noted on the way."""
         trainer, last = self.cli.trainer, self.home / "last.ckpt"
         clock, families = Clock(), Families()
@@ -195,8 +202,7 @@ class Run:
         # The last checkpoint is written last: it holds the state of the other callbacks.
         last_checkpoint = [c for c in callbacks if isinstance(c, LastCheckpoint)]
         others = [c for c in callbacks if not isinstance(c, Checkpoint)]
-        progress = _Bar(bar, f"{self.contender.label} seed {self.seed}")
-        callbacks[:] = [*others, clock, families, progress, best, *last_checkpoint]
+        callbacks[:] = [*others, clock, families, _Watched(watch), best, *last_checkpoint]
         trainer.fit(
             self.cli.model,
             self.cli.datamodule,
@@ -230,17 +236,16 @@ class Run:
         }
 
 
-class _Bar(L.Callback):
-    """Advances the comparison's progress bar by one per epoch."""
+class _Watched(L.Callback):
+    """Tells how many epochs are done."""
 
-    def __init__(self, bar: tqdm[Any], label: str) -> None:
-        self.bar, self.label = bar, label
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.bar.update(trainer.current_epoch)
+        self.watch.epoch(trainer.current_epoch)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking:
-            score = trainer.callback_metrics["val_score"].item()
-            self.bar.set_description(f"{self.label}, validation {100 * score:.1f} %")
-            self.bar.update(1)
+            score = 100 * trainer.callback_metrics["val_score"].item()
+            self.watch.epoch(trainer.current_epoch + 1, score)

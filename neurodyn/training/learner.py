@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.distributed.fsdp import fully_shard
 from torchmetrics import MeanMetric, Metric
 
 from neurodyn.analysis.energy import ActivityMeter
@@ -83,7 +84,7 @@ class Learner(L.LightningModule):
             )
         if channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network = network
+        self.network, self._sharded = network, False
         self.schedule, self.timesteps = schedule, [*schedule.values()][-1]
         self.optim = optim
         asked = Targets("classes", targets) if isinstance(targets, int) else targets
@@ -118,6 +119,16 @@ class Learner(L.LightningModule):
         for mean in self.means.values():
             cast(MeanMetric, mean).persistent(True)
         self.meter = ActivityMeter(network)
+
+    def configure_model(self) -> None:
+        """Share out the weights over processes, for `ModelParallelStrategy` (FSDP)."""
+        if self.device_mesh is None or self._sharded:
+            return
+        self._sharded = True
+        # The strategy leaves `trainer.sync_batchnorm` undone.
+        if sync := getattr(self.trainer.strategy, "_layer_sync", None):
+            sync.apply(self)
+        fully_shard(self.network, mesh=self.device_mesh["data_parallel"])
 
     def setup(self, stage: str) -> None:
         if not self.balanced or stage != "fit":
@@ -180,6 +191,8 @@ class Learner(L.LightningModule):
             tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
             return {k: f"of shape {tuple(v.shape)}" for k, v in tensors.items()}
 
+        if "state_dict" not in checkpoint:  # A strategy has read the weights itself.
+            return
         there, here = sizes(checkpoint["state_dict"]), sizes(self.state_dict())
         theirs, ours = checkpoint.get("made_of"), self._made_of()
         if there == here:

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import neurodyn
+from neurodyn.comparison import jobs
 from neurodyn.comparison.clock import seconds_to
+from neurodyn.comparison.cluster import Cluster
 from neurodyn.comparison.compare import run_comparison
 from neurodyn.data import Digits
 from neurodyn.training.recipe import Recipe
@@ -162,14 +164,14 @@ def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monke
     class InterruptError(Exception):
         pass
 
-    advance = module._Bar.on_train_epoch_start
+    advance = module._Watched.on_train_epoch_start
 
     def stop(self, trainer, pl_module):
         if trainer.current_epoch == 1:
             raise InterruptError
         advance(self, trainer, pl_module)
 
-    monkeypatch.setattr(module._Bar, "on_train_epoch_start", stop)
+    monkeypatch.setattr(module._Watched, "on_train_epoch_start", stop)
     with pytest.raises(InterruptError):
         run_comparison(TINY, ["lnm:degree=2"], 1, tmp_path)
     monkeypatch.undo()
@@ -282,6 +284,34 @@ def test_a_run_that_diverges_is_named_and_the_others_go_on(tmp_path):
     assert len(json.loads((tmp_path / "wild/seed-0/starts.json").read_text())) == 1
 
 
+def test_a_single_run_by_its_name(tmp_path):
+    neurons = ["lif", "lnm:degree=2"]
+    for name in ("lnm:degree=2/3", "lnm+degree=2/seed-3"):
+        table = run_comparison(TINY, neurons, 2, tmp_path, only=name)
+        assert len(table.partition("\n\n")[0].splitlines()) == 3
+    assert [path.parent.name for path in tmp_path.rglob("result.json")] == ["seed-3"]
+    for name, message in (
+        ("lif", "only: expected a neuron and a seed, such as lif/3, got 'lif'"),
+        ("lfi/0", "only: unknown name 'lfi'. Did you mean 'lif'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run_comparison(TINY, neurons, 2, tmp_path, only=name)
+
+
+def test_threads_are_recorded_and_a_change_of_them_is_said(finished, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(jobs, "cores", lambda: 64)
+    shutil.copytree(finished[0] / "lif", tmp_path / "lif")
+    home = tmp_path / "lif" / "seed-0"
+    (home / "result.json").unlink()
+    before = torch.get_num_threads()
+    run_comparison(TINY, ["lif"], 1, tmp_path, threads=before + 1)
+    assert torch.get_num_threads() == before
+    starts = json.loads((home / "result.json").read_text())["starts"]
+    assert [start["machine"]["threads"] for start in starts] == [before, before + 1]
+    said = f"lif, seed 0: begun with {before} threads, resumed with {before + 1}; its last digits"
+    assert said in capfd.readouterr().err
+
+
 def test_bad_arguments(tmp_path):
     with pytest.raises(ValueError, match="seeds: expected at least 1"):
         run_comparison(TINY, ["lif"], 0, tmp_path)
@@ -289,6 +319,11 @@ def test_bad_arguments(tmp_path):
         run_comparison(TINY, ["LIF", "lif"], 1, tmp_path)
     with pytest.raises(ValueError, match="neurons: expected at least one"):
         run_comparison(TINY, [], 1, tmp_path)
+    with pytest.raises(ValueError, match="jobs: a cluster runs as many jobs as it likes"):
+        run_comparison(TINY, ["lif"], 1, tmp_path, jobs=2, cluster=Cluster("local"))
+    two = [*TINY, "--trainer.devices=2", "--trainer.accelerator=cpu"]
+    with pytest.raises(ValueError, match="jobs: the processes of a run on several devices start"):
+        run_comparison(two, ["lif"], 1, tmp_path, jobs=2)
     with pytest.raises(ValueError, match="--seed_everything: a comparison sets this itself"):
         run_comparison([*TINY, "--seed_everything=7"], ["lif"], 1, tmp_path)
     with pytest.raises(ValueError, match=r"data\.validation: a comparison selects"):

@@ -1,5 +1,6 @@
 """Two processes train as one with the same global batch."""
 
+import json
 import os
 import subprocess
 import sys
@@ -49,6 +50,36 @@ def test_two_processes_with_synchronised_norms_end_with_the_same_weights(tmp_pat
     for name, weight in first["state_dict"].items():
         if name.startswith("network"):
             assert (weight - second["state_dict"][name]).abs().max() < 1e-13, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per", ["layer", "channel"])
+def test_two_processes_that_share_out_the_weights_end_with_those_of_one(tmp_path, per):
+    given = [
+        "fit",
+        *SETTINGS[:-1],
+        "--data.limit=320",
+        "--trainer.max_epochs=2",
+        f"--neuron.per={per}",
+    ]
+    given += [f"--trainer.logger.save_dir={tmp_path}", "--trainer.sync_batchnorm=true"]
+    one, two = (f"--last_checkpoint.folder={tmp_path / name}" for name in ("one", "two"))
+    assert main([*given, one, "--data.batch_size=40"]) == 0
+    sizes = {"data_parallel_size": 2, "tensor_parallel_size": 1}
+    options = {**sizes, "save_distributed_checkpoint": False}
+    strategy = {"class_path": "lightning.pytorch.strategies.ModelParallelStrategy"}
+    shared = json.dumps({**strategy, "init_args": options})
+    sharded = ["--data.batch_size=20", "--trainer.devices=2", f"--trainer.strategy={shared}"]
+    command(*given, two, *sharded)
+    first, second = (
+        torch.load(tmp_path / name / "last.ckpt", weights_only=True) for name in ("one", "two")
+    )
+    assert first["global_step"] == second["global_step"] == 16
+    for name, weight in first["state_dict"].items():
+        if name.startswith("network"):
+            assert (weight - second["state_dict"][name]).abs().max() < 1e-6, name
+    resumed = ["--ckpt_path", str(tmp_path / "two" / "last.ckpt"), "--trainer.max_epochs=3"]
+    command(*given, two, *sharded, *resumed)
 
 
 def test_a_comparison_on_two_devices(tmp_path):
