@@ -17,9 +17,10 @@ from tqdm.auto import tqdm
 from neurodyn.comparison.arguments import QUIET
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
+from neurodyn.comparison.course import COURSE, CourseKeeper
 from neurodyn.comparison.families import Families
 from neurodyn.comparison.folder import write_json
-from neurodyn.comparison.portrait import PICTURES, FirstSample, Portrait
+from neurodyn.comparison.portrait import ACTIVITY, PICTURES, FirstSample, Portrait
 from neurodyn.comparison.provenance import provenance
 from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
 from neurodyn.files import read_json, remove_leftovers, write
@@ -29,7 +30,7 @@ from neurodyn.training.recipe import Recipe
 
 WRITTEN = (
     *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
-    *("families.json", *PICTURES),
+    *("families.json", COURSE, ACTIVITY, *PICTURES),
 )
 """The files of a run."""
 
@@ -186,7 +187,7 @@ class Run:
     def _train(self, bar: tqdm[Any]) -> tuple[Clock, Families]:
         """Train to the end; return what was noted on the way."""
         trainer, last = self.cli.trainer, self.home / "last.ckpt"
-        clock, families = Clock(), Families()
+        clock, families, course = Clock(), Families(), CourseKeeper(self.home / COURSE)
         best = BestCheckpoint(
             self.home, "best", monitor="val_score", mode="max", enable_version_counter=False
         )
@@ -196,7 +197,7 @@ class Run:
         last_checkpoint = [c for c in callbacks if isinstance(c, LastCheckpoint)]
         others = [c for c in callbacks if not isinstance(c, Checkpoint)]
         progress = _Bar(bar, f"{self.contender.label} seed {self.seed}")
-        callbacks[:] = [*others, clock, families, progress, best, *last_checkpoint]
+        callbacks[:] = [*others, clock, families, course, progress, best, *last_checkpoint]
         trainer.fit(
             self.cli.model,
             self.cli.datamodule,

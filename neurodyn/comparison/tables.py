@@ -84,7 +84,13 @@ def summary(runs: Runs) -> dict[str, dict[str, Spread]]:
 
 
 def markdown_table(runs: Runs) -> str:
-    """A row per neuron with `mean ± std` over seeds. A spread of zero is not shown."""
+    """The table of `table_rows` in Markdown."""
+    return aligned(table_rows(runs))
+
+
+def table_rows(runs: Runs) -> list[list[str]]:
+    """A row per neuron with `mean ± std` over seeds, behind a row of headings. A spread of zero is
+    not shown."""
     groups = by_neuron(runs)
     targets = distinct(run["target"] for run in runs if run.get("target"))
     times = [f"time to {target:g} % [s]" for target in targets]
@@ -101,7 +107,7 @@ def markdown_table(runs: Runs) -> str:
         cells[SCORES:SCORES] = [_beside(group, heading) for heading in beside]
         cells += [_time_to(group, target) for target in targets]
         rows.append([neuron, str(len(group)), *cells])
-    return aligned(rows)
+    return rows
 
 
 def _beside(runs: Runs, heading: str) -> str:

@@ -252,7 +252,7 @@ class Trained:
         self, *, batch_size: int | None = None, limit: int | None = None, progress: bool = False
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """The test set, which is read for that, as the network gets it: inputs `(T, B, *shape)`,
-        targets, and the steps of each sample if they differ.
+        targets, `(B, ...)` or per step `(T, B, ...)`, and the steps of each sample if they differ.
 
         Args:
             batch_size: as for `predict`.
@@ -262,7 +262,8 @@ class Trained:
         for x, targets, lengths in self._feed.labelled_batches(batch_size, progress=progress):
             x = x if self._learner.has_time(x) else repeat(x, self.timesteps)
             rows = x.shape[1] if limit is None else min(limit, x.shape[1])
-            yield x[:, :rows], targets[:rows], None if lengths is None else lengths[:rows]
+            own = targets[:, :rows] if self.targets.per_step else targets[:rows]
+            yield x[:, :rows], own, None if lengths is None else lengths[:rows]
             limit = None if limit is None else limit - rows
             if limit == 0:
                 return
