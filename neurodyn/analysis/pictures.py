@@ -64,10 +64,17 @@ def plot_dynamics(
     for axis, (name, neuron) in zip(axes, layers.items(), strict=True):
         _draw_map(axis, neuron, bounds)
         kind = f"\n{family(neuron)}" if neuron.per == "layer" else ""
-        axis.set_title(f"{name}{kind}", fontsize=9)
+        axis.set_title(f"{name}{kind}", fontsize=11)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper center", ncols=5, fontsize=8, frameon=False, title=title
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=5,
+        fontsize=9,
+        title_fontsize=11,
+        frameon=False,
+        title=title,
     )
     return figure
 
@@ -131,6 +138,7 @@ def layer_names(paths: Iterable[str]) -> list[str]:
 def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     u = torch.linspace(*bounds, 400)
     axis.plot(u, u, color=GUIDE, lw=1, zorder=1, label="F(u) = u")
+    # On top: a neuron that stays LIF does not hide it.
     axis.plot(u, membrane_map(LIF(), u), color=REFERENCE, ls="--", lw=1.2, label="LIF", zorder=3)
     curves = membrane_map(neuron, u).flatten(1) if neuron.per != "layer" else None
     threshold = neuron.threshold.detach().float().mean().item()
@@ -144,11 +152,11 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
             face = LEARNED if point.stable else "white"
             axis.plot(point.u, point.u, "o", color=LEARNED, markerfacecolor=face, ms=6, zorder=4)
     axis.axvline(threshold, color=REFERENCE, lw=0.8, ls=":", label="threshold")
-    axis.set_xlabel("u[t-1]", fontsize=8)
-    axis.set_ylabel("F(u)", fontsize=8)
+    axis.set_xlabel("u[t-1]", fontsize=10)
+    axis.set_ylabel("F(u)", fontsize=10)
     axis.set_xlim(*bounds)
     axis.set_ylim(*bounds)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=9)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
 
@@ -263,10 +271,10 @@ def curve_legend(figure: Figure) -> None:
     """A legend under the panels, with as many columns as fit."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     labels = [short_name(label) for label in labels]
-    room = int(figure.get_figwidth() * 13)
+    room = int(figure.get_figwidth() * 11.5)
     columns = max(1, min(4, room // (max(map(len, labels)) + 8)))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
 
 

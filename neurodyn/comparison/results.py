@@ -15,16 +15,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from neurodyn.analysis.pictures import plot_curves, save
+from neurodyn.analysis.pictures import save
 from neurodyn.comparison.families import History, changes, mean_shares, plot_shares
 from neurodyn.comparison.folder import (
-    curves,
     diverged_runs,
     finished_runs,
     write_json,
 )
 from neurodyn.comparison.provenance import origin
-from neurodyn.comparison.tables import aligned, curve_label, number, results_table
+from neurodyn.comparison.tables import aligned, number, plot_learning, results_table
 from neurodyn.files import read_json, write
 
 TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
@@ -61,7 +60,7 @@ def collect(run_folder: Path, notes: Path) -> Path:
     if (picture := study.with_suffix(".png")).is_file():
         write(notes / f"{name}.png", picture.read_bytes())
     else:
-        save(plot_curves(curves(runs), ylabel=curve_label(runs)), notes / f"{name}.png")
+        save(plot_learning(runs), notes / f"{name}.png")
     if families:
         shown = dict(list(families.items())[-WIDEST:])
         save(plot_shares(shown), notes / f"{name}-families.png")

@@ -49,8 +49,9 @@ def write_report(folder: Path) -> str:
     write(folder / "table.md", f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
     scores = by_neuron(runs, lambda run: run["score"])
-    save(plot_scores(scores, xlabel=f"test {runs[0]['metric']} [%]"), folder / "scores.png")
-    save(plot_curves(curves(runs), ylabel=curve_label(runs)), folder / "curves.png")
+    label = f"test {runs[0]['metric']} [%]"
+    save(plot_scores(scores, xlabel=label, chance=chance(runs)), folder / "scores.png")
+    save(plot_learning(runs), folder / "curves.png")
     return table
 
 
@@ -122,6 +123,18 @@ def _time_to(runs: Runs, score: float) -> str:
     time = [number(*mean_and_spread(reached), 1)] if reached else []
     missed = len(asked) - len(reached)
     return ", ".join([*time, *([f"{missed} of {len(asked)} not"] if missed else [])])
+
+
+def chance(runs: Runs) -> float | None:
+    """The accuracy of a guess, in percent, `100 / classes`; None if the task has none."""
+    counts = next((run["confusion"] for run in runs if run.get("confusion")), None)
+    known = isinstance(counts, list) and all(run["metric"] == "accuracy" for run in runs)
+    return 100 / len(counts) if known else None
+
+
+def plot_learning(runs: Runs) -> Figure:
+    """The learning curves of runs, with a line at chance."""
+    return plot_curves(curves(runs), ylabel=curve_label(runs), chance=chance(runs))
 
 
 def curve_label(runs: Runs) -> str:

@@ -16,6 +16,7 @@ from neurodyn.comparison.course import COURSE, Course
 from neurodyn.comparison.folder import by_neuron, distinct
 from neurodyn.comparison.portrait import ACTIVITY
 from neurodyn.comparison.settings import saved_settings
+from neurodyn.comparison.tables import chance
 from neurodyn.files import read_json
 
 T = TypeVar("T")
@@ -104,15 +105,9 @@ class RunFolder:
         return next((str(r["metric"]) for r in self.finished if r.get("metric")), "score")
 
     @property
-    def classes(self) -> int | None:
-        """The number of classes; None if the task is not a classification, or nothing tells it."""
-        counts = next((r["confusion"] for r in self.finished if r.get("confusion")), None)
-        return len(counts) if isinstance(counts, list) else None
-
-    @property
     def chance(self) -> float | None:
-        """The accuracy of a guess, in percent: `100 / classes`."""
-        return 100 / self.classes if self.classes and self.metric == "accuracy" else None
+        """The accuracy of a guess, in percent; None if the task has none."""
+        return chance(self.finished)
 
     def firsts(self) -> dict[str, Shown]:
         """For each contender the run to look into: the first that is finished, or the first."""

@@ -279,8 +279,8 @@ function draw() {
   if (run.answers[at].includes(", wrong: ")) answer.classList.add("wrong");
   const parts = [answer, titled(run.inputs[at].title, "", ...inputs(run.inputs[at], steps))];
   if (run.strips) parts.push(...strips(run.strips[at], steps));
-  run.layers.forEach((layer, number) => {
-    if (chosen["sample-layer"] && chosen["sample-layer"] - 1 !== number) return;
+  run.layers.forEach((layer, place) => {
+    if (chosen["sample-layer"] && chosen["sample-layer"] - 1 !== place) return;
     parts.push(titled(layer.title, layer.rate, raster(layer.spikes[at], steps, layer.rows)));
     layer.traces[at].forEach((curve, k) => {
       const words = `membrane of ${layer.neurons[k]}, from ${number(curve.low)} to ${number(curve.high)}`;

@@ -13,6 +13,7 @@ from neurodyn.report.folder import Shown
 from neurodyn.report.html import Markup, el
 from neurodyn.report.sections.maps import map_panel
 from neurodyn.report.sections.modes import mode_panels
+from neurodyn.training.loading import load
 
 MARKS = [("mark-before", "before training"), ("mark-after", "at this epoch")]
 
@@ -21,13 +22,13 @@ def show(context: Context) -> Markup:
     """Maps of neurons with one state, eigenvalues of those with several, layer by layer."""
     shown = {}
     for neuron, run in context.looked_into().items():
-        course = context.folder.course(run)
+        course = context.folder.course(run) or _best(context, run)
         if course and course.layers and course.epochs:
             shown[neuron] = (run, _thinned(course, context.share))
     missing = [short_name(n) for n in context.looked_into() if n not in shown]
     gaps = note(
-        f"No course of the dynamics was recorded for {', '.join(missing)}: the network has no "
-        "neurons, the run ended before its first epoch, or an older version made it."
+        f"No dynamics were recorded for {', '.join(missing)}, and no checkpoint has them: the "
+        "network has no neurons, or the run ended before its first epoch."
     )
     if not shown:
         return gaps
@@ -58,6 +59,15 @@ def show(context: Context) -> Markup:
     )
 
 
+def _best(context: Context, run: Shown) -> Course | None:
+    """The state of a run without a course, from its best checkpoint."""
+    try:
+        trained = load(run.home, data=context.options)
+        return Course.of(trained.network, trained.saved.epoch or 0)
+    except Exception:  # There is no such checkpoint, or no neuron in its network.
+        return None
+
+
 def _layers(context: Context, number: int, run: Shown, course: Course) -> list[Markup]:
     """The panels of a contender."""
     told = _told(course, context.folder.families(run))
@@ -79,7 +89,8 @@ def _layers(context: Context, number: int, run: Shown, course: Course) -> list[M
             )
         )
     seed = f"seed {run.seed}, " if run.seed is not None else ""
-    which = note(f"{seed}{run.state}. " + _kept(course.layers))
+    alone = " Only this epoch was kept." if len(course.epochs) == 1 else ""
+    which = note(f"{seed}{run.state}. {_kept(course.layers)}{alone}")
     maps = any(not layer.has_modes for layer in course.layers)
     marks = [*MARKS, *([("mark-guide", "LIF, and F(u) = u")] if maps else [])]
     return [legend(marks), el("div", *figures, class_="grid"), which]

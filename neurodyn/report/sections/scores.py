@@ -44,10 +44,11 @@ def show(context: Context) -> Markup | None:
         plot.parts.append(tick)
     if chance is not None and low <= chance <= high:
         plot.down(chance, f"chance {chance:.3g} %")
+    told = f" Chance is {chance:.3g} %." if chance is not None and chance < low else ""
     words = (
         "Each dot is a seed, and the tick is the mean. The axis is at least ten times as wide as "
         "the seeds of any contender are apart, so that noise does not look like a result."
-    )
+    ) + told
     return el("figure", plot.render(), el("figcaption", words))
 
 
