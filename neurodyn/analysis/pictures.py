@@ -240,15 +240,13 @@ def curve_limits(
         noise = max(noise, *(max(end) - min(end) for end in ends[-max(2, length // 4) :]))
     lowest, highest = min(lows), max(highs)
     room = max(highest - lowest, 1.0)
-    bottom = min(max(lowest - 0.3 * room, 0.0), lowest)
-    if chance is not None and 0 < bottom - chance < room:
-        bottom = chance
     top = highest + 0.05 * room
-    wanted = min(max(LEAST, 4 * noise), 100.0)
-    bottom = min(bottom, max(top - wanted, min(0.0, lowest)))
-    if chance is not None and bottom >= chance - 0.02 * (top - bottom) >= 0:
-        bottom = min(bottom, chance - 0.04 * (top - bottom))
-    return bottom, max(top, min(bottom + wanted, max(100.0, top)))
+    span = min(max(LEAST, 4 * noise), 100.0)
+    bottom = min(lowest, max(lowest - 0.3 * room, 0.0))
+    bottom = min(bottom, max(top - span, 0.0))
+    if chance is not None and 0 < bottom - chance < room:
+        bottom = chance - 0.04 * (top - chance)  # The line does not lie on the axis.
+    return bottom, max(top, min(bottom + span, 100.0))
 
 
 def styles(names: Iterable[str]) -> list[tuple[str, Any]]:
