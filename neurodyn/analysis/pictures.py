@@ -211,7 +211,11 @@ def draw_curves(
     axis.set_ylim(bottom, top)
     if chance is not None and bottom <= chance <= top:
         axis.axhline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
-        place = {"transform": axis.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        place: dict[str, Any] = {
+            "transform": axis.get_yaxis_transform(),
+            "ha": "right",
+            "va": "bottom",
+        }
         axis.text(1.0, chance, f"chance {chance:.3g} %", fontsize=9, color="#606060", **place)
     if not per_epoch:
         # Epochs before any curve reaches the axis would be blank.

@@ -66,7 +66,8 @@ class Portrait:
             history: of the families of its neurons.
             sample: an input, as `FirstSample` keeps it.
         """
-        network: nn.Module = self.module.network
+        # As it answers: after a test, Lightning leaves a module as it was in training.
+        network: nn.Module = self.module.eval().network
         if self.before is not None:
             self._save(plot_modes(self.before, network, title=self.title), "dynamics")
         elif any(neurons_of(network)):

@@ -128,8 +128,9 @@ def _time_to(runs: Runs, score: float) -> str:
 def chance(runs: Runs) -> float | None:
     """The accuracy of a guess, in percent, `100 / classes`; None if the task has none."""
     counts = next((run["confusion"] for run in runs if run.get("confusion")), None)
-    known = isinstance(counts, list) and all(run["metric"] == "accuracy" for run in runs)
-    return 100 / len(counts) if known else None
+    if not isinstance(counts, list) or any(run["metric"] != "accuracy" for run in runs):
+        return None
+    return 100 / len(counts)
 
 
 def plot_learning(runs: Runs) -> Figure:
