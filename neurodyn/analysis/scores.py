@@ -54,7 +54,7 @@ def plot_scores(
             "ha": "center",
             "va": "bottom",
         }
-        axis.text(chance, 1.0, f"chance {chance:.3g} %", fontsize=9, color="#606060", **place)
+        axis.text(chance, 1.0, f"chance {chance:.3g} %", fontsize=9, color="#606060", **words)
     axis.set_xlabel(xlabel, fontsize=10)
     axis.tick_params(axis="x", labelsize=10)
     axis.tick_params(axis="y", length=0)
