@@ -49,12 +49,12 @@ def plot_scores(
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=(low, high))
     if chance is not None and low <= chance <= high:
         axis.axvline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
-        place: dict[str, Any] = {
+        top: dict[str, Any] = {
             "transform": axis.get_xaxis_transform(),
             "ha": "center",
             "va": "bottom",
         }
-        axis.text(chance, 1.0, f"chance {chance:.3g} %", fontsize=9, color="#606060", **words)
+        axis.text(chance, 1.0, f"chance {chance:.3g} %", fontsize=9, color="#606060", **top)
     axis.set_xlabel(xlabel, fontsize=10)
     axis.tick_params(axis="x", labelsize=10)
     axis.tick_params(axis="y", length=0)

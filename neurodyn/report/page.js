@@ -111,7 +111,7 @@ if (curves && data.curves) {
     const box = curves.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * curves.viewBox.baseVal.width;
     const raw = low + ((x - start) / (end - start)) * (high - low);
-    const epoch = Math.round(Math.min(Math.max(raw, low), high));
+    const epoch = Math.round(Math.min(Math.max(raw, 1), data.curves.epochs));
     const at = start + ((epoch - low) / (high - low)) * (end - start);
     rule.setAttribute("x1", at);
     rule.setAttribute("x2", at);
@@ -137,17 +137,21 @@ function strip(steps, rows, height, ...children) {
   return shape("svg", made, ...children);
 }
 
+const FEW = 24; // Steps up to which a mark is as wide as its step.
 function raster(text, steps, rows) {
   const packed = bytes(text);
+  const height = Math.min(Math.max(3.2 * rows, 26), 210);
+  const few = steps <= FEW;
   let d = "";
   for (let t = 0; t < steps; t++)
     for (let row = 0; row < rows; row++) {
       const bit = t * rows + row;
-      if (packed[bit >> 3] & (128 >> (bit & 7))) d += `M${t + 0.5} ${row + 0.1}v.8`;
+      if (packed[bit >> 3] & (128 >> (bit & 7)))
+        d += few ? `M${t + 0.2} ${row + 0.5}h.6` : `M${t + 0.5} ${row + 0.1}v.8`;
     }
-  const height = Math.min(Math.max(3.2 * rows, 26), 210);
   const spikes = shape("path", { d, class: "spikes" });
-  spikes.style.strokeWidth = Math.min(Math.max(160 / steps, 1.2), 2.6);
+  const width = few ? (0.75 * height) / rows : Math.min(Math.max(160 / steps, 1.2), 2.6);
+  spikes.style.strokeWidth = width;
   return strip(steps, rows, height, spikes);
 }
 

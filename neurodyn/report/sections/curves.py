@@ -26,8 +26,9 @@ def show(context: Context) -> Markup:
         return note("No run has a learning curve: none finished an epoch, or the log is missing.")
     longest = max(len(run) for runs in every.values() for run in runs)
     low, high = curve_limits(every, chance=folder.chance)
+    room = max(0.02 * (longest - 1), 0.05)
     plot = Plot(
-        (1 if longest > 1 else 0.5, max(longest, 1.5)),
+        (1 - room, longest + room),
         (low, high),
         label=f"Validation {folder.metric} by epoch",
         xlabel="epoch",
@@ -42,6 +43,7 @@ def show(context: Context) -> Markup:
         plot.across(folder.chance, f"chance {folder.chance:.3g} %")
     context.data["curves"] = {
         "x": [plot.x.start, plot.x.end, plot.x.low, plot.x.high],
+        "epochs": longest,
         "series": hover,
     }
     shown = [*whole, *(run.neuron for run in broken)]

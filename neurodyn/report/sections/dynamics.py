@@ -88,11 +88,12 @@ def _layers(context: Context, number: int, run: Shown, course: Course) -> list[M
                 el("figcaption", told[i][-1], data_words=key),
             )
         )
-    seed = f"seed {run.seed}, " if run.seed is not None else ""
+    seed = "" if run.seed is None else f"Seed {run.seed}: "
     alone = " Only this epoch was kept." if len(course.epochs) == 1 else ""
     which = note(f"{seed}{run.state}. {_kept(course.layers)}{alone}")
     maps = any(not layer.has_modes for layer in course.layers)
-    marks = [*MARKS, *([("mark-guide", "LIF, and F(u) = u")] if maps else [])]
+    marks = MARKS if len(course.epochs) > 1 else MARKS[1:]
+    marks = [*marks, *([("mark-guide", "LIF, and F(u) = u")] if maps else [])]
     return [legend(marks), el("div", *figures, class_="grid"), which]
 
 

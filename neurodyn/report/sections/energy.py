@@ -35,7 +35,9 @@ def show(context: Context) -> Markup:
     if not found:
         return note(
             "No run has recorded the activity of its layers: none was tested, or an older version "
-            "made them. `neurodyn energy RUN` measures it."
+            "made them. ",
+            el("code", "neurodyn energy RUN"),
+            " measures it.",
         )
     most = max(row.synapses + row.neurons for rows in found.values() for row in rows)
     first = context.favourite(found)

@@ -39,7 +39,7 @@ def map_panel(layer: Layer, key: str, data: dict[str, Any]) -> list[Markup]:
     plot.parts = [
         plot.window(
             el("path", d=plot.path([(BOUNDS[0],) * 2, (BOUNDS[1],) * 2]), class_="guide"),
-            el("path", d=_lines(x, y[0]), class_=f"before{single}"),
+            el("path", d=_lines(x, y[0]), class_=f"before{single}") if len(y) > 1 else None,
             el("path", d=_lines(x, y[-1]), class_=f"after{single}", data_frames=key),
             # On top: a neuron that stays LIF does not hide it.
             el("path", d=plot.path(zip(u.tolist(), lif, strict=True)), class_="guide dashed-guide"),

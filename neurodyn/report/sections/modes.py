@@ -40,7 +40,8 @@ def mode_panels(layer: Layer, key: str, data: dict[str, Any]) -> list[Markup]:
         places = np.stack([_at(plot.x, x), _at(plot.y, y)], -1)
         places = places.reshape(len(modes), -1, 2)
         name = f"{key}-{number}"
-        plot.parts.append(el("path", d=_dots(places[0]), class_="before dots"))
+        if len(places) > 1:
+            plot.parts.append(el("path", d=_dots(places[0]), class_="before dots"))
         plot.parts.append(el("path", d=_dots(places[-1]), class_="after dots", data_frames=name))
         data.setdefault("frames", {})[name] = {"dots": words(FINE * places)}
         shown.append(panel("view", number, plot.render()))

@@ -35,6 +35,9 @@ def _without(context: Context) -> Iterator[str]:
     groups = by_neuron(folder.finished, lambda run: run["score"])
     if not groups:
         yield "No run has been tested, so there is no result yet."
+        best = max(((max(run.curve), run.name) for run in folder.runs if run.curve), default=None)
+        if best:
+            yield f"The best validation score so far is {best[0]:.2f} %, of {best[1]}."
         return
     told = []
     for neuron, scores in groups.items():
