@@ -109,6 +109,11 @@ class RunFolder:
         """The accuracy of a guess, in percent; None if the task has none."""
         return chance(self.finished)
 
+    @property
+    def study(self) -> str:
+        """The conclusion of a study; empty if the folder is not one of a study."""
+        return (self._tried(self.path / "study.md", Path.read_text) or "").strip()
+
     def firsts(self) -> dict[str, Shown]:
         """For each contender the run to look into: the first that is finished, or the first."""
         runs: dict[str, Shown] = {}

@@ -95,7 +95,7 @@ def render(context: Context) -> str:
     # After the sections: they find out what cannot be read.
     words = _guarded(verdict.show, context)
     style = _asset("page.css") + colour_classes(context.folder.neurons)
-    script = _asset("page.js")
+    script = _asset("page.js") + _asset("samples.js")
     body = [top, el("main", words, el("nav", links), shown), _footer()]
     return "<!doctype html>\n" + el(
         "html",

@@ -94,7 +94,7 @@ def probe(home: Path, data: Mapping[str, Any] | None = None) -> Probe:
     signal = getattr(run.data, "signal", None)
     return Probe(
         x[:STEPS].cpu(),
-        run._has_time,
+        run.has_time,
         rows,
         wanted.cpu(),
         [min(one, STEPS) for one in steps],

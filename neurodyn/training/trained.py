@@ -111,9 +111,14 @@ class Trained:
         names = ("firing_rate", "spikes", "sops", "energy_nJ")
         return found | {name: result[name] for name in names if name in result}
 
+    @property
+    def has_time(self) -> bool:
+        """Whether samples have timesteps of their own. What has none is shown at every step."""
+        return self._feed.has_time
+
     def __repr__(self) -> str:
         metrics = [f"{name} {value:.2f}" for name, value in list(self.metrics.items())[:1]]
-        shown = "" if self._has_time else f", shown for {self.timesteps} steps"
+        shown = "" if self.has_time else f", shown for {self.timesteps} steps"
         epoch = [] if self.saved.epoch is None else [f"epoch {self.saved.epoch}"]
         seed = self.saved.result.get("seed", self.config.get("seed_everything"))
         seed = [] if seed is None else [f"seed {seed}"]
@@ -267,10 +272,6 @@ class Trained:
             limit = None if limit is None else limit - rows
             if limit == 0:
                 return
-
-    @property
-    def _has_time(self) -> bool:
-        return self._feed.has_time
 
     def _model(self) -> nn.Sequential:
         return nn.Sequential(self.network, self.readout).eval()

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from neurodyn.cli import _write_page
 from neurodyn.report import page as pages
 from neurodyn.report import write_page
 from neurodyn.report.html import el, json_block
@@ -130,6 +131,16 @@ def test_runs_without_a_result_have_a_page(tmp_path):
     assert "lif, seed 0, diverged: loss &lt;is&gt; nan." in text
     assert "lnm, seed 0: stopped before the end, and not tested" in text
     assert BROKEN not in text
+
+
+def test_the_conclusion_of_a_study_is_on_the_page(folder):
+    (folder / "study.md").write_text("| <degree> | 3 |")
+    assert "| &lt;degree&gt; | 3 |</pre>" in write_page(folder, read_data=False).read_text()
+
+
+def test_a_comparison_survives_its_page(tmp_path, capsys):
+    _write_page(tmp_path / "nowhere")
+    assert "no page was written: FileNotFoundError" in capsys.readouterr().err
 
 
 def test_a_page_that_is_too_large_has_fewer_epochs(folder, monkeypatch):

@@ -30,4 +30,11 @@ def show(context: Context) -> Markup | None:
     words = "Mean ± standard deviation over seeds; activity and energy per test sample. "
     told = "No contender is ahead of those in bold." if best else ""
     table = el("table", el("thead", head), el("tbody", body))
-    return el("div", el("div", table, class_="scroll", tabindex=0), note(words, told))
+    scrolled = el("div", table, class_="scroll", tabindex=0)
+    return el("div", scrolled, note(words, told), _study(context))
+
+
+def _study(context: Context) -> Markup | None:
+    """What a study concludes from its runs, as it is written in `study.md`."""
+    text = context.folder.study
+    return el("div", el("h3", "The study"), el("pre", text, class_="scroll")) if text else None
