@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from neurodyn.analysis.pictures import curve_legend, draw_curves
 from neurodyn.comparison.clock import epochs_to
 from neurodyn.comparison.folder import Runs, by_neuron, curves, finished_runs
-from neurodyn.comparison.tables import aligned, curve_label, number
+from neurodyn.comparison.tables import aligned, chance, curve_label, number
 from neurodyn.comparison.verdict import mean_and_spread
 
 
@@ -49,8 +49,8 @@ def plot_convergence(runs: Runs) -> Figure:
     }
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    draw_curves(left, curves(runs))
-    draw_curves(right, curves(runs), per_epoch=seconds)
+    draw_curves(left, curves(runs), chance=chance(runs))
+    draw_curves(right, curves(runs), per_epoch=seconds, chance=chance(runs))
     right.set_xlabel("seconds of training")
     left.set_xlabel("epoch")
     left.set_ylabel(curve_label(runs))

@@ -33,15 +33,15 @@ def plot_confusion(counts: Tensor, names: Sequence[str] = (), *, title: str = ""
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     if classes <= MOST:
         longest = max(map(len, labels))
-        axis.set_xticks(range(classes), labels, rotation=90 if longest > 3 else 0, fontsize=8)
-        axis.set_yticks(range(classes), labels, fontsize=8)
+        axis.set_xticks(range(classes), labels, rotation=90 if longest > 3 else 0, fontsize=9)
+        axis.set_yticks(range(classes), labels, fontsize=9)
         for i in range(classes):
             for j in range(classes):
                 share = shares[i, j].item()
                 if share >= 0.5:
                     colour = "white" if share > 55 else "black"
-                    axis.text(j, i, f"{share:.0f}", ha="center", va="center", c=colour, fontsize=8)
+                    axis.text(j, i, f"{share:.0f}", ha="center", va="center", c=colour, fontsize=9)
     axis.set(xlabel="predicted", ylabel="true")
-    axis.set_title(title, fontsize=10)
+    axis.set_title(title, fontsize=11)
     figure.colorbar(image, ax=axis, shrink=0.7, label="share of the true class [%]")
     return figure

@@ -161,7 +161,7 @@ def plot_phase(
     axis.set(xlim=(lows[0], highs[0]), ylim=(lows[1], highs[1]))
     axis.set_xlabel(f"state {states[0]}", fontsize=10)
     axis.set_ylabel(f"state {states[1]}", fontsize=10)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     _draw_field(axis, plane, low, high)
     handles = _draw_threshold(axis, plane, low, high)

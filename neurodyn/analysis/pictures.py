@@ -22,6 +22,8 @@ LEARNED, REFERENCE, GUIDE = "#1f6fb4", "#8a8a8a", "#d0d0d0"
 CURVES = 24
 SHORT = 6
 """Epochs of a training that is shown whole, with a mark at each epoch."""
+LEAST = 10.0
+"""Percent that the axis of learning curves spans, at least."""
 COLUMNS = 4
 COLOURS = {
     "lif": "#5a5a5a",
@@ -62,10 +64,17 @@ def plot_dynamics(
     for axis, (name, neuron) in zip(axes, layers.items(), strict=True):
         _draw_map(axis, neuron, bounds)
         kind = f"\n{family(neuron)}" if neuron.per == "layer" else ""
-        axis.set_title(f"{name}{kind}", fontsize=9)
+        axis.set_title(f"{name}{kind}", fontsize=11)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="outside upper center", ncols=5, fontsize=8, frameon=False, title=title
+        handles,
+        labels,
+        loc="outside upper center",
+        ncols=5,
+        fontsize=9,
+        title_fontsize=11,
+        frameon=False,
+        title=title,
     )
     return figure
 
@@ -129,6 +138,7 @@ def layer_names(paths: Iterable[str]) -> list[str]:
 def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
     u = torch.linspace(*bounds, 400)
     axis.plot(u, u, color=GUIDE, lw=1, zorder=1, label="F(u) = u")
+    # On top: a neuron that stays LIF does not hide it.
     axis.plot(u, membrane_map(LIF(), u), color=REFERENCE, ls="--", lw=1.2, label="LIF", zorder=3)
     curves = membrane_map(neuron, u).flatten(1) if neuron.per != "layer" else None
     threshold = neuron.threshold.detach().float().mean().item()
@@ -142,26 +152,37 @@ def _draw_map(axis: Any, neuron: Neuron, bounds: tuple[float, float]) -> None:
             face = LEARNED if point.stable else "white"
             axis.plot(point.u, point.u, "o", color=LEARNED, markerfacecolor=face, ms=6, zorder=4)
     axis.axvline(threshold, color=REFERENCE, lw=0.8, ls=":", label="threshold")
-    axis.set_xlabel("u[t-1]", fontsize=8)
-    axis.set_ylabel("F(u)", fontsize=8)
+    axis.set_xlabel("u[t-1]", fontsize=10)
+    axis.set_ylabel("F(u)", fontsize=10)
     axis.set_xlim(*bounds)
     axis.set_ylim(*bounds)
-    axis.tick_params(labelsize=8)
+    axis.tick_params(labelsize=9)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
 
 
 def plot_curves(
-    curves: Mapping[str, Sequence[Sequence[float]]], *, ylabel: str = "validation accuracy [%]"
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    ylabel: str = "validation accuracy [%]",
+    chance: float | None = None,
+    title: str = "",
 ) -> Figure:
     """Learning curves: for each name the mean over runs, and the band between their extremes.
 
     The axis begins near the end of the lowest curve. Below it all curves climb alike from chance.
     A training of a few epochs is shown whole.
+
+    Args:
+        curves: by contender, a curve for each seed, in percent.
+        ylabel: what was measured.
+        chance: what a guess reaches; a line, where the axis has it.
+        title: of the picture.
     """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axis = figure.subplots()
-    draw_curves(axis, curves)
+    draw_curves(axis, curves, chance=chance)
+    axis.set_title(title, fontsize=11)
     axis.set_xlabel("epoch")
     axis.set_ylabel(ylabel)
     curve_legend(figure)
@@ -173,9 +194,9 @@ def draw_curves(
     curves: Mapping[str, Sequence[Sequence[float]]],
     *,
     per_epoch: Mapping[str, float] | None = None,
+    chance: float | None = None,
 ) -> None:
     """Draw learning curves over epochs, or over time if `per_epoch` has it for each name."""
-    ends: list[float] = []
     bands: list[Tensor] = []
     for (name, runs), (colour, style) in zip(curves.items(), styles(curves), strict=True):
         length = min(len(run) for run in runs)
@@ -185,20 +206,51 @@ def draw_curves(
         mark = "o" if length <= SHORT else None
         axis.plot(x, values.mean(0), color=colour, ls=style, lw=1.8, label=name, marker=mark, ms=4)
         axis.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        last = length if length <= SHORT else max(2, length // 4)
-        ends.append(low[-last:].min().item())
         bands.append(high)
-    highest = max(high.max().item() for high in bands)
-    room = max(highest - min(ends), 1.0)
-    lowest = min(ends)
-    bottom = min(max(lowest - 0.3 * room, 0.0), lowest)
-    axis.set_ylim(bottom, highest + 0.05 * room)
+    bottom, top = curve_limits(curves, chance=chance)
+    axis.set_ylim(bottom, top)
+    if chance is not None and bottom <= chance <= top:
+        axis.axhline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
+        place: dict[str, Any] = {
+            "transform": axis.get_yaxis_transform(),
+            "ha": "right",
+            "va": "bottom",
+        }
+        axis.text(1.0, chance, f"chance {chance:.3g} %", fontsize=9, color="#606060", **place)
     if not per_epoch:
         # Epochs before any curve reaches the axis would be blank.
         first = min(int((high < bottom).long().argmin()) for high in bands)
         axis.set_xlim(left=max(0.8, first))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def curve_limits(
+    curves: Mapping[str, Sequence[Sequence[float]]], *, chance: float | None = None
+) -> tuple[float, float]:
+    """The ends of the axis of learning curves, in percent.
+
+    It begins near the end of the lowest curve, or at chance if that is not far below. It spans at
+    least ten points, and at least four times the widest band of the last quarter, so that noise
+    does not look like a result.
+    """
+    lows, highs, noise = [], [], 0.0
+    for runs in curves.values():
+        length = min(map(len, runs))
+        last = length if length <= SHORT else max(2, length // 4)
+        ends = [[run[epoch] for run in runs] for epoch in range(length - last, length)]
+        lows.append(min(map(min, ends)))
+        highs.append(max(max(run[:length]) for run in runs))
+        noise = max(noise, *(max(end) - min(end) for end in ends[-max(2, length // 4) :]))
+    lowest, highest = min(lows), max(highs)
+    room = max(highest - lowest, 1.0)
+    top = highest + 0.05 * room
+    span = min(max(LEAST, 4 * noise), 100.0)
+    bottom = min(lowest, max(lowest - 0.3 * room, 0.0))
+    bottom = min(bottom, max(top - span, 0.0))
+    if chance is not None and 0 < bottom - chance < room:
+        bottom = chance - 0.04 * (top - chance)  # The line does not lie on the axis.
+    return bottom, max(top, min(bottom + span, 100.0))
 
 
 def styles(names: Iterable[str]) -> list[tuple[str, Any]]:
@@ -221,10 +273,10 @@ def curve_legend(figure: Figure) -> None:
     """A legend under the panels, with as many columns as fit."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     labels = [short_name(label) for label in labels]
-    room = int(figure.get_figwidth() * 13)
+    room = int(figure.get_figwidth() * 11.5)
     columns = max(1, min(4, room // (max(map(len, labels)) + 8)))
     figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=8
+        handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )
 
 

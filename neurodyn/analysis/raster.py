@@ -59,12 +59,12 @@ def plot_raster(
     panels = axes.flatten().tolist()
     for axis in panels:
         axis.spines[["top", "right"]].set_visible(False)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=9)
     if x is not None:
         _draw_input(panels.pop(0), x.detach().cpu().flatten(1))
     for axis, (name, layer) in zip(panels, spikes.items(), strict=True):
         _draw_spikes(axis, layer.detach().cpu())
-        axis.set_title(f"{name}, {layer.shape[1]:,} neurons", fontsize=9, loc="left")
+        axis.set_title(f"{name}, {layer.shape[1]:,} neurons", fontsize=10, loc="left")
         axis.set_ylabel("neuron", fontsize=9)
     steps = max(len(layer) for layer in spikes.values())
     panels[-1].set(xlim=(-0.5, steps - 0.5))
@@ -84,7 +84,7 @@ def _draw_spikes(axis: Any, spikes: Tensor) -> None:
 
 
 def _draw_input(axis: Any, x: Tensor) -> None:
-    axis.set_title("input", fontsize=9, loc="left")
+    axis.set_title("input", fontsize=10, loc="left")
     if x.shape[1] == 1:
         axis.step(torch.arange(len(x)), x[:, 0], where="mid", color=REFERENCE, lw=1.2)
     else:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from neurodyn.analysis.pictures import GUIDE, short_name, styles
+from neurodyn.analysis.pictures import GUIDE, REFERENCE, short_name, styles
 
 SHARE = 10
 """The axis is at least so many times as wide as the seeds of any contender are apart."""
 
 
 def plot_scores(
-    scores: Mapping[str, Sequence[float]], *, xlabel: str = "test accuracy [%]", title: str = ""
+    scores: Mapping[str, Sequence[float]],
+    *,
+    xlabel: str = "test accuracy [%]",
+    chance: float | None = None,
+    title: str = "",
 ) -> Figure:
     """Final results: a row per contender in the given order, a dot per seed, a tick at the mean.
 
@@ -25,6 +30,7 @@ def plot_scores(
     Args:
         scores: by contender, one result for each seed.
         xlabel: what was measured, with its unit.
+        chance: what a guess reaches; a line, where the axis has it.
         title: of the picture.
     """
     rows = {name: list(found) for name, found in scores.items() if found}
@@ -38,10 +44,19 @@ def plot_scores(
         dots = [place] * len(found)
         axis.plot(found, dots, "o", color=colour, ms=7, alpha=0.6, mew=0, zorder=2)
         axis.plot([fmean(found)], [place], "|", color=colour, ms=17, mew=2.2, zorder=3)
-    axis.set_yticks(range(len(rows)), list(map(short_name, rows)), fontsize=9)
-    axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=limits(list(rows.values()), percent="%" in xlabel))
-    axis.set_xlabel(xlabel, fontsize=9)
-    axis.tick_params(axis="x", labelsize=9)
+    axis.set_yticks(range(len(rows)), list(map(short_name, rows)), fontsize=10)
+    low, high = limits(list(rows.values()), percent="%" in xlabel)
+    axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=(low, high))
+    if chance is not None and low <= chance <= high:
+        axis.axvline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
+        top: dict[str, Any] = {
+            "transform": axis.get_xaxis_transform(),
+            "ha": "center",
+            "va": "bottom",
+        }
+        axis.text(chance, 1.0, f"chance {chance:.3g} %", fontsize=9, color="#606060", **top)
+    axis.set_xlabel(xlabel, fontsize=10)
+    axis.tick_params(axis="x", labelsize=10)
     axis.tick_params(axis="y", length=0)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.set_title(title, fontsize=11)

@@ -55,8 +55,8 @@ def plot_eigenvalues(before: nn.Module | None, after: nn.Module, *, title: str =
     figure, axes = _panels(drawn, size, title, [guide, *_marks(before is not None)])
     for axis, pairs in zip(axes, drawn.values(), strict=True):
         axis.set(aspect="equal", xlim=(left, right), ylim=(-0.03, top))
-        axis.set_xlabel("real part", fontsize=9)
-        axis.set_ylabel("imaginary part", fontsize=9)
+        axis.set_xlabel("real part", fontsize=10)
+        axis.set_ylabel("imaginary part", fontsize=10)
         _draw_plane(axis, left, top)
         _draw_pairs(axis, pairs, pairs.real, pairs.imag, before is not None)
     return figure
@@ -80,8 +80,8 @@ def plot_modes(before: nn.Module | None, after: nn.Module, *, title: str = "") -
         axis.set(xscale="log", yscale="log")
         _scale(axis, "x", period(everything), right, "none")
         _scale(axis, "y", time_constant(everything), top, "never")
-        axis.set_xlabel("period [timesteps]", fontsize=9)
-        axis.set_ylabel("time constant [timesteps]", fontsize=9)
+        axis.set_xlabel("period [timesteps]", fontsize=10)
+        axis.set_ylabel("time constant [timesteps]", fontsize=10)
         _shade(axis, right / STRIP**2)
         x, y = _placed(period(pairs), right), _placed(time_constant(pairs), top)
         # Side by side in the strip: many neurons may have the same time constant.
@@ -127,7 +127,7 @@ def _panels(
     figure, axes = panels(len(drawn), width=size[0], height=size[1])
     for axis, name in zip(axes, drawn, strict=True):
         axis.set_title(name, fontsize=11)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=9)
         axis.spines[["top", "right"]].set_visible(False)
     style: dict[str, Any] = {"fontsize": 9, "title_fontsize": 11, "frameon": False, "ncols": 3}
     figure.legend(handles=handles, loc="outside upper center", title=title, **style)

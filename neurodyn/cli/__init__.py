@@ -145,6 +145,21 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     if "±" in table:
         print("mean ± std over seeds; ahead: by more than both standard deviations")
     print(f"runs and pictures: {folder}")
+    _write_page(folder)
+
+
+def _write_page(folder: Path) -> None:
+    """Write the page of a comparison. If that fails, the comparison is there all the same."""
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from neurodyn.report import write_page
+
+    if getattr(rank_zero_only, "rank", 0):
+        return
+    try:
+        print(f"all on one page: {write_page(folder)}")
+    except Exception as error:
+        print(f"neurodyn: no page was written: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def _results(known: argparse.Namespace) -> None:

@@ -30,6 +30,7 @@ examples:
   neurodyn predict runs/digits/lnm/seed-0 new/*.png --out predictions.csv
   neurodyn energy runs/digits/lnm/seed-0             spikes and energy by layer
   neurodyn convert runs/digits/lif/seed-0 --to single-spike          each neuron fires once
+  neurodyn report runs/digits                        one page of it all, for any browser
   neurodyn card runs/digits/lnm/seed-0               weights as safetensors, with a model card
   neurodyn bench neurons                             speed, next to other libraries
 """

@@ -1,4 +1,4 @@
-"""The commands for trained models: `predict`, `energy`, `convert`, `card`."""
+"""The commands for trained models: `predict`, `energy`, `convert`, `card`, `report`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neurodyn.cli import report
 from neurodyn.cli.convert import add_options, single_spike
 from neurodyn.cli.options import add_command
 
-COMMANDS = ("predict", "energy", "convert", "card")
+COMMANDS = ("predict", "energy", "convert", "card", "report")
 
 RUN = "a run of a comparison (runs/digits/lnm/seed-0), of a fit (runs/fit/version_0), or a card"
 
@@ -38,6 +39,10 @@ def add_parsers(commands: Any) -> None:
     card.add_argument("--checkpoint", default="best", help="which checkpoint")
     card.add_argument("--license", help="of the weights, as hubs spell it: apache-2.0, cc-by-4.0")
 
+    report.add_options(
+        add_command(commands, "report", "one page of a run folder, which opens in any browser")
+    )
+
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", default="best", help="which checkpoint")
@@ -56,9 +61,9 @@ def run_command(known: argparse.Namespace, rest: Sequence[str]) -> None:
 
     if getattr(known, "batch_size", None) is not None:
         check("batch-size", known.batch_size, 1)
-    if known.command in ("energy", "convert"):
-        options = _data_options(known.command, rest)
-        print((_energy if known.command == "energy" else _convert)(known, options))
+    with_data = {"energy": _energy, "convert": _convert, "report": report.written}
+    if known.command in with_data:
+        print(with_data[known.command](known, _data_options(known.command, rest)))
         return
     if rest:
         raise ValueError(f"{known.command}: unknown option {rest[0]!r}; --help shows them")

@@ -105,15 +105,15 @@ def plot_shares(contenders: Mapping[str, Mapping[str, list[Shares]]]) -> Figure:
     axes = figure.subplots(layers, len(contenders), squeeze=False, sharex=True, sharey=True)
     seen: dict[str, Any] = {}
     for column, (contender, shares) in zip(axes.T, contenders.items(), strict=True):
-        column[0].set_title(contender, fontsize=9)
+        column[0].set_title(contender, fontsize=11)
         column[len(shares) - 1].set_xlabel("epoch")
         for axis in column[len(shares) :]:
             axis.set_visible(False)
         for axis, name, rows in zip(column, layer_names(shares), shares.values(), strict=False):
             seen |= _draw_shares(axis, rows)
-            axis.set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
+            axis.set_ylabel(name, fontsize=9, rotation=0, ha="right", va="center")
     handles = [seen[kind] for kind in FAMILIES if kind in seen]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     return figure
 
 
@@ -127,5 +127,5 @@ def _draw_shares(axis: Any, rows: list[Shares]) -> dict[str, Any]:
     areas = axis.stackplot(epochs, values, labels=kinds, colors=colours, step="mid", lw=0)
     axis.set(xlim=(0, len(rows) - 1), ylim=(0, 1))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_yticks([0, 1], ["0", "100 %"], fontsize=6)
+    axis.set_yticks([0, 1], ["0", "100 %"], fontsize=8)
     return dict(zip(kinds, areas, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,8 +15,12 @@ from neurodyn.analysis.pictures import plot_dynamics, save
 from neurodyn.analysis.raster import plot_raster, sample_spikes
 from neurodyn.analysis.spectrum import plot_modes
 from neurodyn.comparison.families import History, plot_families
+from neurodyn.comparison.folder import write_json
 from neurodyn.neurons import neurons_of
 from neurodyn.training.learner import Learner
+
+ACTIVITY = "activity.json"
+"""Spikes, operations and energy of each layer on the test set."""
 
 PICTURES = ("dynamics.png", "families.png", "raster.png", "confusion.png")
 
@@ -61,7 +66,8 @@ class Portrait:
             history: of the families of its neurons.
             sample: an input, as `FirstSample` keeps it.
         """
-        network: nn.Module = self.module.network
+        # As it answers: after a test, Lightning leaves a module as it was in training.
+        network: nn.Module = self.module.eval().network
         if self.before is not None:
             self._save(plot_modes(self.before, network, title=self.title), "dynamics")
         elif any(neurons_of(network)):
@@ -77,6 +83,8 @@ class Portrait:
             counts = self.module.confusion.compute().cpu()
             names = self.module.task.targets.names
             self._save(plot_confusion(counts, names, title=self.title), "confusion")
+        if (activity := self.module.meter.activity).samples:
+            write_json(self.folder / ACTIVITY, asdict(activity))
 
     def _save(self, figure: Any, name: str) -> None:
         save(figure, self.folder / f"{name}.png")

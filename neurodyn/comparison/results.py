@@ -2,7 +2,8 @@
 
 The notes are a folder:
 
-    page.md          prose, with a line {{ name: command }} for each table
+    page.md          prose, with a line {{ name: command }} for each table, {{ summary }} where the
+                     overview of all tasks stands, and {{ owed }} for what was not run
     <name>.json      finished runs of a run folder and the table of its study, from `collect`
     <name>*.png      pictures: learning curves or what a study drew; families of dynamics
     published.json   figures from papers, with the name of the table that they are shown under
@@ -10,24 +11,21 @@ The notes are a folder:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from neurodyn.analysis.pictures import plot_curves, save
+from neurodyn.analysis.pictures import save
 from neurodyn.comparison.families import History, changes, mean_shares, plot_shares
 from neurodyn.comparison.folder import (
-    curves,
     diverged_runs,
     finished_runs,
     write_json,
 )
+from neurodyn.comparison.overview import SUMMARY, TABLE, owed_last, summary
 from neurodyn.comparison.provenance import origin
-from neurodyn.comparison.tables import aligned, curve_label, number, results_table
+from neurodyn.comparison.tables import aligned, number, plot_learning, results_table
 from neurodyn.files import read_json, write
-
-TABLE = re.compile(r"^\{\{ ([\w.-]+): (.+) \}\}$", re.MULTILINE)
 
 WIDEST = 3
 """Contenders in a picture of families, at most: the last ones whose families changed."""
@@ -61,7 +59,7 @@ def collect(run_folder: Path, notes: Path) -> Path:
     if (picture := study.with_suffix(".png")).is_file():
         write(notes / f"{name}.png", picture.read_bytes())
     else:
-        save(plot_curves(curves(runs), ylabel=curve_label(runs)), notes / f"{name}.png")
+        save(plot_learning(runs), notes / f"{name}.png")
     if families:
         shown = dict(list(families.items())[-WIDEST:])
         save(plot_shares(shown), notes / f"{name}-families.png")
@@ -92,9 +90,13 @@ def check_listed(notes: Path, names: Iterable[str]) -> None:
 
 def write_page(notes: Path, page: Path) -> str:
     """Write the page from its notes; return it."""
-    paths = notes.glob("[!.]*.json")
+    paths = sorted(notes.glob("[!.]*.json"))
     check_listed(notes, [path.stem for path in paths if path.stem != "published"])
+    held = {path.stem: read_json(path) for path in paths if path.stem != "published"}
     prose = (notes / "page.md").read_text()
+    if SUMMARY in prose:
+        prose = prose.replace(SUMMARY, summary(prose, held))
+    prose = owed_last(prose, held)
     images = notes.resolve().relative_to(page.resolve().parent)
     text = TABLE.sub(lambda match: _table(notes, images, match[1], match[2]), prose)
     write(page, text)

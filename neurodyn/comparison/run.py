@@ -16,9 +16,10 @@ from lightning.pytorch.loggers import CSVLogger
 from neurodyn.comparison.arguments import QUIET
 from neurodyn.comparison.clock import Clock
 from neurodyn.comparison.contender import Contender
+from neurodyn.comparison.course import COURSE, CourseKeeper
 from neurodyn.comparison.families import Families
 from neurodyn.comparison.folder import is_finished, write_json
-from neurodyn.comparison.portrait import PICTURES, FirstSample, Portrait
+from neurodyn.comparison.portrait import ACTIVITY, PICTURES, FirstSample, Portrait
 from neurodyn.comparison.progress import Watch
 from neurodyn.comparison.provenance import provenance
 from neurodyn.comparison.settings import differences, lasting_settings, saved_settings
@@ -30,7 +31,7 @@ from neurodyn.training.recipe import Recipe
 
 WRITTEN = (
     *("config.yaml", "starts.json", "last.ckpt", "best.ckpt", "result.json", "diverged.json"),
-    *("families.json", *PICTURES),
+    *("families.json", COURSE, ACTIVITY, *PICTURES),
 )
 """The files of a run."""
 
@@ -193,7 +194,7 @@ class Run:
     def _train(self, watch: Watch) -> tuple[Clock, Families]:
         """Train to the end; return what was noted on the way."""
         trainer, last = self.cli.trainer, self.home / "last.ckpt"
-        clock, families = Clock(), Families()
+        clock, families, course = Clock(), Families(), CourseKeeper(self.home / COURSE)
         best = BestCheckpoint(
             self.home, "best", monitor="val_score", mode="max", enable_version_counter=False
         )
@@ -202,7 +203,7 @@ class Run:
         # The last checkpoint is written last: it holds the state of the other callbacks.
         last_checkpoint = [c for c in callbacks if isinstance(c, LastCheckpoint)]
         others = [c for c in callbacks if not isinstance(c, Checkpoint)]
-        callbacks[:] = [*others, clock, families, _Watched(watch), best, *last_checkpoint]
+        callbacks[:] = [*others, clock, families, course, _Watched(watch), best, *last_checkpoint]
         trainer.fit(
             self.cli.model,
             self.cli.datamodule,

@@ -49,8 +49,9 @@ def write_report(folder: Path) -> str:
     write(folder / "table.md", f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})
     scores = by_neuron(runs, lambda run: run["score"])
-    save(plot_scores(scores, xlabel=f"test {runs[0]['metric']} [%]"), folder / "scores.png")
-    save(plot_curves(curves(runs), ylabel=curve_label(runs)), folder / "curves.png")
+    label = f"test {runs[0]['metric']} [%]"
+    save(plot_scores(scores, xlabel=label, chance=chance(runs)), folder / "scores.png")
+    save(plot_learning(runs), folder / "curves.png")
     return table
 
 
@@ -84,12 +85,13 @@ def summary(runs: Runs) -> dict[str, dict[str, Spread]]:
 
 
 def markdown_table(runs: Runs) -> str:
-    """A row per neuron with `mean ± std` over seeds. A spread of zero is not shown."""
+    """The table of `table_rows` in Markdown."""
     return aligned(table_rows(runs))
 
 
 def table_rows(runs: Runs) -> list[list[str]]:
-    """The cells of the table, the headings first."""
+    """A row per neuron with `mean ± std` over seeds, behind a row of headings. A spread of zero is
+    not shown."""
     groups = by_neuron(runs)
     targets = distinct(run["target"] for run in runs if run.get("target"))
     times = [f"time to {target:g} % [s]" for target in targets]
@@ -121,6 +123,19 @@ def _time_to(runs: Runs, score: float) -> str:
     time = [number(*mean_and_spread(reached), 1)] if reached else []
     missed = len(asked) - len(reached)
     return ", ".join([*time, *([f"{missed} of {len(asked)} not"] if missed else [])])
+
+
+def chance(runs: Runs) -> float | None:
+    """The accuracy of a guess, in percent, `100 / classes`; None if the task has none."""
+    counts = next((run["confusion"] for run in runs if run.get("confusion")), None)
+    if not isinstance(counts, list) or any(run["metric"] != "accuracy" for run in runs):
+        return None
+    return 100 / len(counts)
+
+
+def plot_learning(runs: Runs) -> Figure:
+    """The learning curves of runs, with a line at chance."""
+    return plot_curves(curves(runs), ylabel=curve_label(runs), chance=chance(runs))
 
 
 def curve_label(runs: Runs) -> str:

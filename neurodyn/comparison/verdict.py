@@ -40,11 +40,7 @@ def verdict(runs: Runs) -> list[str]:
     differences by seed. A single seed has no spread, so contenders with one seed are left out.
     Fewer than two contenders get no sentence.
     """
-    scores = {
-        name: {run["seed"]: run["score"] for run in group}
-        for name, group in by_neuron(runs).items()
-        if len(group) > 1
-    }
+    scores = _by_seed(runs)
     spreads = {name: mean_and_spread(by_seed.values()) for name, by_seed in scores.items()}
     ranked = sorted(spreads, key=lambda name: -spreads[name][0])
     if len(ranked) < 2:
@@ -58,6 +54,28 @@ def verdict(runs: Runs) -> list[str]:
         lower = (ranked[place:] for place in range(1, len(ranked) - 1))
         sentences += [_sentence(rest[0], *_standing(rest, spreads)) for rest in lower]
     return [" ".join(sentences)]
+
+
+def unbeaten(runs: Runs) -> list[str]:
+    """The contenders that no other one is ahead of. There are none if fewer than two have several
+    seeds."""
+    spreads = {name: mean_and_spread(scores.values()) for name, scores in _by_seed(runs).items()}
+    if len(spreads) < 2:
+        return []
+    return [
+        name
+        for name, own in spreads.items()
+        if not any(ahead(other, own) for other in spreads.values())
+    ]
+
+
+def _by_seed(runs: Runs) -> dict[str, dict[int, float]]:
+    """For each contender with several seeds its scores by seed."""
+    return {
+        name: {run["seed"]: run["score"] for run in group}
+        for name, group in by_neuron(runs).items()
+        if len(group) > 1
+    }
 
 
 def _standing(ranked: list[str], spreads: dict[str, Spread]) -> tuple[list[str], list[str]]:

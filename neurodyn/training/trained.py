@@ -111,9 +111,14 @@ class Trained:
         names = ("firing_rate", "spikes", "sops", "energy_nJ")
         return found | {name: result[name] for name in names if name in result}
 
+    @property
+    def has_time(self) -> bool:
+        """Whether samples have timesteps of their own. What has none is shown at every step."""
+        return self._feed.has_time
+
     def __repr__(self) -> str:
         metrics = [f"{name} {value:.2f}" for name, value in list(self.metrics.items())[:1]]
-        shown = "" if self._has_time else f", shown for {self.timesteps} steps"
+        shown = "" if self.has_time else f", shown for {self.timesteps} steps"
         epoch = [] if self.saved.epoch is None else [f"epoch {self.saved.epoch}"]
         seed = self.saved.result.get("seed", self.config.get("seed_everything"))
         seed = [] if seed is None else [f"seed {seed}"]
@@ -252,7 +257,7 @@ class Trained:
         self, *, batch_size: int | None = None, limit: int | None = None, progress: bool = False
     ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """The test set, which is read for that, as the network gets it: inputs `(T, B, *shape)`,
-        targets, and the steps of each sample if they differ.
+        targets, `(B, ...)` or per step `(T, B, ...)`, and the steps of each sample if they differ.
 
         Args:
             batch_size: as for `predict`.
@@ -262,14 +267,11 @@ class Trained:
         for x, targets, lengths in self._feed.labelled_batches(batch_size, progress=progress):
             x = x if self._learner.has_time(x) else repeat(x, self.timesteps)
             rows = x.shape[1] if limit is None else min(limit, x.shape[1])
-            yield x[:, :rows], targets[:rows], None if lengths is None else lengths[:rows]
+            own = targets[:, :rows] if self.targets.per_step else targets[:rows]
+            yield x[:, :rows], own, None if lengths is None else lengths[:rows]
             limit = None if limit is None else limit - rows
             if limit == 0:
                 return
-
-    @property
-    def _has_time(self) -> bool:
-        return self._feed.has_time
 
     def _model(self) -> nn.Sequential:
         return nn.Sequential(self.network, self.readout).eval()

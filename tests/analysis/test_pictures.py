@@ -5,6 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 from neurodyn.analysis.pictures import (
+    curve_limits,
     layer_names,
     layers_of,
     plot_curves,
@@ -78,6 +79,23 @@ def test_the_axis_begins_where_curves_end():
     )
     assert 80 < low < 91
     assert 95 < high < 100
+
+
+def test_the_axis_does_not_magnify_noise():
+    low, high = curve_limits({"lif": [[98.0] * 9], "lnm": [[98.2] * 9]})
+    assert high - low == pytest.approx(10.0)
+    low, high = curve_limits({"lif": [[60.0] * 9, [68.0] * 9], "lnm": [[64.0] * 9]})
+    assert high - low >= 4 * 8.0
+    assert curve_limits({"lif": [[0.5, 1.0]]}) == (0.0, 10.0)
+    assert curve_limits({"lif": [[99.0, 100.0]]})[1] < 101
+
+
+def test_chance_is_a_line_if_it_is_near():
+    far = plot_curves({"lif": [[90.0] * 9], "lnm": [[92.0] * 9]}, chance=10.0).axes[0]
+    assert not far.texts
+    near = plot_curves({"lif": [[12.0] * 9], "lnm": [[50.0] * 9]}, chance=10.0).axes[0]
+    assert [text.get_text() for text in near.texts] == ["chance 10 %"]
+    assert near.get_ylim()[0] < 10.0
 
 
 @pytest.mark.parametrize("epochs", [1, 5])

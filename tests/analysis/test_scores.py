@@ -40,6 +40,13 @@ def test_results_that_are_no_percentages():
     assert limits([[0.0]], percent=False) == (-0.5, 0.5)
 
 
+def test_chance_is_a_line_if_the_axis_has_it():
+    far = plot_scores({"lif": [60.0], "lnm": [90.0]}, chance=10.0).axes[0]
+    assert not far.texts, "the axis begins above it"
+    found = plot_scores({"lif": [12.0], "lnm": [9.0]}, chance=10.0).axes[0]
+    assert [text.get_text() for text in found.texts] == ["chance 10 %"]
+
+
 def test_scores_are_needed():
     with pytest.raises(ValueError, match="at least one result"):
         plot_scores({"lif": []})

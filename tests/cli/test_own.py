@@ -26,6 +26,10 @@ def test_compare_names_a_neuron_of_mine(here, capsys):
     assert main([*compare, "--seeds=1", "--out=runs", *FAST, *SMALL]) == 0
     table = capsys.readouterr().out
     assert "| mine.TwoState |" in table
+    assert "all on one page: runs/report.html\n" in table
+    page = Path("runs/report.html").read_text()
+    assert "mine.TwoState" in page
+    assert "could not be drawn" not in page
     assert "| short " in table
     folders = {path.name for path in Path("runs").iterdir() if path.is_dir()}
     assert folders == {"lif", "mine.TwoState", "short"}

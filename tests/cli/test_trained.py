@@ -95,6 +95,8 @@ def test_card_of_one_run_and_of_several(capsys, runs, home, tmp_path):
         (["energy", "HOME", "--data.root"], "--data.root: expected a value"),
         (["card", "HOME", "HOME"], "out: expected a folder for the cards of several runs"),
         (["card", "HOME", "--data.root", "x"], "card: unknown option '--data.root'"),
+        (["report", "nowhere"], "run: expected a folder of runs, found none at nowhere"),
+        (["report", "HOME", "--seeds=1"], "report: unknown option '--seeds=1'"),
     ],
 )
 def test_mistakes(capsys, runs, home, arguments, message):

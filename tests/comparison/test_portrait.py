@@ -44,3 +44,10 @@ def test_what_is_drawn(tmp_path, kind):
     expected = {"confusion"} if kind == "no neuron" else {"confusion", "dynamics", "raster"}
     assert drawn == expected
     assert portrait.before is not network
+
+
+def test_a_run_is_drawn_as_it_answers(tmp_path):
+    network = SequenceNet(LIF, shape=(3,), classes=2, widths=(5,), dropout=0.5)
+    Portrait(Learner(network, 2).train(), tmp_path, "").draw({}, torch.randn(1, 1, 3))
+    assert not network.training
+    assert int(network.body[1][1].num_batches_tracked) == 0, "the sample is not a training batch"

@@ -72,7 +72,8 @@ def test_everything_to_repeat_it_is_there(finished):
     here = files(folder)
     assert {"table.md", "table.json", "scores.png", "curves.png"} <= here
     pictures = ("dynamics.png", "families.png", "raster.png", "confusion.png")
-    for name in ("config.yaml", "result.json", "families.json", "best.ckpt", *pictures):
+    data = ("result.json", "families.json", "dynamics.npz", "activity.json")
+    for name in ("config.yaml", "best.ckpt", *data, *pictures):
         assert f"lnm+degree=2/seed-1/{name}" in here
     result = json.loads((folder / "lnm+degree=2" / "seed-1" / "result.json").read_text())
     (start,) = result["starts"]

@@ -288,6 +288,9 @@ def test_every_task_with_sequences_of_different_lengths(kind, per_step, tmp_path
     scores = together.scores[:1, : lengths[0]] if per_step else together.scores[:1]
     torch.testing.assert_close(scores, alone.scores)
     assert len(together.names) == 48
+    few, wanted, _ = next(iter(run.test_batches(limit=3)))
+    assert few.shape[1] == 3
+    assert wanted.shape[: 1 + per_step] == ((12, 3) if per_step else (3,))
     rows = list(together.rows([f"file{n}" for n in range(48)]))
     assert len(rows) == (lengths.sum() if per_step else 48)
     assert all(len(row) == len(together.header()) for row in rows)

@@ -53,6 +53,13 @@ class QTDB(SequenceData):
         default = 0 if self.unlabelled == "left out" else None
         return Targets("classes", 6, per_step=True, names=self.NAMES, default=default)
 
+    def signal(self, x: torch.Tensor) -> torch.Tensor:
+        """The two leads in levels, `(T, 2)`, rebuilt from the crossings `(T, 4)` of one sample and
+        without their drift, for pictures."""
+        up, down = x[:, 0::2].double(), x[:, 1::2].double()
+        level = (up - down).cumsum(0)
+        return level - torch.linspace(0, 1, len(x)).double()[:, None] * level[-1]
+
     def read(self, train: bool) -> Batch:
         path = self.find(f"QTDB_{'train' if train else 'test'}.mat")
         with reading(path, "a complete MATLAB file with x (N, 1301, 4) and y (N, 1301, 6)"):

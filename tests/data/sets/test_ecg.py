@@ -35,6 +35,15 @@ def test_steps_without_a_label_are_left_out(tmp_path):
     assert data.targets.name(1) == "PQ"
 
 
+def test_the_signal_is_rebuilt_from_its_crossings():
+    x = torch.zeros(5, 4, dtype=torch.int8)
+    x[1, 0] = x[2, 0] = x[3, 1] = x[4, 1] = 1  # The first lead goes up twice, and down again.
+    x[4, 2] = 1  # The second one drifts: it ends a level above its start.
+    signal = QTDB().signal(x)
+    assert signal[:, 0].tolist() == [0, 1, 2, 1, 0]
+    assert signal[-1, 1] == 0
+
+
 def test_or_count_as_the_first_class(tmp_path):
     write(tmp_path, "train")
     data = QTDB(str(tmp_path), unlabelled="P")
