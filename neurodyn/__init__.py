@@ -12,12 +12,12 @@ The rooms are `neurodyn.neurons`, `layers`, `models`, `data`, `training`, `compa
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from neurodyn.comparison.python import compare as compare
+    from neurodyn.interactive.compare import compare as compare
     from neurodyn.learned import Learned as Learned
     from neurodyn.neurons import *  # noqa: F403
     from neurodyn.training.loading import load as load
 
-LATE = {"load": "neurodyn.training.loading", "compare": "neurodyn.comparison.python"}
+LATE = {"load": "neurodyn.training.loading", "compare": "neurodyn.interactive.compare"}
 """Functions here, and the modules that they are imported from when they are asked for."""
 
 __version__ = "0.2.0"

@@ -46,7 +46,8 @@ FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
 
 OURS = (
     *("neurodyn.cli", "neurodyn.__main__", "neurodyn.load", "neurodyn.files"),
-    *("neurodyn.compare", "neurodyn.comparison.python", "neurodyn.comparison.compare"),
+    *("neurodyn.compare", "neurodyn.interactive.compare", "neurodyn.comparison.compare"),
+    *("neurodyn.report", "neurodyn.interactive.result"),
     *("neurodyn.training.allowed", "neurodyn.training.card", "neurodyn.training.recipe"),
     *("neurodyn.training.answering", "neurodyn.training.loading", "neurodyn.training.weights"),
 )

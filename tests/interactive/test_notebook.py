@@ -27,7 +27,7 @@ def test_the_notebook_compares_and_shows_the_result(tmp_path, monkeypatch):
     nbclient.NotebookClient(book, timeout=300, resources=place).execute()
     outputs = [output for cell in book.cells for output in cell.get("outputs", [])]
     assert [o.text for o in outputs if o.get("name") == "stderr"] == []
-    progress, result, words, curves, learned = outputs
+    progress, result, words, curves, report, learned = outputs
     assert progress.data["text/plain"] == "6 of 6 runs, 6 of 6 epochs"
     page = result.data["text/html"]
     assert "<td>adaptive</td><td>2</td>" in page
@@ -35,5 +35,7 @@ def test_the_notebook_compares_and_shows_the_result(tmp_path, monkeypatch):
     assert words.text.strip() in result.data["text/plain"]
     assert " is " in words.text
     assert curves.data["image/png"]
+    (written,) = (tmp_path / "runs").glob("sequential-digits-*/report.html")
+    assert str(written.relative_to(tmp_path)) in report.data["text/html"]
     assert learned.text.startswith("time constants from ")
     assert len(list((tmp_path / "runs").glob("sequential-digits-*/*/seed-*/result.json"))) == 6

@@ -17,14 +17,14 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from neurodyn import data as data_sets
-from neurodyn.comparison import held
 from neurodyn.comparison.cluster import Cluster
 from neurodyn.comparison.compare import run_comparison
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.folder import is_finished, write_json
-from neurodyn.comparison.result import Comparison
 from neurodyn.data.adapted import adapted
 from neurodyn.files import read_json
+from neurodyn.interactive import held
+from neurodyn.interactive.result import Comparison
 from neurodyn.layers import GatedCell
 from neurodyn.neurons import SpikingLayer
 from neurodyn.training.allowed import allow

@@ -17,6 +17,7 @@ from neurodyn.comparison.folder import by_neuron, curves, diverged_runs, finishe
 from neurodyn.comparison.tables import casualties, curve_label, markdown_table, table_rows
 from neurodyn.comparison.verdict import verdict
 from neurodyn.errors import unknown
+from neurodyn.report import write_page
 
 NO_VERDICT = "No verdict: it takes two neurons with at least two finished seeds each."
 MEANT = "mean ± std over seeds; ahead: by more than both standard deviations"
@@ -71,6 +72,14 @@ class Comparison:
         # Without pyplot, a notebook would show the figure's size and not the figure.
         vars(figure)["_repr_png_"] = lambda: _png(figure)
         return figure
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the page of all runs in the folder, in one offline HTML file; returns its path.
+
+        Args:
+            out: the file; `report.html` in the folder unless given.
+        """
+        return write_page(self.folder, out=None if out is None else Path(out))
 
     def __repr__(self) -> str:
         return f"{self.table}\n\n{self.verdict}\n\n{MEANT}\nruns: {self.folder}"

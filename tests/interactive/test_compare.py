@@ -1,5 +1,6 @@
 """`neurodyn.compare`: objects and names, as the command compares them."""
 
+import html
 import json
 from functools import partial
 
@@ -9,9 +10,9 @@ from torch import nn
 
 import neurodyn
 from neurodyn import LIF, LNM, Learned, Neuron
-from neurodyn.comparison import held
 from neurodyn.comparison.compare import run_comparison
 from neurodyn.data import Digits, TensorData
+from neurodyn.interactive import held
 from neurodyn.layers import TimeDistributed
 from neurodyn.training import allowed
 from tests.comparison.test_jobs import TINY
@@ -68,9 +69,12 @@ def test_objects_of_this_process(data):
     assert page.count("<tr>") == 4
     assert result.verdict.splitlines()[0] in page
     assert "data:image/png;base64," in page
+    report = result.report().read_text()
+    assert report.startswith("<!doctype html>")
+    assert result.verdict.splitlines()[0] in html.unescape(report)
     assert "degree: 5" in config(result, "deep")
-    assert "class_path: tests.comparison.test_python.Mine" in config(result, "mine")
-    assert "class_path: neurodyn.comparison.held.HeldNeuron" in config(result, "slow")
+    assert "class_path: tests.interactive.test_compare.Mine" in config(result, "mine")
+    assert "class_path: neurodyn.interactive.held.HeldNeuron" in config(result, "slow")
     slow = neurodyn.load(result.folder / "slow" / "seed-0")
     assert [neuron.tau.item() for neuron in slow.neurons.values()] == pytest.approx([7], abs=0.1)
     written = {path: path.stat().st_mtime_ns for path in result.folder.rglob("result.json")}
@@ -145,7 +149,7 @@ def test_mistakes(given, message):
 
 
 def test_names_choose_the_recipe_that_fits():
-    from neurodyn.comparison.python import Given
+    from neurodyn.interactive.compare import Given
 
     def recipe(**given):
         asked = {"recipe": None, "network": None, "data": None, "epochs": None, "options": {}}
