@@ -10,7 +10,8 @@ from neurodyn.comparison.compare import run_comparison
 from neurodyn.report import write_page
 from tests.report.runs import HOSTILE, add
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this system")
 
