@@ -4,7 +4,9 @@ from neurodyn.biophysics.adex import AdEx
 from neurodyn.biophysics.cell import Cell
 from neurodyn.biophysics.compartment import Compartment
 from neurodyn.biophysics.cortical import Pospischil, TraubMiles
+from neurodyn.biophysics.fitting import Fitted, RecordedNeuron, fit
 from neurodyn.biophysics.gif import GIF
+from neurodyn.biophysics.recordings import Recording
 from neurodyn.biophysics.simulate import simulate, spike_times
 from neurodyn.biophysics.squid import HodgkinHuxley
 
@@ -13,9 +15,13 @@ __all__ = [
     "AdEx",
     "Cell",
     "Compartment",
+    "Fitted",
     "HodgkinHuxley",
     "Pospischil",
+    "RecordedNeuron",
+    "Recording",
     "TraubMiles",
+    "fit",
     "simulate",
     "spike_times",
 ]

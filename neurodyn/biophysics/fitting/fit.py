@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ SAMPLE = 0.1
 """Finer recordings are averaged to this step [ms]."""
 LEAST_SPIKES = 20
 """Fewer spikes do not say where a threshold is."""
+LONG = 10_000
+"""Timesteps that the neuron is told to stay finite for."""
 FIRST = 60
 """Steps of Adam, before the steps of L-BFGS."""
 
@@ -89,9 +92,8 @@ def fit(
 
 def _learning(neuron: Neuron) -> Neuron:
     """A copy all of whose quantities are learned, except for the threshold, which is the unit."""
-    import copy
-
     twin = copy.deepcopy(neuron).double()
+    twin.set_horizon(LONG)
     twin._learn = [name for name in twin.declared if name != "threshold"]
     for name, quantity in twin.declared.items():
         if name == "threshold" or not twin._started(name):
@@ -120,7 +122,7 @@ def _descend(model: Escape, train: Recording, voltage: float, steps: int, progre
         for parameter in parameters:
             parameter.grad = None
         value = model.loss(data, voltage)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         bar.set_postfix_str(f"{value.item():.3f} nats per spike", refresh=False)
         return value
 

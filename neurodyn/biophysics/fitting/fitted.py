@@ -50,7 +50,7 @@ class Score(NamedTuple):
 
     def __str__(self) -> str:
         def show(value: float | None) -> str:
-            return "–" if value is None else f"{value:.3f}"
+            return "-" if value is None else f"{value:.3f}"
 
         return (
             f"voltage error {self.rms:.2f} mV, {self.nll:.2f} nats per spike, gamma "
