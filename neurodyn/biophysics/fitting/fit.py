@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -114,39 +115,57 @@ def _start(train: Recording, refractory: float) -> dict[str, float]:
     return {"rest": rest, "scale": max(float(np.median(np.concatenate(onset))) - rest, 10.0)}
 
 
+class _Best:
+    """The lowest loss so far, and the parameters that gave it."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        self.parameters, self.loss = parameters, math.inf
+        self.values = [p.detach().clone() for p in parameters]
+
+    def see(self, loss: float) -> None:
+        """Keep the parameters as they are if their loss is the lowest."""
+        if loss < self.loss:
+            self.loss, self.values = loss, [p.detach().clone() for p in self.parameters]
+
+    def restore(self) -> None:
+        """Go back to them."""
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, self.values, strict=True):
+                parameter.copy_(value)
+
+
 def _descend(model: Escape, train: Recording, voltage: float, steps: int, progress: bool) -> None:
     data, parameters = model.prepare(train), [p for p in model.parameters() if p.requires_grad]
-    bar = _bar(FIRST + steps, progress)
+    best, bar = _Best(parameters), _bar(FIRST + steps, progress)
 
-    def loss() -> torch.Tensor:
+    def loss() -> float:
         for parameter in parameters:
             parameter.grad = None
         value = model.loss(data, voltage)
         value.backward()  # type: ignore[no-untyped-call]
+        best.see(value.item())
         bar.set_postfix_str(f"{value.item():.3f} nats per spike", refresh=False)
-        return value
+        bar.update(min(1, bar.total - bar.n))
+        return value.item()
 
     first = torch.optim.Adam(parameters, lr=0.02)
     for _ in range(FIRST):
-        loss()
+        if not math.isfinite(loss()):
+            break
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         first.step()
-        bar.update()
-    best = torch.optim.LBFGS(
+    best.restore()
+    second = torch.optim.LBFGS(
         parameters,
         max_iter=steps,
         history_size=30,
         line_search_fn="strong_wolfe",
         tolerance_change=1e-9,
     )
-
-    def closure() -> float:
-        bar.update(min(1, bar.total - bar.n))
-        return loss().item()
-
-    best.step(closure)
+    second.step(loss)
+    best.restore()
     bar.close()
-    if not all(bool(torch.isfinite(p).all()) for p in parameters):
+    if not math.isfinite(best.loss):
         raise FloatingPointError(
             "fit: it diverged; fewer time constants, or a neuron of lower degree, may not"
         )

@@ -73,14 +73,17 @@ class Fitted:
         self.model, self.options, self.barrier = model.requires_grad_(False), options, barrier
 
     def calibrated(self, train: Recording) -> Fitted:
-        """The same, its sharp threshold where the prediction of `train` is best. The mean over
+        """The same, its sharp threshold where the prediction of `train` is best: by coincidences
+        with repeats, or, if no current was repeated, by the number of spikes. The mean over
         neighbours decides, so that a lucky threshold does not."""
-        values = np.zeros(len(OFFSETS))
+        values, repeated = np.zeros(len(OFFSETS)), len(train.repeats) < train.sweeps
         for group in train.repeats:
             runs = self.simulate(train[[group[0]] * len(OFFSETS)], barriers=OFFSETS)
             for i, run in enumerate(runs):
                 for k in group:
-                    values[i] += gamma(run, train.spikes[k], train.duration)
+                    real = train.spikes[k]
+                    missed = -abs(len(run) - len(real))
+                    values[i] += gamma(run, real, train.duration) if repeated else missed
         smooth = np.convolve(np.pad(values, 2, mode="edge"), np.ones(5) / 5, "valid")
         return Fitted(self.model, self.options, float(OFFSETS[int(smooth.argmax())]))
 

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from neurodyn.neurons import Neuron
 
 
+HIGHEST = 2.0
+"""The potential goes no higher, in thresholds: between recorded spikes, nothing else ends an
+upstroke."""
+
+
 def moved(
     neuron: Neuron, share: Tensor | float, x: Tensor, state: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
@@ -46,6 +51,7 @@ class Forced(nn.Module):
     def step(self, x: Tensor, hold: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One sample."""
         u, *others = moved(self.neuron, torch.exp(self.log_share), x, state)
+        u = u.clamp(max=HIGHEST)
         u = u + hold * (self.reset - u)
         return (u, u, *others)
 
@@ -85,6 +91,7 @@ class Free(nn.Module):
         for weight, trace in zip(self.w, a, strict=True):
             x = x - weight * trace
         u, *others = moved(self.neuron, self.share, x, tuple(state[:n]))
+        u = u.clamp(max=HIGHEST)
         u = torch.where(held > 0.5, torch.full_like(u, self.reset), u)
         above = u - self.neuron.threshold
         for weight, trace in zip(self.v, b, strict=True):

@@ -11,8 +11,6 @@ from neurodyn.biophysics.fitting.page import write_folder
 from neurodyn.biophysics.fitting.scores import coincidences, gamma, gamma_ceiling, md_star
 from neurodyn.models import ConvNet
 
-QUICK = {"steps": 25, "progress": False}
-
 
 @pytest.fixture(scope="module")
 def recording():
@@ -28,7 +26,8 @@ def recording():
 
 @pytest.fixture(scope="module")
 def fitted(recording):
-    return fit(LNM(degree=1, clip="none"), recording.split(1000.0)[0], lags=(), **QUICK)
+    train, options = recording.split(1000.0)[0], {"voltage": 0.1, "steps": 60}
+    return fit(LNM(degree=1, clip="none"), train, lags=(), progress=False, **options)
 
 
 def test_what_was_put_in_is_found(recording, fitted):
