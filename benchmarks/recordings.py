@@ -105,8 +105,8 @@ def table(found: dict[str, Any]) -> list[str]:
     ]
     lines += [
         "",
-        "Step families: LNM of degree 3, every other sweep held out, the half with fewer spikes. The count error is the mean "
-        "over held-out sweeps with at least 5 spikes.",
+        "Step families: LNM of degree 3, every other sweep held out, the half with fewer spikes. "
+        "The count error is the mean over held-out sweeps with at least 5 spikes.",
         "",
         "| recording | nats per spike | gamma | rms [mV] | count error |",
         "|---|---|---|---|---|",

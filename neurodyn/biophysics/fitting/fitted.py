@@ -23,7 +23,7 @@ from neurodyn.biophysics.fitting.scores import (
 from neurodyn.biophysics.recordings import Recording
 from neurodyn.scan import scan
 
-OFFSETS = np.arange(-5.0, 2.01, 0.1)
+OFFSETS = np.arange(-8.0, 2.01, 0.1)
 """Barriers from which `calibrated` chooses: logarithms of a rate per ms."""
 
 
@@ -121,7 +121,8 @@ class Fitted:
             (s, _), _, _ = scan(
                 Free(self.model, self.model.dt), (self.model.drive(data), wall), start, final=False
             )
-        return [np.nonzero(s[:, k].numpy())[0] * self.model.dt for k in range(shape[1])]
+        rows = (np.nonzero(s[:, k].numpy())[0] for k in range(shape[1]))
+        return [at.astype(np.float64) * self.model.dt for at in rows]
 
     def predict(self, recording: Recording) -> tuple[Any, Any]:
         """The voltage [mV] with the recorded spikes, and the rate of spikes [1/ms], (T, sweeps)."""

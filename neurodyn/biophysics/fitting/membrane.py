@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from neurodyn.neurons import Neuron
 
-
 HIGHEST = 2.0
 """The potential goes no higher, in thresholds: between recorded spikes, nothing else ends an
 upstroke."""
@@ -84,10 +83,10 @@ class Free(nn.Module):
         """One sample."""
         n = len(self.neuron.states)
         held, traces = state[n], state[n + 1 :]
-        a, b = traces[: len(self.w)], traces[len(self.w) :]
         ended = ((held > 0.5) & (held < 1.5)).to(x.dtype)
-        a = [keep * old + ended for keep, old in zip(self.keep[0], a, strict=True)]
-        b = [keep * old + ended for keep, old in zip(self.keep[1], b, strict=True)]
+        keeps = [*self.keep[0], *self.keep[1]]
+        kept = [keep * old + ended for keep, old in zip(keeps, traces, strict=True)]
+        a, b = kept[: len(self.w)], kept[len(self.w) :]
         for weight, trace in zip(self.w, a, strict=True):
             x = x - weight * trace
         u, *others = moved(self.neuron, self.share, x, tuple(state[:n]))

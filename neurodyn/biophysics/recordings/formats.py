@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodyn.biophysics.recordings.read import Sweep
+from neurodyn.biophysics.recordings.sweep import Sweep
 from neurodyn.biophysics.recordings.units import CURRENT, VOLTAGE, scaled
 from neurodyn.errors import require
 

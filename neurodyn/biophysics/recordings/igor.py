@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodyn.biophysics.recordings.read import Sweep
+from neurodyn.biophysics.recordings.sweep import Sweep
 from neurodyn.biophysics.recordings.units import (
     CURRENT,
     VOLTAGE,

@@ -4,53 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from neurodyn.biophysics.recordings.recording import Recording
+from neurodyn.biophysics.recordings.sweep import Sweep
 from neurodyn.errors import unknown
 
-Array = NDArray[np.float64]
 
+def read_sweeps(path: Path, protocol: str | None = None) -> tuple[list[Sweep], list[str]]:
+    """The sweeps of a file or folder, all of one length and rate, and what there is to say.
 
-class Sweep(NamedTuple):
-    """One sweep of a file."""
-
-    name: str
-    current: Array
-    """[nA]"""
-    voltage: Array
-    """[mV]"""
-    dt: float | None
-    """[ms]; None if the file does not say."""
-
-
-def read(
-    path: Path, *, dt: float | None = None, protocol: str | None = None, threshold: float = 0.0
-) -> Recording:
-    """See `Recording.read`."""
+    Args:
+        path: as for `Recording.read`.
+        protocol: a part of the names of the sweeps to read.
+    """
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
     sweeps, notes = _reader(path)(path)
     if protocol is not None:
         sweeps = _chosen(path, sweeps, protocol)
-    sweeps, notes = _of_one_kind(sweeps, notes)
-    steps = {dt if sweep.dt is None else sweep.dt for sweep in sweeps}
-    if None in steps:
-        raise ValueError(f"{path}: it does not say its sampling rate; give dt=... [ms]")
-    try:
-        return Recording(
-            np.stack([sweep.current for sweep in sweeps], 1),
-            np.stack([sweep.voltage for sweep in sweeps], 1),
-            steps.pop(),
-            threshold=threshold,
-            names=[sweep.name for sweep in sweeps],
-            notes=notes,
-        )
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    return _of_one_kind(sweeps, notes)
 
 
 def _reader(path: Path) -> Callable[[Path], tuple[list[Sweep], list[str]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,23 +69,45 @@ class Recording:
         """Spike times of each sweep [ms], between samples by interpolation."""
 
     @classmethod
-    def read(cls, path: str | Path, **options: Any) -> Recording:
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        dt: float | None = None,
+        protocol: str | None = None,
+        threshold: float = 0.0,
+    ) -> Recording:
         """A recording from a file or a folder.
 
         Args:
             path: an `.abf` or `.nwb` file; a folder of `.ibw` files, two channels for each sweep;
                 one `.ibw` file, whose other channel lies beside it; a `.txt` or `.csv` file with
                 columns of time, current and voltage.
-            **options: `dt` [ms], where the file does not say; `protocol`, a part of the names of
-                the sweeps to read; `threshold`, as for `Recording`.
+            dt: time between samples [ms], where the file does not say.
+            protocol: read the sweeps with this in their names.
+            threshold: as for `Recording`.
 
         Raises:
             ValueError: a file that is broken, or lacks what is needed; it is named.
             ImportError: the extra `recordings` is not installed.
         """
-        from neurodyn.biophysics.recordings.read import read
+        from neurodyn.biophysics.recordings.read import read_sweeps
 
-        return read(Path(path), **options)
+        sweeps, notes = read_sweeps(Path(path), protocol)
+        step = dt if sweeps[0].dt is None else sweeps[0].dt
+        if step is None:
+            raise ValueError(f"{path}: it does not say its sampling rate; give dt=... [ms]")
+        try:
+            return cls(
+                np.stack([sweep.current for sweep in sweeps], 1),
+                np.stack([sweep.voltage for sweep in sweeps], 1),
+                step,
+                threshold=threshold,
+                names=[sweep.name for sweep in sweeps],
+                notes=notes,
+            )
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
     @property
     def sweeps(self) -> int:

@@ -50,7 +50,7 @@ def check_magnitudes(current: NDArray[np.float64], voltage: NDArray[np.float64])
             f"voltage: expected millivolts, got up to {highest:.3g}, which looks like microvolts"
         )
     largest = float(np.abs(current).max())
-    if 0 < largest < 1e-6:
+    if 0 < largest <= MOST * 1e-9:
         raise ValueError(
             f"current: expected nanoamperes, got at most {largest:.3g}, which looks like amperes; "
             "multiply by 1e9"
