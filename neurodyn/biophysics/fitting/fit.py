@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 import torch
 
 from neurodyn.biophysics.fitting.fitted import Fitted
-from neurodyn.biophysics.fitting.model import Escape
+from neurodyn.biophysics.fitting.model import Escape, learning
 from neurodyn.biophysics.recordings import Recording
 from neurodyn.errors import check
 from neurodyn.neurons import Neuron
@@ -19,8 +18,6 @@ SAMPLE = 0.1
 """Finer recordings are averaged to this step [ms]."""
 LEAST_SPIKES = 20
 """Fewer spikes do not say where a threshold is."""
-LONG = 10_000
-"""Timesteps that the neuron is told to stay finite for."""
 FIRST = 60
 """Steps of Adam, before the steps of L-BFGS."""
 
@@ -79,7 +76,7 @@ def fit(
         )
     train = train.coarser(SAMPLE)
     model = Escape(
-        _learning(neuron),
+        learning(neuron),
         train.dt,
         currents=currents,
         thresholds=thresholds,
@@ -89,20 +86,6 @@ def fit(
     )
     _descend(model, train, voltage, steps, progress)
     return Fitted(model, {"voltage": voltage, "steps": steps}).calibrated(train)
-
-
-def _learning(neuron: Neuron) -> Neuron:
-    """A copy all of whose quantities are learned, except for the threshold, which is the unit."""
-    twin = copy.deepcopy(neuron).double()
-    twin.set_horizon(LONG)
-    twin._learn = [name for name in twin.declared if name != "threshold"]
-    for name, quantity in twin.declared.items():
-        if name == "threshold" or not twin._started(name):
-            continue
-        value = getattr(twin, name)
-        now = [v.detach() for v in value] if quantity.vector else value.detach()
-        twin.start(name, now)
-    return twin.double()
 
 
 def _start(train: Recording, refractory: float) -> dict[str, float]:

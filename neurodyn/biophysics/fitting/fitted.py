@@ -20,6 +20,7 @@ from neurodyn.biophysics.fitting.scores import (
     gamma_ceiling,
     md_star,
 )
+from neurodyn.biophysics.fitting.stored import read_cell, write_cell
 from neurodyn.biophysics.recordings import Recording
 from neurodyn.scan import scan
 
@@ -191,17 +192,13 @@ class Fitted:
 
     def save(self, path: str | Path) -> Path:
         """Write the cell to a `.json` file."""
-        from neurodyn.biophysics.fitting.stored import write_fitted
-
-        return write_fitted(self, Path(path))
+        return write_cell(self.model, self.options, self.barrier, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> Fitted:
         """A cell that `save` wrote. No code of the file is run: it holds numbers, and the name of a
         neuron of the library."""
-        from neurodyn.biophysics.fitting.stored import read_fitted
-
-        return read_fitted(Path(path))
+        return cls(*read_cell(Path(path)))
 
     def _sampled(self, recording: Recording) -> Recording:
         recording = recording.coarser(self.model.dt)

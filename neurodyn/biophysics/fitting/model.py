@@ -23,6 +23,10 @@ BEFORE = 1.0
 """From here before a spike the voltage is the spike's own, and does not count [ms]."""
 
 
+LONG = 10_000
+"""Timesteps that the neuron is told to stay finite for."""
+
+
 class Prepared(NamedTuple):
     """A recording as tensors, (T, sweeps[, kernels])."""
 
@@ -177,6 +181,20 @@ def negative_log_likelihood(rate: Tensor, data: Prepared) -> Tensor:
     expected = torch.exp(rate.clamp(max=10.0)) * data.live
     surprise = -torch.log(-torch.expm1(-expected.clamp(min=1e-12)))
     return (data.spikes * surprise + (1 - data.spikes) * expected).sum() / data.spikes.sum()
+
+
+def learning(neuron: Neuron) -> Neuron:
+    """A copy all of whose quantities are learned, except for the threshold, which is the unit."""
+    twin = copy.deepcopy(neuron).double()
+    twin.set_horizon(LONG)
+    twin._learn = [name for name in twin.declared if name != "threshold"]
+    for name, quantity in twin.declared.items():
+        if name == "threshold" or not twin._started(name):
+            continue
+        value = getattr(twin, name)
+        now = [v.detach() for v in value] if quantity.vector else value.detach()
+        twin.start(name, now)
+    return twin.double()
 
 
 def low_passed(x: NDArray[np.float64], dt: float, tau: float) -> NDArray[np.float64]:

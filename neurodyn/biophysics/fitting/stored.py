@@ -10,17 +10,16 @@ from typing import Any
 import torch
 
 from neurodyn import neurons
-from neurodyn.biophysics.fitting.fitted import Fitted
-from neurodyn.biophysics.fitting.model import Escape
+from neurodyn.biophysics.fitting.model import Escape, learning
 from neurodyn.errors import unknown
 from neurodyn.files import read_json, write
 
 FORMAT = "neurodyn fitted cell 1"
 
 
-def write_fitted(fitted: Fitted, path: Path) -> Path:
+def write_cell(model: Escape, options: dict[str, Any], barrier: float, path: Path) -> Path:
     """See `Fitted.save`."""
-    model, neuron = fitted.model, fitted.model.neuron
+    neuron = model.neuron
     plain = {
         name: value
         for name, value in vars(neuron).items()
@@ -37,14 +36,14 @@ def write_fitted(fitted: Fitted, path: Path) -> Path:
         "currents_ms": model.currents,
         "thresholds_ms": model.thresholds,
         "lags_ms": model.lags,
-        "barrier": fitted.barrier,
-        "options": fitted.options,
+        "barrier": barrier,
+        "options": options,
         "parameters": {name: value.tolist() for name, value in model.state_dict().items()},
     }
     return write(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_fitted(path: Path) -> Fitted:
+def read_cell(path: Path) -> tuple[Escape, dict[str, Any], float]:
     """See `Fitted.load`."""
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -58,11 +57,9 @@ def read_fitted(path: Path) -> Fitted:
         raise ValueError(f"{path}: expected a whole fitted cell, got {error}") from error
 
 
-def _made(content: dict[str, Any], kind: Any) -> Fitted:
-    from neurodyn.biophysics.fitting.fit import _learning
-
+def _made(content: dict[str, Any], kind: Any) -> tuple[Escape, dict[str, Any], float]:
     model = Escape(
-        _learning(kind(**content["neuron_options"])),
+        learning(kind(**content["neuron_options"])),
         content["dt_ms"],
         currents=content["currents_ms"],
         thresholds=content["thresholds_ms"],
@@ -73,4 +70,4 @@ def _made(content: dict[str, Any], kind: Any) -> Fitted:
     )
     found = {n: torch.tensor(v, dtype=torch.float64) for n, v in content["parameters"].items()}
     model.load_state_dict(found)
-    return Fitted(model, content["options"], content["barrier"])
+    return model, content["options"], content["barrier"]
