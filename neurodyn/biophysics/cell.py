@@ -8,9 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from neurodyn.declared import Declared, Learn
-from neurodyn.errors import check, unknown
-from neurodyn.scan import scan
+from neurodyn.biophysics.compartment import Compartment
 
 Gate = tuple[Tensor, Tensor]
 """Where a gate goes, and its time constant [ms]."""
@@ -18,8 +16,8 @@ Current = tuple[Tensor, Tensor | float]
 """A conductance [mS/cm2] and its reversal potential [mV]."""
 
 
-class Cell(Declared):
-    """Base of cells with one compartment. The membrane potential `V` [mV] follows
+class Cell(Compartment):
+    """Base of cells with conductances and one compartment. The membrane potential `V` [mV] follows
 
         C dV/dt = I / area - sum_k g_k (V - E_k)
 
@@ -34,41 +32,17 @@ class Cell(Declared):
     what they open in `currents`.
 
     Args:
-        cells: how many different cells; the last dimension of currents. None: all are the same.
-        dt: time step [ms].
-        learn: which quantities gradients are wanted for: all, none, or those with these names.
-        **given: quantities by name: numbers, one per cell, or a pair to draw them from.
+        cells, dt, learn, **given: as for `Compartment`.
     """
 
     gates: ClassVar[tuple[str, ...]] = ()
-    start_at: ClassVar[float] = -70.0
-    """The potential that simulations start from, gates at rest [mV]."""
-
     C: Any
     """Capacitance [uF/cm2]."""
     area: Any
     """Membrane area [cm2]."""
 
-    def __init__(
-        self, cells: int | None = None, *, dt: float = 0.025, learn: Learn = True, **given: Any
-    ) -> None:
-        super().__init__()
-        check("dt", dt, 1e-9)
-        self.dt, self.cells = float(dt), cells
-        if cells is not None:
-            check("cells", cells, 1)
-            self._granularity = (cells,)
-        if learn is not True:
-            self._learn = (learn,) if isinstance(learn, str) else learn
-        for name in given:
-            if name not in self.declared:
-                raise unknown(type(self).__name__, name, self.declared)
-        for name in self.declared:
-            self.start(name, given.get(name))
-
     @property
     def states(self) -> tuple[str, ...]:
-        """Names of the states."""
         return ("V", *self.gates)
 
     def kinetics(self, V: Tensor) -> Sequence[Gate]:
@@ -95,39 +69,8 @@ class Cell(Declared):
         after = goal + (V - goal) * torch.exp(-self.dt / self.C * total)
         return after, after, *moved
 
-    def initial_state(self) -> tuple[Tensor, ...]:
-        """`V` at `start_at` and every gate where it goes there."""
-        some = next(self.buffers(), None)
-        some = next(self.parameters()) if some is None else some
-        V = torch.full_like(some, self.start_at)
-        return (V, *(goal.expand_as(V) for goal, _ in self.kinetics(V)))
-
-    def forward(
-        self,
-        current: Tensor,
-        state: tuple[Tensor, ...] | None = None,
-        *,
-        return_state: bool = False,
-    ) -> Any:
-        """The potential [mV] after each step.
-
-        Args:
-            current: [nA], (T, traces) or (T, traces, cells).
-            state: where to go on from; `initial_state` unless given.
-            return_state: return the state after the last step too.
-        """
-        if current.ndim < 2 or current.shape[0] == 0:
-            raise ValueError(
-                f"current: expected (T, traces) or (T, traces, cells), got {tuple(current.shape)}"
-            )
-        if self.cells is not None and current.shape[-1] != self.cells:
-            raise ValueError(
-                f"current: expected {self.cells} cells in the last dimension, "
-                f"got {tuple(current.shape)}"
-            )
-        start = self.initial_state() if state is None else state
-        (V,), final, _ = scan(self, [current], start, final=return_state)
-        return (V, final) if return_state else V
+    def at_rest(self, V: Tensor) -> tuple[Tensor, ...]:
+        return tuple(goal for goal, _ in self.kinetics(V))
 
 
 def linoid(x: Tensor) -> Tensor:

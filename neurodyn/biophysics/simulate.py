@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurodyn.biophysics.cell import Cell
+from neurodyn.biophysics.compartment import Compartment
 from neurodyn.errors import check
 
 CHUNK = 4096
@@ -17,7 +17,12 @@ CHUNK = 4096
 
 
 def simulate(
-    cell: Cell, current: Tensor, dt: float | None = None, *, warm_up: float = 200.0, every: int = 1
+    cell: Compartment,
+    current: Tensor,
+    dt: float | None = None,
+    *,
+    warm_up: float = 200.0,
+    every: int = 1,
 ) -> Tensor:
     """The membrane potential [mV] of cells with injected currents.
 

@@ -65,15 +65,19 @@ def _mistakes() -> tuple[type[Exception], ...]:
 def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: list[str]) -> int:
     if known.command == "bench":
         return bench(known.name, rest)
-    if known.command in ("results", "list") and rest:
-        takes = {"results": "folders, --notes and --out", "list": "one group"}[known.command]
+    if known.command in ("results", "list", "fit-cell") and rest:
+        takes = {
+            "results": "folders, --notes and --out",
+            "list": "one group",
+            "fit-cell": "one file; --help shows the options",
+        }[known.command]
         raise ValueError(f"{known.command}: expected {takes}, got {' '.join(rest)}")
     study = studies().find(known.name) if known.command == "study" else None
     if (getattr(known, "jobs", None) or 1) > 1:
         from neurodyn.comparison.jobs import warm_up
 
         warm_up(known.threads or 1)
-    if known.command != "list":
+    if known.command not in ("list", "fit-cell"):
         require("lightning", "train")
         from neurodyn.training.memory import keep_freed_memory
 
@@ -85,6 +89,10 @@ def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: l
             allow(module)
     if known.command == "list":
         show(known.group)
+    elif known.command == "fit-cell":
+        from neurodyn.cli.cell import fit_cell
+
+        print(fit_cell(known))
     elif known.command in COMMANDS:
         run_command(known, rest)
     elif known.command == "results":

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodyn import __version__
+from neurodyn.cli.cell import add_parser as add_fit_cell
 from neurodyn.cli.checkout import studies
 from neurodyn.cli.listing import GROUPS
 from neurodyn.cli.options import Once, add_command
@@ -32,6 +33,7 @@ examples:
   neurodyn convert runs/digits/lif/seed-0 --to single-spike          each neuron fires once
   neurodyn report runs/digits                        one page of it all, for any browser
   neurodyn card runs/digits/lnm/seed-0               weights as safetensors, with a model card
+  neurodyn fit-cell recording.abf                    a neuron fitted to a recorded cell
   neurodyn bench neurons                             speed, next to other libraries
 """
 
@@ -66,6 +68,7 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_study(commands, _questions() if command == "study" else "")
     add_parsers(commands)
+    add_fit_cell(commands)
     _add_list(commands)
     _add_results(commands)
     _add_bench(commands)

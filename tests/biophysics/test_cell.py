@@ -1,13 +1,26 @@
 import pytest
 import torch
 
-from neurodyn.biophysics import Cell, HodgkinHuxley, Pospischil, TraubMiles, simulate, spike_times
+from neurodyn.biophysics import (
+    GIF,
+    AdEx,
+    Cell,
+    HodgkinHuxley,
+    Pospischil,
+    TraubMiles,
+    simulate,
+    spike_times,
+)
 from neurodyn.biophysics.cell import linoid
 from tests.scan.contract import error
 
 CELLS = {"squid": HodgkinHuxley, "Traub-Miles": TraubMiles, "Pospischil": Pospischil}
 AMPLITUDES = {"squid": (0.0, 10.0, 20.0), "Traub-Miles": (0.0, 0.3, 0.6)}
 AMPLITUDES["Pospischil"] = (-0.11, 0.1, 0.28)
+FIRING = CELLS | {"AdEx": AdEx, "GIF": GIF}
+"""With the cells whose spikes are a reset."""
+AMPLITUDES |= {"AdEx": (0.0, 0.5, 1.0), "GIF": (0.0, 0.1, 0.2)}
+SPREAD = {"AdEx": "b", "GIF": "gL"}
 
 
 def step_current(amplitudes, dt=0.025, duration=100.0, start=20.0):
@@ -18,7 +31,7 @@ def step_current(amplitudes, dt=0.025, duration=100.0, start=20.0):
 
 def results(cell, current, backend, monkeypatch):
     """Potentials, final states and all gradients."""
-    import neurodyn.biophysics.cell as module
+    import neurodyn.biophysics.compartment as module
 
     scan = module.scan
     with monkeypatch.context() as patch:
@@ -30,33 +43,40 @@ def results(cell, current, backend, monkeypatch):
         ((V * weight).mean() + sum(value.mean() for value in final)).backward()
     found = {"potential": V, "current": current.grad}
     found |= dict(zip(cell.states, final, strict=True))
-    found |= {name: p.grad for name, p in cell.named_parameters()}
+    # Where spikes are a comparison, its threshold has no gradient: none from the loop, 0 otherwise.
+    for name, p in cell.named_parameters():
+        found[name] = torch.zeros_like(p) if p.grad is None else p.grad
     return {name: value.detach().clone() for name, value in found.items()}
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", FIRING)
 @pytest.mark.parametrize("cells", [None, 3], ids=["one", "cells"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
 def test_the_kernel_gives_what_the_plain_loop_gives(kind, cells, dtype, monkeypatch):
     # Through a spike: 8 ms from rest under a strong current.
     current = step_current([5 * AMPLITUDES[kind][-1]] * 3, duration=8.0, start=0.0)
     current = current[:, None, :] if cells else current
-    spread = {"gK": torch.tensor([20.0, 25.0, 30.0])} if cells else {}
-    cell = CELLS[kind](cells, **spread)
+    base = torch.tensor([20.0, 25.0, 30.0])
+    name = SPREAD.get(kind, "gK")
+    spread = {name: base / (1.0 if name == "gK" else 500.0)} if cells else {}
+    cell = FIRING[kind](cells, **spread)
     truth = results(cell.double(), current, "reference", monkeypatch)
     assert truth["potential"].max() > 0
-    found = results(cell.to(dtype), current.to(dtype), "cpu", monkeypatch)
+    plain = results(cell.to(dtype), current.to(dtype), "reference", monkeypatch)
+    found = results(cell, current.to(dtype), "cpu", monkeypatch)
     tolerance = {torch.float32: 2e-3, torch.float64: 1e-9}[dtype]
     assert found.keys() == truth.keys()
     for name, value in truth.items():
-        assert error(found[name], value) < tolerance, name
+        # Through an upstroke without bound, float32 is no better in the plain loop.
+        allowed = max(tolerance, 3 * error(plain[name], value))
+        assert error(found[name], value) < allowed, name
 
 
-@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("kind", FIRING)
 def test_the_kernel_for_gpus_does_too(kind, monkeypatch):
     pytest.importorskip("triton")
     current = step_current(AMPLITUDES[kind][-1:], duration=0.25, start=0.0)
-    cell = CELLS[kind]()
+    cell = FIRING[kind]()
     truth = results(cell.double(), current, "reference", monkeypatch)
     found = results(cell.float(), current.float(), "gpu", monkeypatch)
     assert max(error(found[name], value) for name, value in truth.items()) < 5e-3

@@ -1,0 +1,180 @@
+"""Fitting a neuron to a recording."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from neurodyn.biophysics.fitting.fitted import Fitted
+from neurodyn.biophysics.fitting.model import Escape, learning
+from neurodyn.biophysics.recordings import Recording
+from neurodyn.errors import check
+from neurodyn.neurons import Neuron
+
+SAMPLE = 0.1
+"""Finer recordings are averaged to this step [ms]."""
+LEAST_SPIKES = 20
+"""Fewer spikes do not say where a threshold is."""
+FIRST = 60
+"""Steps of Adam, before the steps of L-BFGS."""
+
+
+def fit(
+    neuron: Neuron,
+    train: Recording,
+    *,
+    currents: Sequence[float] = (8.0, 90.0),
+    thresholds: Sequence[float] = (10.0, 150.0),
+    lags: Sequence[float] = (5.0,),
+    refractory: float = 4.0,
+    voltage: float = 0.004,
+    steps: int = 120,
+    progress: bool = True,
+) -> Fitted:
+    """Fit a neuron to a recording, by the gradient of its kernel.
+
+    The neuron is teacher-forced: the recorded spikes reset the membrane, and set off the currents
+    and the rise of the threshold. What is maximised is the likelihood of the spikes, which the
+    model fires at random (see `Escape`), and of the voltage between them. Everything is learned:
+    the neuron's equation, the potentials that are its 0 and 1, kernels, reset, electrode. The
+    neuron's time constants count as learned, whatever it declares. The same call gives the same
+    result.
+
+    Args:
+        neuron: of one equation for the layer (`per="layer"`), such as `LNM(degree=3)`; a copy is
+            fitted. What its own spikes do (reset, adaptation) is left out: the kernels do that.
+        train: the recording to learn from.
+        currents: time constants of spike-triggered currents [ms].
+        thresholds: time constants of the moving threshold [ms].
+        lags: time constants of low-passed currents that drive the membrane too [ms]: a dendrite
+            that drains the soma, or a threshold that follows the potential, both look so.
+        refractory: for how long the membrane stays at the reset after a spike [ms].
+        voltage: how much the voltage counts: per millisecond, in samples of Gaussian error.
+        steps: of L-BFGS.
+        progress: show the likelihood as it falls, where `tqdm` is installed.
+
+    Raises:
+        ValueError: too few spikes, or an option out of its range.
+        FloatingPointError: the fit diverged.
+    """
+    for name, taus in (("currents", currents), ("thresholds", thresholds), ("lags", lags)):
+        for tau in taus:
+            check(name, tau, train.dt)
+    check("refractory", refractory, 0.0)
+    check("voltage", voltage, 0.0)
+    check("steps", steps, 1)
+    if neuron.per != "layer":
+        raise ValueError(f"neuron: expected per='layer', got per={neuron.per!r}")
+    count = sum(map(len, train.spikes))
+    if count < LEAST_SPIKES:
+        raise ValueError(
+            f"train: expected at least {LEAST_SPIKES} spikes, got {count} that cross "
+            f"{train.threshold:g} mV ({train.voltage.max():.1f} mV is the highest)"
+        )
+    train = train.coarser(SAMPLE)
+    model = Escape(
+        learning(neuron),
+        train.dt,
+        currents=currents,
+        thresholds=thresholds,
+        lags=lags,
+        refractory=refractory,
+        **_start(train, refractory),
+    )
+    _descend(model, train, voltage, steps, progress)
+    return Fitted(model, {"voltage": voltage, "steps": steps}).calibrated(train)
+
+
+def _start(train: Recording, refractory: float) -> dict[str, float]:
+    """The resting potential, and from there to where spikes set in [mV]."""
+    onset = []
+    for k, times in enumerate(train.spikes):
+        rows = np.floor(times / train.dt).astype(int) - round(1.0 / train.dt)
+        onset.append(train.voltage[rows[rows >= 0], k])
+    rest = float(np.percentile(train.voltage, 10))
+    return {"rest": rest, "scale": max(float(np.median(np.concatenate(onset))) - rest, 10.0)}
+
+
+class _Best:
+    """The lowest loss so far, and the parameters that gave it."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        self.parameters, self.loss = parameters, math.inf
+        self.values = [p.detach().clone() for p in parameters]
+
+    def see(self, loss: float) -> None:
+        """Keep the parameters as they are if their loss is the lowest."""
+        if loss < self.loss:
+            self.loss, self.values = loss, [p.detach().clone() for p in self.parameters]
+
+    def restore(self) -> None:
+        """Go back to them."""
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, self.values, strict=True):
+                parameter.copy_(value)
+
+
+def _descend(model: Escape, train: Recording, voltage: float, steps: int, progress: bool) -> None:
+    data, parameters = model.prepare(train), [p for p in model.parameters() if p.requires_grad]
+    best, bar = _Best(parameters), _bar(FIRST + steps, progress)
+
+    def loss() -> float:
+        for parameter in parameters:
+            parameter.grad = None
+        value = model.loss(data, voltage)
+        value.backward()  # type: ignore[no-untyped-call]
+        best.see(value.item())
+        bar.set_postfix_str(f"{value.item():.3f} nats per spike", refresh=False)
+        bar.update(min(1, bar.total - bar.n))
+        return value.item()
+
+    first = torch.optim.Adam(parameters, lr=0.02)
+    for _ in range(FIRST):
+        if not math.isfinite(loss()):
+            break
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        first.step()
+    best.restore()
+    second = torch.optim.LBFGS(
+        parameters,
+        max_iter=steps,
+        history_size=30,
+        line_search_fn="strong_wolfe",
+        tolerance_change=1e-9,
+    )
+    second.step(loss)
+    best.restore()
+    bar.close()
+    if not math.isfinite(best.loss):
+        raise FloatingPointError(
+            "fit: it diverged; fewer time constants, or a neuron of lower degree, may not"
+        )
+
+
+class _Silent:
+    """A progress bar that shows nothing."""
+
+    total, n = 1, 1
+
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
+        """Shows nothing."""
+
+    def update(self, n: int = 1) -> None:
+        """Shows nothing."""
+
+    def close(self) -> None:
+        """Shows nothing."""
+
+
+def _bar(total: int, wanted: bool) -> _Silent:
+    if not wanted:
+        return _Silent()
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _Silent()
+    bar: _Silent = tqdm(total=total, desc="fit", unit="step", leave=False)
+    return bar

@@ -1,0 +1,69 @@
+"""Which reader a path needs, and sweeps put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodyn.biophysics.recordings.sweep import Sweep
+from neurodyn.errors import unknown
+
+
+def read_sweeps(path: Path, protocol: str | None = None) -> tuple[list[Sweep], list[str]]:
+    """The sweeps of a file or folder, all of one length and rate, and what there is to say.
+
+    Args:
+        path: as for `Recording.read`.
+        protocol: a part of the names of the sweeps to read.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    sweeps, notes = _reader(path)(path)
+    if protocol is not None:
+        sweeps = _chosen(path, sweeps, protocol)
+    return _of_one_kind(sweeps, notes)
+
+
+def _reader(path: Path) -> Callable[[Path], tuple[list[Sweep], list[str]]]:
+    if path.is_dir():
+        from neurodyn.biophysics.recordings.igor import read_folder
+
+        return read_folder
+    kind = path.suffix.lower()
+    if kind == ".ibw":
+        from neurodyn.biophysics.recordings.igor import read_pair
+
+        return read_pair
+    from neurodyn.biophysics.recordings import formats
+
+    readers: dict[str, Any] = {
+        ".abf": formats.read_abf,
+        ".nwb": formats.read_nwb,
+        ".txt": formats.read_text,
+        ".csv": formats.read_text,
+    }
+    if kind not in readers:
+        raise unknown(f"{path}: format", kind, (*readers, ".ibw"))
+    reader: Callable[[Path], tuple[list[Sweep], list[str]]] = readers[kind]
+    return reader
+
+
+def _chosen(path: Path, sweeps: Sequence[Sweep], protocol: str) -> list[Sweep]:
+    kept = [sweep for sweep in sweeps if protocol in sweep.name]
+    if not kept:
+        names = ", ".join(sweep.name for sweep in sweeps[:8])
+        raise ValueError(f"protocol: {path} has no sweep with {protocol!r} in its name: {names}")
+    return kept
+
+
+def _of_one_kind(sweeps: list[Sweep], notes: list[str]) -> tuple[list[Sweep], list[str]]:
+    """The sweeps of the length and rate that most have; notes name what is left out."""
+    kinds: dict[Any, list[Sweep]] = {}
+    for sweep in sweeps:
+        kinds.setdefault((len(sweep.voltage), sweep.dt), []).append(sweep)
+    most = max(kinds.values(), key=len)
+    left = [sweep.name for sweep in sweeps if sweep not in most] if len(kinds) > 1 else []
+    if left:
+        notes = [*notes, f"left out, of another length: {', '.join(left)}"]
+    return most, notes

@@ -1,0 +1,61 @@
+"""The command `fit-cell`: a neuron fitted to a recording."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from neurodyn.cli.options import add_command
+
+
+def add_parser(commands: Any) -> None:
+    """Add the parser of the command."""
+    parser = add_command(commands, "fit-cell", "fit a neuron to a recording of a cell")
+    parser.add_argument("file", type=Path, help=".abf, .nwb, .ibw, .txt, or a folder of .ibw")
+    parser.add_argument("--neuron", default="lnm", help="the neuron, such as lnm, lif, qif, eif")
+    parser.add_argument("--degree", type=int, help="of an lnm's polynomial (default: 3)")
+    parser.add_argument(
+        "--currents", type=float, nargs="*", default=[8.0, 90.0], help="time constants [ms]"
+    )
+    parser.add_argument(
+        "--thresholds", type=float, nargs="*", default=[10.0, 150.0], help="time constants [ms]"
+    )
+    parser.add_argument("--protocol", help="read only sweeps with this in their names")
+    parser.add_argument("--dt", type=float, help="time between samples [ms], if the file has none")
+    parser.add_argument("--out", type=Path, help="folder (default: in runs/cells)")
+
+
+def fit_cell(known: argparse.Namespace) -> str:
+    """Fit, score on what was held out, and write the folder. Repeats of one current are split in
+    the middle; of several currents, every other sweep is held out."""
+    from neurodyn.biophysics.fitting import fit
+    from neurodyn.biophysics.fitting.page import check_folder, write_folder
+    from neurodyn.biophysics.recordings import Recording
+
+    neuron = _neuron(known.neuron, known.degree)
+    folder = known.out or Path("runs") / "cells" / known.file.stem
+    check_folder(folder)
+    recording = Recording.read(known.file, dt=known.dt, protocol=known.protocol)
+    print(recording)
+    single = len(recording.repeats) == 1
+    train, test = (
+        recording.split(recording.duration / 2) if single else (recording[::2], recording[1::2])
+    )
+    fitted = fit(neuron, train, currents=known.currents, thresholds=known.thresholds)
+    score = fitted.score(test)
+    write_folder(fitted, test, score, folder, known.file.stem)
+    return f"{fitted}\nheld out: {score}\n{folder / 'index.html'}"
+
+
+def _neuron(name: str, degree: int | None) -> Any:
+    from neurodyn import neurons
+    from neurodyn.errors import unknown
+
+    known = {n.lower(): c for n, c in vars(neurons).items() if isinstance(c, type)}
+    known = {n: c for n, c in known.items() if issubclass(c, neurons.Neuron)}
+    if name.lower() not in known:
+        raise unknown("neuron", name, known)
+    if degree is not None and name.lower() != "lnm":
+        raise ValueError(f"degree: expected with --neuron lnm, got {name}")
+    return known[name.lower()](**({} if degree is None else {"degree": degree}))

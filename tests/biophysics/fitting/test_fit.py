@@ -1,0 +1,132 @@
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from neurodyn import LIF, LNM, QIF
+from neurodyn.biophysics import GIF, Fitted, Recording, fit, simulate
+from neurodyn.biophysics.fitting.page import write_folder
+from neurodyn.biophysics.fitting.scores import coincidences, gamma, gamma_ceiling, md_star
+from neurodyn.models import ConvNet
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """A GIF in noise, 2 s, two currents."""
+    generator = torch.Generator().manual_seed(3)
+    noise = torch.randn(1_000, 2, generator=generator).repeat_interleave(20, 0)
+    current = (0.16 + 0.15 * noise).double()
+    cell = GIF(dt=0.1, gamma=[4.0, 0.5], eta=[0.02, 0.005], learn=False).double()
+    V = simulate(cell, current, warm_up=0.0)
+    # A spike shows for one sample: between samples the potential crosses 0 at the same place.
+    return Recording(current.numpy(), V.numpy(), 0.1)
+
+
+@pytest.fixture(scope="module")
+def fitted(recording):
+    train, options = recording.split(1000.0)[0], {"voltage": 0.1, "steps": 60}
+    return fit(LNM(degree=1, clip="none"), train, lags=(), progress=False, **options)
+
+
+def test_what_was_put_in_is_found(recording, fitted):
+    test = recording.split(1000.0)[1]
+    score = fitted.score(test)
+    assert score.gamma > 0.7
+    assert score.rms < 3
+    model = fitted.model
+    rest, scale = 30 * model.rest.item(), model.log_scale.exp().item()
+    assert rest == pytest.approx(-65, abs=3)
+    assert rest + scale == pytest.approx(-45, abs=4)
+    slope = (fitted.flow([-59.0])[0] - fitted.flow([-61.0])[0]) / 2
+    assert -1 / slope == pytest.approx(20, rel=0.3)  # the membrane's time constant [ms]
+
+
+def test_the_same_call_gives_the_same_cell(recording):
+    train = recording.split(500.0)[0]
+    one, two = (fit(LIF(), train, steps=3, progress=False) for _ in range(2))
+    for a, b in zip(one.model.parameters(), two.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("kind", [LIF, QIF])
+def test_other_neurons_learn_too(kind, recording):
+    train = recording.split(1000.0)[0]
+    few, more = (fit(kind(), train, steps=n, progress=False) for n in (1, 15))
+    assert more.score(train, runs=2).nll < few.score(train, runs=2).nll
+
+
+def test_saved_and_loaded(recording, fitted, tmp_path):
+    again = Fitted.load(fitted.save(tmp_path / "cell.json"))
+    assert again.barrier == fitted.barrier
+    for a, b in zip(again.simulate(recording), fitted.simulate(recording), strict=True):
+        np.testing.assert_array_equal(a, b)
+    content = json.loads((tmp_path / "cell.json").read_text())
+    content["neuron"] = "Popen"
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"other\.json: neuron: unknown name 'Popen'"):
+        Fitted.load(tmp_path / "other.json")
+
+
+def test_as_a_layer_the_rest_is_0_and_the_kernels_keep_their_time(fitted):
+    layer = fitted.neuron(dt=5.0)(None)
+    quiet = layer.record(torch.zeros(50, 1, 1))
+    assert quiet["u"].abs().max() == 0
+    assert quiet["spikes"].sum() == 0
+    # The flow for 5 ms in one Euler step.
+    x = torch.zeros(2, 1, 1)
+    x[0] = 0.5
+    u = layer.record(x)["u"].flatten()
+    rest, scale = 30 * fitted.model.rest.item(), fitted.model.log_scale.exp().item()
+    expected = 0.5 + 5 * fitted.flow([rest + 0.5 * scale])[0] / scale
+    assert u.tolist() == pytest.approx([0.5, expected], abs=1e-4)
+    keep = [float(r) for r in layer.rho]
+    assert keep == pytest.approx([np.exp(-5 / 8), np.exp(-5 / 90)], rel=1e-5)
+    assert len(fitted.neuron(dt=9.0)(None).rho) == 1  # 8 ms are over within a step
+
+
+@pytest.mark.parametrize("learn", [True, False])
+def test_in_a_network(fitted, learn):
+    net = ConvNet(fitted.neuron(dt=10.0, learn=learn), shape=(1, 8, 8), classes=3, widths=[4, 4])
+    net(torch.rand(4, 2, 1, 8, 8)).sum().backward()
+    grads = [p.grad is not None for n, p in net.named_parameters() if "membrane" in n]
+    assert any(grads) == learn
+
+
+def test_what_cannot_be_fitted(recording):
+    quiet = Recording(recording.current, recording.voltage.clip(max=-50), 0.1)
+    with pytest.raises(ValueError, match=r"train: expected at least 20 spikes, got 0 that cross"):
+        fit(LIF(), quiet)
+    with pytest.raises(ValueError, match="neuron: expected per='layer'"):
+        fit(LIF(4, per="channel"), recording)
+    with pytest.raises(ValueError, match=r"currents: expected at least 0\.1"):
+        fit(LIF(), recording, currents=(0.0,))
+
+
+def test_the_page_is_whole_and_alone(recording, fitted, tmp_path):
+    pytest.importorskip("matplotlib")
+    test = recording.split(1000.0)[1]
+    make = partial(write_folder, fitted, test, fitted.score(test, runs=2))
+    folder = make(tmp_path / "cell", "a <cell>")
+    assert {path.name for path in folder.iterdir()} == {"cell.json", "scores.json", "index.html"}
+    page = (folder / "index.html").read_text()
+    assert page.count("<svg") == 3
+    assert "a &lt;cell&gt;" in page
+    assert "<script" not in page
+    make(tmp_path / "cell", "again")
+    (folder / "thesis.tex").touch()
+    with pytest.raises(ValueError, match=r"out: .* holds something else: thesis\.tex"):
+        make(folder, "again")
+    assert [path.name for path in tmp_path.iterdir()] == ["cell"]
+
+
+def test_scores_by_hand():
+    a, b = np.array([10.0, 50.0, 90.0]), np.array([12.0, 70.0, 93.0])
+    assert coincidences(a, b) == 2
+    assert coincidences(np.array([10.0, 11.0]), np.array([10.5])) == 1
+    # 2 coincidences; by chance 2 * 4 * 3 / 1000 * 3.
+    assert gamma(a, b, 1000.0) == pytest.approx((2 - 0.072) / 3 / (1 - 0.024))
+    assert gamma(a, a, 1000.0) == pytest.approx(1.0)
+    assert gamma_ceiling([a], 1000.0) is None
+    assert md_star([a, b], [a, b]) == pytest.approx(2 * (3 + 3 + 2 + 2) / 4 / (2 + 2))
