@@ -1,8 +1,8 @@
 """Biophysical neurons as steps, simulated and differentiated by the kernels of all neurons."""
 
 from neurodyn.biophysics.cell import Cell
-from neurodyn.biophysics.cortical import Pospischil, TraubMiles
+from neurodyn.biophysics.cortical import Pospischil, PospischilFamily, TraubMiles
 from neurodyn.biophysics.simulate import simulate, spike_times
 from neurodyn.biophysics.squid import HodgkinHuxley
 
-__all__ = ["Cell", "HodgkinHuxley", "Pospischil", "TraubMiles", "simulate", "spike_times"]
+__all__ = ["Cell", "HodgkinHuxley", "Pospischil", "PospischilFamily", "TraubMiles", "simulate", "spike_times"]
