@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,12 +14,15 @@ from neurodyn.biophysics.cell import Cell
 from neurodyn.biophysics.noble import firing
 from neurodyn.biophysics.noble.stimulus import Steps
 from neurodyn.biophysics.noble.traces import Traces, make_traces
-from neurodyn.biophysics.simulate import simulate
+from neurodyn.biophysics.simulate import simulate, spike_times
 from neurodyn.errors import check
 
 FEATURES = ("threshold", "slope")
 """What a model is known by: the smallest current that makes it fire [nA], and the slope of its rate
 against current there [Hz/nA]."""
+
+LONG = 400.0
+"""Length of the step of current that features are measured with [ms]."""
 
 Part = Literal["training", "held out"]
 
@@ -38,6 +42,8 @@ class Family:
 
     currents: tuple[float, float] = (0.0, 0.28)
     """Between these [nA] every model begins to fire."""
+    step: float = 0.0125
+    """Time step of simulations [ms]."""
 
     def __init__(
         self, ranges: Mapping[str, tuple[float, float]], models: int, held_out: int, seed: int
@@ -80,17 +86,30 @@ class Family:
 
     @cached_property
     def features(self) -> Tensor:
-        """`FEATURES` of each model, `(models, 2)`."""
-        every = torch.arange(self.models)
-        threshold = firing.thresholds(self.run, every, *self.currents)
-        return torch.stack([threshold, firing.slopes(self.run, every, threshold)], 1)
+        """`FEATURES` of each model, `(models, 2)`; kept in the cache folder."""
+        from neurodyn.data.cache import cached
 
-    def rates(self, amplitudes: Tensor, models: Tensor | None = None) -> Tensor:
-        """Firing rates [Hz] in steps of 400 ms, `(amplitudes, models)`."""
-        models = torch.arange(self.models) if models is None else models
-        many = models.repeat(len(amplitudes))
-        found = firing.rates(self.run, many, amplitudes.repeat_interleave(len(models)))
-        return found.reshape(len(amplitudes), len(models))
+        settings = {**self.describe(), "step": self.step, "currents": self.currents}
+        shape = (self.models, len(FEATURES))
+        return cached("features", settings, [], shape, self._features(), np.float32).clone()
+
+    def _features(self) -> Iterator[Any]:
+        every = torch.arange(self.models)
+        threshold = firing.thresholds(self.spikes, every, *self.currents)
+        if threshold.isnan().any():
+            which = int(threshold.isnan().nonzero()[0])
+            low, high = self.currents
+            raise ValueError(
+                f"family: model {which} fires at {low:g} nA already, or not at {high:g} nA: expected "
+                "one that begins to fire between them"
+            )
+        slope = firing.slopes(self.spikes, every, threshold, LONG)
+        yield from torch.stack([threshold, slope], 1).numpy()
+
+    def spikes(self, models: Tensor, amplitude: Tensor, duration: float = LONG) -> list[Any]:
+        """The spike times [ms] of models during steps of current [nA], from the onset on."""
+        current = amplitude[None].expand(round(duration / self.step), -1)
+        return spike_times(self.run(models, current, self.step), self.step)
 
     def simulate(
         self,
@@ -100,7 +119,6 @@ class Family:
         *,
         part: Part = "training",
         seed: int = 0,
-        step: float = 0.0125,
     ) -> Traces:
         """Traces of models with random steps of current, each model equally often.
 
@@ -110,14 +128,11 @@ class Family:
         Args:
             stimulus: what is injected.
             traces: how many.
-            dt: between samples [ms].
+            dt: between samples [ms], a multiple of the family's `step`.
             part: of the models.
             seed: of amplitudes and onsets.
-            step: time step of the simulation [ms], of which `dt` is a multiple.
         """
-        return make_traces(
-            self, stimulus, traces, dt, models=self.part(part), seed=seed, step=step
-        )
+        return make_traces(self, stimulus, traces, dt, self.part(part), seed)
 
 
 class CellFamily(Family):

@@ -3,74 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from neurodyn.biophysics.simulate import spike_times
+Respond = Callable[[Tensor, Tensor], list[Any]]
+"""`(models (n,), amplitudes [nA] (n,)) ->` the spike times of each in a step of current [ms]."""
 
-Run = Callable[[Tensor, Tensor, float], Tensor]
-"""`(models (n,), current [nA] (T, n), dt [ms]) -> potential [mV] (T, n)`, after rest."""
-
-STEP = 0.025
-"""Time step of the simulations [ms]."""
-DURATION = 400.0
-"""Of the step of current [ms]."""
 ABOVE = (0.004, 0.008, 0.012, 0.016, 0.02)
 """The slope is that of the rates at so much current above threshold [nA]."""
 
 
-def rates(run: Run, models: Tensor, amplitude: Tensor) -> Tensor:
-    """Firing rates [Hz] during a step of 400 ms: the inverse of the mean interval between spikes; a
-    single spike counts as one in 400 ms.
+def rates(respond: Respond, models: Tensor, amplitude: Tensor, duration: float) -> Tensor:
+    """Firing rates [Hz] during a step of current, `(n,)`: the inverse of the mean interval between
+    spikes; a single spike counts as one in the whole step.
 
     Args:
-        run: simulates models.
+        respond: gives the spike times of models, simulated or predicted.
         models: `(n,)`.
         amplitude: of the step [nA], `(n,)`.
+        duration: of the step [ms].
     """
-    steps = round(DURATION / STEP)
-    V = run(models, amplitude[None].expand(steps, -1), STEP)
     found = []
-    for times in spike_times(V, STEP):
+    for times in respond(models, amplitude):
         several = len(times) > 1
-        interval = (times[-1] - times[0]) / (len(times) - 1) if several else DURATION
+        interval = (times[-1] - times[0]) / (len(times) - 1) if several else duration
         found.append(1e3 / interval if len(times) else 0.0)
     return torch.tensor(found, dtype=torch.float32)
 
 
-def thresholds(run: Run, models: Tensor, low: float, high: float, halvings: int = 14) -> Tensor:
-    """The smallest currents [nA] that make models fire in 400 ms, `(n,)`, by bisection: too large
-    by at most `(high - low) / 2^halvings`.
+def thresholds(
+    respond: Respond, models: Tensor, low: float, high: float, halvings: int = 14
+) -> Tensor:
+    """The smallest currents [nA] that make models fire, `(n,)`, by bisection: too large by at most
+    `(high - low) / 2^halvings`. NaN for a model that fires at `low`, or does not at `high`."""
 
-    Raises:
-        ValueError: a model does not fire at `high`, or fires at `low`.
-    """
+    def fires(amplitude: Tensor) -> Tensor:
+        return torch.tensor([len(times) > 0 for times in respond(models, amplitude)])
+
     below, above = torch.full((len(models),), low), torch.full((len(models),), high)
-    for end, fires in ((below, False), (above, True)):
-        wrong = (rates(run, models, end) > 0) != fires
-        if wrong.any():
-            which = models[wrong][0].item()
-            does = "does not fire" if fires else "fires"
-            raise ValueError(
-                f"threshold: expected one between {low:g} and {high:g} nA; model {which} {does} at "
-                f"{end[0]:g} nA"
-            )
+    known = fires(above) & ~fires(below)
     for _ in range(halvings):
         middle = (below + above) / 2
-        fires = rates(run, models, middle) > 0
-        below, above = torch.where(fires, below, middle), torch.where(fires, middle, above)
-    return above
+        fired = fires(middle)
+        below, above = torch.where(fired, below, middle), torch.where(fired, middle, above)
+    return torch.where(known, above, torch.nan)
 
 
-def slopes(run: Run, models: Tensor, threshold: Tensor) -> Tensor:
+def slopes(respond: Respond, models: Tensor, threshold: Tensor, duration: float) -> Tensor:
     """Slopes [Hz/nA] of the curve of rate against current just above threshold, `(n,)`: of the
     least-squares line through rates at up to .02 nA above."""
     above = torch.tensor(ABOVE)
-    many = rates(
-        run,
-        models.repeat_interleave(len(above)),
-        (threshold[:, None] + above).flatten(),
-    ).reshape(len(models), -1)
+    many = models.repeat_interleave(len(above))
+    found = rates(respond, many, (threshold[:, None] + above).flatten(), duration)
     centred = above - above.mean()
-    return (many @ centred) / centred.square().sum()
+    return (found.reshape(len(models), -1) @ centred) / centred.square().sum()

@@ -20,6 +20,8 @@ SHARD = 1000
 class Simulated(Protocol):
     """A family as traces need it (`neurodyn.biophysics.noble.Family`)."""
 
+    step: float
+
     @property
     def features(self) -> Tensor: ...
     def run(self, models: Tensor, current: Tensor, dt: float, every: int = 1) -> Tensor: ...
@@ -71,16 +73,14 @@ def make_traces(
     stimulus: Steps,
     traces: int,
     dt: float,
-    *,
     models: Tensor,
     seed: int,
-    step: float,
 ) -> Traces:
     """Traces of some models of a family, each equally often (see `Family.simulate`)."""
     from neurodyn.data.cache import cached
 
     check("traces", traces, 1)
-    check("step", step, 1e-6)
+    step = family.step
     every = round(dt / step)
     if every < 1 or abs(every * step - dt) > 1e-9:
         raise ValueError(f"dt: expected a multiple of the simulation's step {step:g}, got {dt:g}")
