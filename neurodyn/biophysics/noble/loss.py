@@ -11,7 +11,7 @@ def relative(predicted: Tensor, true: Tensor, power: int) -> Tensor:
     return (predicted - true).norm(power, 0) / true.norm(power, 0)
 
 
-def soft_sag(V: Tensor, on: Tensor, sharpness: float = 5.0) -> Tensor:
+def soft_sag(V: Tensor, on: Tensor, sharpness: float = 20.0) -> Tensor:
     """How far the potential comes back from its lowest point during a step [mV], `(B,)`:
 
         sag = mean of the last tenth of the step - soft minimum over the step

@@ -68,6 +68,9 @@ class Surrogate(nn.Module):
             channel_mlp_skip="soft-gating",
             positional_embedding="grid",
         )
+        for module in self.fno.modules():
+            if isinstance(module, nn.Conv1d) and module.kernel_size == (1,):
+                module.__class__ = Pointwise
 
     def forward(self, x: Tensor) -> Tensor:
         """The potential [mV], `(T, B, 1)`, from `(T, B, 3)`: the current [nA], and threshold [nA]
@@ -101,6 +104,17 @@ class Surrogate(nn.Module):
         for some, of in zip(current.split(batch, 1), features.split(batch), strict=True):
             found.append(self(as_input(some, of))[..., 0])
         return torch.cat(found, 1)
+
+
+class Pointwise(nn.Conv1d):
+    """A convolution whose kernel is one point, as a product of matrices: with as few channels as
+    here, that takes half the time on a CPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight[..., 0].expand(len(input), -1, -1)
+        if self.bias is None:
+            return torch.bmm(weight, input)
+        return torch.baddbmm(self.bias[:, None].expand(len(input), -1, 1), weight, input)
 
 
 def as_input(current: Tensor, features: Tensor) -> Tensor:

@@ -34,6 +34,7 @@ class Noble(L.LightningModule):
         lr: learning rate at the start.
         factor: what it is multiplied by.
         patience: after so many epochs without a lower training loss.
+        threshold: a loss is lower if it is so by this share.
         power: of the norm in the loss.
         sag: weight of the error of the sag.
         start_from: checkpoint whose weights to start from, for fine-tuning.
@@ -45,6 +46,7 @@ class Noble(L.LightningModule):
         lr: float = 4e-3,
         factor: float = 0.4,
         patience: int = 4,
+        threshold: float = 1e-4,
         power: int = 4,
         sag: float = 0.0,
         start_from: str | None = None,
@@ -54,7 +56,8 @@ class Noble(L.LightningModule):
         check("power", power, 1)
         check("sag", sag, 0.0)
         self.network = network
-        self.lr, self.factor, self.patience = lr, factor, patience
+        self.lr = lr
+        self.plateau = {"factor": factor, "patience": patience, "threshold": threshold}
         self.power, self.sag = power, sag
         if start_from is not None:
             self.network.load_state_dict(load(start_from).state_dict())
@@ -114,7 +117,7 @@ class Noble(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
-        plateau = ReduceLROnPlateau(optimizer, factor=self.factor, patience=self.patience)
+        plateau = ReduceLROnPlateau(optimizer, **self.plateau)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss", "interval": "epoch"},
