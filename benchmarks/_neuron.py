@@ -11,6 +11,7 @@ import numpy as np
 from neurodyn.biophysics.noble.point import MECHANISMS
 from neurodyn.biophysics.nrn import neuron
 
+
 def installed() -> bool:
     return importlib.util.find_spec("neuron") is not None
 

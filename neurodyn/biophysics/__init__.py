@@ -5,4 +5,12 @@ from neurodyn.biophysics.cortical import Pospischil, PospischilFamily, TraubMile
 from neurodyn.biophysics.simulate import simulate, spike_times
 from neurodyn.biophysics.squid import HodgkinHuxley
 
-__all__ = ["Cell", "HodgkinHuxley", "Pospischil", "PospischilFamily", "TraubMiles", "simulate", "spike_times"]
+__all__ = [
+    "Cell",
+    "HodgkinHuxley",
+    "Pospischil",
+    "PospischilFamily",
+    "TraubMiles",
+    "simulate",
+    "spike_times",
+]

@@ -63,9 +63,7 @@ class Firing:
             if self.family is not None:
                 return self.family.spikes(models[rows], amplitude, self.stimulus.duration)
             assert self.surrogate is not None
-            return predicted_spikes(
-                self.surrogate, self.stimulus, self.dt, models[rows], amplitude
-            )
+            return predicted_spikes(self.surrogate, self.stimulus, self.dt, models[rows], amplitude)
 
         return respond
 

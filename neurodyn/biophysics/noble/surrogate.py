@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,7 @@ class Surrogate(nn.Module):
         for module in self.fno.modules():
             if isinstance(module, nn.Conv1d) and module.kernel_size == (1,):
                 module.__class__ = Pointwise
+        self.register_state_dict_post_hook(_weights_alone)
 
     def forward(self, x: Tensor) -> Tensor:
         """The potential [mV], `(T, B, 1)`, from `(T, B, 3)`: the current [nA], and threshold [nA]
@@ -104,6 +105,12 @@ class Surrogate(nn.Module):
         for some, of in zip(current.split(batch, 1), features.split(batch), strict=True):
             found.append(self(as_input(some, of))[..., 0])
         return torch.cat(found, 1)
+
+
+def _weights_alone(module: nn.Module, state: Any, prefix: str, _: Any) -> None:
+    """Take out what neuraloperator adds to a state: its arguments, functions among them, which a
+    reader of weights alone refuses."""
+    state.pop("_metadata", None)
 
 
 class Pointwise(nn.Conv1d):

@@ -111,7 +111,10 @@ class Noble(L.LightningModule):
             self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
 
     def _log(self, stage: str) -> None:
-        found = {name: self.trainer.strategy.reduce(value, reduce_op="sum") for name, value in self.sums.items()}
+        found = {
+            name: self.trainer.strategy.reduce(value, reduce_op="sum")
+            for name, value in self.sums.items()
+        }
         for name, value in shares(found).items():
             self.log(f"{stage}_{name}", value, prog_bar=name in ("voltage", "spikes"))
 
