@@ -2,8 +2,8 @@
 
     neurodyn bench noble --runs both=runs/fit/version_0 none=runs/fit/version_1 [--sag ...]
 
-Each run is a folder of `neurodyn fit --config noble-small`. The first is looked at closely: curves of
-firing rate, thresholds, other grids, models between models, speed, pictures.
+Each run is a folder of `neurodyn fit --config noble-small`. The first is looked at closely: curves
+of firing rate, thresholds, other grids, models between models, speed, pictures.
 """
 
 from __future__ import annotations
@@ -22,22 +22,14 @@ from benchmarks._measure import median_seconds
 from benchmarks._results import FOLDER, write_page
 from neurodyn.analysis.pictures import save
 from neurodyn.biophysics import PospischilFamily
-from neurodyn.biophysics.noble import Steps, Surrogate, load
+from neurodyn.biophysics.noble import FamilyData, Steps, Surrogate, load_run
 from neurodyn.biophysics.noble.curves import Firing, between, ensemble
-from neurodyn.biophysics.noble.data import FamilyData
 from neurodyn.biophysics.noble.features import efel_features
 from neurodyn.biophysics.noble.pictures import plot_plane, plot_rates, plot_traces
 from neurodyn.biophysics.noble.scores import HEADINGS, halved_grid, predicted, row, scores
 from neurodyn.biophysics.noble.traces import Traces
-from neurodyn.training.recipe import Recipe
 
 PARTS = ("unseen currents", "held-out models")
-
-
-def read_run(folder: Path) -> tuple[Surrogate, FamilyData]:
-    """The best surrogate of a run and its data."""
-    found: Any = Recipe(["--config", str(folder / "config.yaml")], run=False).datamodule
-    return load(folder / "checkpoints" / "best.ckpt"), found
 
 
 def zero_current(surrogate: Surrogate, data: FamilyData) -> float:
@@ -190,8 +182,8 @@ def table(found: dict[str, Any]) -> list[str]:
     b = found["between"]
     lines += [
         "",
-        "Thresholds [nA] read on the way from the training model with the lowest to the one with the "
-        f"highest, in eight steps: {', '.join(f'{t:.3f}' for t in b['path'])}.",
+        "Thresholds [nA] read on the way from the training model with the lowest to the one with "
+        f"the highest, in eight steps: {', '.join(f'{t:.3f}' for t in b['path'])}.",
         f"Of 50 models drawn from the convex hull, {50 - b['silent']} fire, from "
         f"{b['new'][0]:.3f} to {b['new'][1]:.3f} nA on; the training models from "
         f"{b['known'][0]:.3f} to {b['known'][1]:.3f} nA on.",
@@ -216,7 +208,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
     parser.add_argument("--pictures", type=Path, help="folder of pictures")
     options = parser.parse_args()
-    runs = {n: read_run(Path(f)) for n, _, f in (each.partition("=") for each in options.runs)}
+    runs = {n: load_run(f) for n, _, f in (each.partition("=") for each in options.runs)}
     surrogate, data = next(iter(runs.values()))
     rows = [
         row(f"{name}, {part}", scores(predicted(each, traces), traces))
@@ -224,7 +216,7 @@ def main() -> None:
         for part in PARTS
         for traces in [theirs.part(part)]
     ]
-    tuned = {n: read_run(Path(f))[0] for n, _, f in (each.partition("=") for each in options.sag)}
+    tuned = {n: load_run(f)[0] for n, _, f in (each.partition("=") for each in options.sag)}
     found = {
         "rows": rows,
         "zero": zero_current(surrogate, data),

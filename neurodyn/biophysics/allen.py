@@ -27,8 +27,8 @@ class AllenCell:
     """A model with many compartments, as the Allen Institute publishes it: a folder with
     `fit_parameters.json`, a morphology `.swc` and mechanisms `.mod`.
 
-    As in the fits, two sections of 30 um replace the axon, with the diameters of the reconstruction.
-    Built and run by NEURON alone, with the extra `biophysics`.
+    As in the fits, two sections of 30 um replace the axon, with the diameters of the
+    reconstruction. Built and run by NEURON alone, with the extra `biophysics`.
 
     The mechanisms are code. Making an `AllenCell` reads the folder and runs nothing; the first
     simulation compiles the mechanisms (`nrnivmodl`, a C compiler) and runs them in this process.
@@ -63,8 +63,8 @@ class AllenCell:
             self.inserted = sorted({(g["section"], g["mechanism"]) for g in fit["genome"]})
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(
-                f"{parameters}: expected passive, conditions and genome of an all-active model, got "
-                f"{type(error).__name__}: {error}"
+                f"{parameters}: expected passive, conditions and genome of an all-active model, "
+                f"got {type(error).__name__}: {error}"
             ) from error
         wrong = {section for section, _ in self.values} - set(PARTS)
         if wrong:

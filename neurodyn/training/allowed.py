@@ -47,6 +47,7 @@ FUNCTIONS = ("neurodyn", "torch.nn.functional", "torch.nn.init", BUILT_IN)
 OURS = (
     *("neurodyn.cli", "neurodyn.__main__", "neurodyn.load", "neurodyn.files"),
     *("neurodyn.training.allowed", "neurodyn.training.card", "neurodyn.training.recipe"),
+    *("neurodyn.biophysics.allen", "neurodyn.biophysics.nrn"),
     *("neurodyn.training.answering", "neurodyn.training.loading", "neurodyn.training.weights"),
 )
 """Modules of ours that run commands, change this rule or write files: not for recipes."""

@@ -12,7 +12,13 @@ from neurodyn.biophysics.noble.family import CellFamily, Family
 from neurodyn.biophysics.noble.stimulus import Steps
 from neurodyn.biophysics.noble.traces import Traces
 
-LATER = {"FamilyData": "data", "Noble": "training", "Surrogate": "surrogate", "load": "training"}
+LATER = {
+    "FamilyData": "data",
+    "Noble": "training",
+    "Surrogate": "surrogate",
+    "load": "loading",
+    "load_run": "loading",
+}
 """Names that need more packages, and their modules."""
 
 __all__ = ["CellFamily", "Family", "Steps", "Traces", *LATER]

@@ -100,8 +100,8 @@ class Family:
             which = int(threshold.isnan().nonzero()[0])
             low, high = self.currents
             raise ValueError(
-                f"family: model {which} fires at {low:g} nA already, or not at {high:g} nA: expected "
-                "one that begins to fire between them"
+                f"family: model {which} fires at {low:g} nA already, or not at {high:g} nA: "
+                "expected one that begins to fire between them"
             )
         slope = firing.slopes(self.spikes, every, threshold, LONG)
         yield from torch.stack([threshold, slope], 1).numpy()

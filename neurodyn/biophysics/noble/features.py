@@ -27,8 +27,8 @@ mean after the step of current."""
 
 LEFT_OUT = MappingProxyType(
     {
-        "depol_block": "it is 1 for every trace that is not blocked, so it tells nothing apart",
-        "depol_block_bool": "it is 0 for every trace that is not blocked, so it tells nothing apart",
+        "depol_block": "it is 1 for every trace that is not blocked",
+        "depol_block_bool": "it is 0 for every trace that is not blocked",
     }
 )
 NEEDS_CURRENT = ("decay_time_constant_after_stim", "multiple_decay_time_constant_after_stim")
@@ -48,10 +48,10 @@ def efel_features(
     """Features of traces by eFEL. One that a trace does not have, such as the width of its first
     spike if it is silent, is NaN.
 
-    eFEL is given the grid of the traces as its step of interpolation, and times in double precision:
-    its own step of .1 ms would resample finer traces. Spikes outside the step of current do not
-    count. A sample right at the threshold counts as above: eFEL misses a spike that begins with two
-    such samples.
+    eFEL is given the grid of the traces as its step of interpolation, and times in double
+    precision: its own step of .1 ms would resample finer traces. Spikes outside the step of current
+    do not count. A sample right at the threshold counts as above: eFEL misses a spike that begins
+    with two such samples.
 
     Args:
         V: potentials [mV], `(T, traces)`.
@@ -134,8 +134,8 @@ def _check_step(start: Any, stop: Any, times: Tensor) -> None:
     if wrong.any():
         k = int(wrong.argmax())
         raise ValueError(
-            f"start, stop: expected a step within the trace, which ends at {float(times[-1]):g} ms, "
-            f"got {start[k]:g} to {stop[k]:g}"
+            f"start, stop: expected a step within the trace, which ends at {float(times[-1]):g} "
+            f"ms, got {start[k]:g} to {stop[k]:g}"
         )
     if (stop - start < 1).any():
         raise ValueError(

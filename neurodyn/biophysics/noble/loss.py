@@ -8,7 +8,8 @@ from torch import Tensor
 
 def relative(predicted: Tensor, true: Tensor, power: int) -> Tensor:
     """`||predicted - true||_p / ||true||_p` over time, for each trace: `(T, B)` to `(B,)`."""
-    return (predicted - true).norm(power, 0) / true.norm(power, 0)
+    error: Tensor = (predicted - true).norm(power, 0) / true.norm(power, 0)
+    return error
 
 
 def soft_sag(V: Tensor, on: Tensor, sharpness: float = 20.0) -> Tensor:

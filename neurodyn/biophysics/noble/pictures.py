@@ -17,12 +17,12 @@ from neurodyn.biophysics.noble.traces import Traces
 def plot_traces(surrogate: Surrogate, traces: Traces, title: str = "") -> Figure:
     """Each of some traces, simulated and predicted, under its current."""
     V = surrogate.predict(traces.current(), traces.features)
-    rows = len(traces)
+    rows, times = len(traces), traces.times.numpy()
     figure = Figure(figsize=(8, 1.7 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for k, axis in enumerate(axes):
-        axis.plot(traces.times, traces.V[k], color=REFERENCE, lw=1.6, label="simulated")
-        axis.plot(traces.times, V[:, k], color=LEARNED, lw=0.9, label="predicted")
+        axis.plot(times, traces.V[k].numpy(), color=REFERENCE, lw=1.6, label="simulated")
+        axis.plot(times, V[:, k].numpy(), color=LEARNED, lw=0.9, label="predicted")
         stop = float(traces.onset[k]) + traces.stimulus.duration
         axis.axvspan(float(traces.onset[k]), stop, color="0.93", zorder=0)
         axis.set_title(
@@ -50,11 +50,12 @@ def plot_rates(
         amplitudes: of the steps [nA], `(m,)`.
     """
     true, found = simulated.rates(models, amplitudes), predicted.rates(features, amplitudes)
+    current = amplitudes.numpy()
     figure = Figure(figsize=(2.6 * len(models), 2.8), layout="constrained")
     axes = figure.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)[0]
     for k, axis in enumerate(axes):
-        axis.plot(amplitudes, true[:, k], color=REFERENCE, lw=2, label="simulated")
-        axis.plot(amplitudes, found[:, k], color=LEARNED, lw=1.2, label="predicted")
+        axis.plot(current, true[:, k].numpy(), color=REFERENCE, lw=2, label="simulated")
+        axis.plot(current, found[:, k].numpy(), color=LEARNED, lw=1.2, label="predicted")
         axis.set_title(f"model {int(models[k])}", fontsize=9)
         axis.set_xlabel("current [nA]")
     axes[0].set_ylabel("firing rate [Hz]")
@@ -83,11 +84,14 @@ def plot_plane(
     heads = (f"firing rate at {1000 * amplitude:.0f} pA [Hz]", "threshold in the window [nA]")
     for axis, values, head in zip(figure.subplots(1, 2), (rates, threshold), heads, strict=True):
         shown: Any = axis.pcolormesh(
-            axes_of[0], axes_of[1], values.reshape(points, points).T, shading="nearest"
+            axes_of[0].numpy(),
+            axes_of[1].numpy(),
+            values.reshape(points, points).T.numpy(),
+            shading="nearest",
         )
         figure.colorbar(shown, ax=axis)
-        axis.plot(*training.T, ".", color="white", ms=4, label="training models")
-        axis.plot(*held_out.T, "o", mfc="none", color="white", ms=5, label="held out")
+        axis.plot(*training.T.numpy(), ".", color="white", ms=4, label="training models")
+        axis.plot(*held_out.T.numpy(), "o", mfc="none", color="white", ms=5, label="held out")
         axis.set(xlabel="threshold of the model [nA]", ylabel="slope [Hz/nA]", title=head)
     axis.legend(fontsize=8, labelcolor="white", facecolor="0.3", loc="upper right")
     return figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +84,7 @@ class Surrogate(nn.Module):
                 f"{len(x)}"
             )
         volts: Tensor = self.fno(self.embedding(x)) * self.unit
-        return cast(Tensor, 1000 * volts).permute(2, 0, 1)
+        return 1000 * volts.permute(2, 0, 1)
 
     @torch.no_grad()
     def predict(self, current: Tensor, features: Tensor, batch: int = 64) -> Tensor:

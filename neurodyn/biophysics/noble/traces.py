@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,8 +64,8 @@ class Traces:
 
     def subset(self, rows: Tensor) -> Traces:
         """Some of the traces."""
-        kept = (self.V, self.amplitude, self.onset, self.model, self.features)
-        return Traces(*(value[rows] for value in kept), self.stimulus, self.dt)
+        names = ("V", "amplitude", "onset", "model", "features")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def make_traces(

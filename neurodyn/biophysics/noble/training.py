@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from neurodyn.biophysics.noble.loading import load
 from neurodyn.biophysics.noble.loss import relative, soft_sag
 from neurodyn.biophysics.noble.surrogate import Surrogate
 from neurodyn.data.samples import Batch
@@ -26,8 +26,8 @@ class Noble(L.LightningModule):
 
     Logged for validation and test: `voltage`, the mean relative L2 error; `spikes`, the summed
     difference of spike counts as a share of all spikes; `missed`, the share of firing traces that
-    are predicted silent; `false`, the share of silent ones predicted to fire; `score`, which selects
-    the epoch: `1 - voltage - spikes`.
+    are predicted silent; `false`, the share of silent ones predicted to fire; `score`, which
+    selects the epoch: `1 - voltage - spikes`.
 
     Args:
         network: the surrogate.
@@ -57,7 +57,7 @@ class Noble(L.LightningModule):
         check("sag", sag, 0.0)
         self.network = network
         self.lr = lr
-        self.plateau = {"factor": factor, "patience": patience, "threshold": threshold}
+        self.factor, self.patience, self.threshold = factor, patience, threshold
         self.power, self.sag = power, sag
         if start_from is not None:
             self.network.load_state_dict(load(start_from).state_dict())
@@ -120,7 +120,9 @@ class Noble(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
-        plateau = ReduceLROnPlateau(optimizer, **self.plateau)
+        plateau = ReduceLROnPlateau(
+            optimizer, factor=self.factor, patience=self.patience, threshold=self.threshold
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss", "interval": "epoch"},
@@ -149,7 +151,7 @@ def sums(predicted: Tensor, V: Tensor) -> dict[str, Tensor]:
     """What is added up over batches."""
     found, true = count_spikes(predicted), count_spikes(V)
     return {
-        "traces": torch.tensor(float(V.shape[1])),
+        "traces": V.new_tensor(V.shape[1]),
         "voltage": relative(predicted, V, 2).sum(),
         "off": (found - true).abs().sum().float(),
         "spikes": true.sum().float(),
@@ -170,22 +172,3 @@ def shares(sums: dict[str, Tensor]) -> dict[str, Tensor]:
         "false": sums["false"] / silent.clamp(min=1),
         "score": 1 - voltage - spikes,
     }
-
-
-def load(path: str | Path) -> Surrogate:
-    """The surrogate in a checkpoint of `neurodyn fit`; running no code from it.
-
-    Raises:
-        ValueError: the checkpoint is not one of a surrogate.
-    """
-    kept = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(kept, dict) or "surrogate" not in kept:
-        raise ValueError(f"{path}: expected the checkpoint of a surrogate, trained by Noble")
-    surrogate = Surrogate(**kept["surrogate"])
-    weights = {
-        name.removeprefix("network."): value
-        for name, value in kept["state_dict"].items()
-        if name.startswith("network.")
-    }
-    surrogate.load_state_dict(weights)
-    return surrogate.eval()
