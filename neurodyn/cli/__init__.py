@@ -108,8 +108,8 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     recipe = find_recipe(known.config or recipe_for(rest) or "sequential-digits")
     if names_module([f"--config={recipe}"]):
         raise ValueError(
-            f"{known.command}: expected a recipe with neurons to compare, and {recipe.name} trains a "
-            "module of its own: use neurodyn fit"
+            f"{known.command}: expected a recipe with neurons to compare, and {recipe.name} trains "
+            "a module of its own: use neurodyn fit"
         )
     own = data_path(rest)
     name = own.stem if own else recipe.stem
