@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-MECHANISM = Path(__file__).parent / "mechanisms" / "pospischil.mod"
+from neurodyn.biophysics.noble.point import MECHANISMS
+from neurodyn.biophysics.nrn import neuron
 
 
 def installed() -> bool:
@@ -21,19 +17,8 @@ def installed() -> bool:
 
 
 def load() -> Any:
-    """NEURON with the compiled mechanism."""
-    beside = Path(sys.executable).with_name("nrnivmodl")
-    compiler = shutil.which("nrnivmodl") or (str(beside) if beside.exists() else None)
-    if compiler is None:
-        sys.exit("nrnivmodl: expected NEURON's compiler of mechanisms on the path, found none")
-    folder = Path(tempfile.mkdtemp(prefix="neurodyn-neuron-"))
-    shutil.copy(MECHANISM, folder)
-    subprocess.run([sys.executable, compiler, "."], cwd=folder, check=True, capture_output=True)
-    from neuron import h
-
-    h.nrn_load_dll(str(next(folder.rglob("libnrnmech.so"))))
-    h.load_file("stdrun.hoc")
-    return h
+    """NEURON with the mechanism of the cell."""
+    return neuron([MECHANISMS / "pospischil.mod"])
 
 
 def run(h: Any, amplitude: float, dt: float, start: float, stop: float, end: float) -> Any:

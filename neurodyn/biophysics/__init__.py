@@ -3,7 +3,7 @@
 from neurodyn.biophysics.adex import AdEx
 from neurodyn.biophysics.cell import Cell
 from neurodyn.biophysics.compartment import Compartment
-from neurodyn.biophysics.cortical import Pospischil, TraubMiles
+from neurodyn.biophysics.cortical import Pospischil, PospischilFamily, TraubMiles
 from neurodyn.biophysics.fitting import Fitted, RecordedNeuron, fit
 from neurodyn.biophysics.gif import GIF
 from neurodyn.biophysics.recordings import Recording
@@ -18,6 +18,7 @@ __all__ = [
     "Fitted",
     "HodgkinHuxley",
     "Pospischil",
+    "PospischilFamily",
     "RecordedNeuron",
     "Recording",
     "TraubMiles",

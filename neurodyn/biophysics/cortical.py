@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from neurodyn.biophysics.cell import Cell, Current, Gate, by_rates, linoid
+from neurodyn.biophysics.noble.family import CellFamily
 from neurodyn.learned import Learned
 
 
@@ -94,3 +96,40 @@ class Pospischil(Cell):
             (self.gh * q, -45.0),
             (self.gL, self.EL),
         )
+
+    @classmethod
+    def family(cls, models: int = 60, held_out: int = 10, seed: int = 0) -> PospischilFamily:
+        """Models of this cell, drawn from `PospischilFamily.ranges`."""
+        return PospischilFamily(models, held_out, seed)
+
+
+class PospischilFamily(CellFamily):
+    """Fast spiking cells that differ in nine quantities. They begin to fire at .03 to .07 nA.
+
+    Args:
+        models: how many models.
+        held_out: how many of them are for tests alone.
+        seed: of the draw.
+        simulator: "kernel" for all traces at once, or "neuron" for one at a time.
+    """
+
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {
+        "area": (2.8e-5, 3.4e-5),
+        "gNa": (55.0, 75.0),
+        "gK": (18.0, 28.0),
+        "gM": (0.02, 0.06),
+        "gL": (0.09, 0.12),
+        "gh": (0.01, 0.03),
+        "EL": (-74.0, -71.0),
+        "VT": (-61.0, -58.5),
+        "taumax": (300.0, 700.0),
+    }
+
+    def __init__(
+        self,
+        models: int = 60,
+        held_out: int = 10,
+        seed: int = 0,
+        simulator: Literal["kernel", "neuron"] = "kernel",
+    ) -> None:
+        super().__init__(Pospischil, self.ranges, models, held_out, seed, simulator)

@@ -114,7 +114,7 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     seeds = seed_numbers(known.seeds)
     from neurodyn.comparison.cluster import Cluster
     from neurodyn.comparison.compare import run_comparison
-    from neurodyn.training.find import find_recipe
+    from neurodyn.training.find import find_recipe, names_module
     from neurodyn.training.paths import data_path, recipe_for
 
     if rest and not rest[0].startswith("-"):
@@ -131,6 +131,11 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
             if len(option) > 2 and whole.startswith(option):
                 raise ValueError(f"{option}: options are written out. Did you mean {whole!r}?")
     recipe = find_recipe(known.config or recipe_for(rest) or "sequential-digits")
+    if names_module([f"--config={recipe}"]):
+        raise ValueError(
+            f"{known.command}: expected a recipe with neurons to compare, and {recipe.name} trains "
+            "a module of its own: use neurodyn fit"
+        )
     own = data_path(rest)
     name = own.stem if own else recipe.stem
     if study:

@@ -49,6 +49,7 @@ OURS = (
     *("neurodyn.compare", "neurodyn.interactive.compare", "neurodyn.comparison.compare"),
     *("neurodyn.report", "neurodyn.interactive.result"),
     *("neurodyn.training.allowed", "neurodyn.training.card", "neurodyn.training.recipe"),
+    *("neurodyn.biophysics.allen", "neurodyn.biophysics.nrn"),
     *("neurodyn.training.answering", "neurodyn.training.loading", "neurodyn.training.weights"),
 )
 """Modules of ours that run commands, change this rule or write files: not for recipes."""

@@ -48,3 +48,16 @@ def recipe_first(args: list[str]) -> list[str]:
         else:
             others.append(arg)
     return [*command, *configs, *others]
+
+
+def names_module(args: list[str]) -> bool:
+    """Whether the last recipe in `recipe_first`'s arguments names a module of Lightning's, as
+    `model.class_path`, instead of options of our own module."""
+    import yaml
+
+    recipes = [arg.partition("=")[2] for arg in args if arg.startswith("--config=")]
+    try:
+        model = yaml.safe_load(Path(recipes[-1]).read_text(encoding="utf-8"))["model"]
+        return "class_path" in model
+    except (LookupError, TypeError, yaml.YAMLError, UnicodeDecodeError):
+        return False  # The parser says what is wrong with it.

@@ -26,7 +26,7 @@ from neurodyn.training.checkpoint import (
     WholeCheckpoints,
     refuse_broken,
 )
-from neurodyn.training.find import recipe_first
+from neurodyn.training.find import names_module, recipe_first
 from neurodyn.training.guard import Guard
 from neurodyn.training.learner import Learner
 from neurodyn.training.links import link_data
@@ -63,9 +63,14 @@ def claim_version(logger: CSVLogger) -> None:
 
 
 class Recipe(LightningCLI):
-    """`LightningCLI` with our module and data, our checkpoints and the guard."""
+    """`LightningCLI` with our module and data, our checkpoints and the guard.
+
+    The module is a `Learner`, unless the recipe names another as `model.class_path`.
+    """
 
     def __init__(self, args: list[str], *, run: bool) -> None:
+        args = recipe_first(with_data_paths(args))
+        self.learner = not names_module(args)
         # It warns that `args` replaces the command line, which is what we want.
         warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
@@ -74,16 +79,17 @@ class Recipe(LightningCLI):
         try:
             with only_allowed():
                 super().__init__(
-                    Learner,
+                    Learner if self.learner else L.LightningModule,
                     L.LightningDataModule,
                     parser_class=RecipeParser,
+                    subclass_mode_model=not self.learner,
                     subclass_mode_data=True,
                     seed_everything_default=0,
                     auto_configure_optimizers=False,
                     save_config_callback=WholeConfig,
                     save_config_kwargs={"overwrite": True},
                     parser_kwargs={"prog": "neurodyn"},
-                    args=recipe_first(with_data_paths(args)),
+                    args=args,
                     run=run,
                 )
         except RecipeError as error:
@@ -116,14 +122,8 @@ class Recipe(LightningCLI):
         self.target: float | None = self._get(self.config, "target")
         if self.target is not None and not 0 < self.target <= 100:
             raise ValueError(f"target: expected a score in percent, got {self.target}")
-        network = self._get(self.config, "model.network")
-        for name, value in vars(network.get("init_args", network)).items():
-            if type(value).__name__ == "NestedArg":
-                raise ValueError(
-                    f"model.network.{name}: {network.class_path} has no annotation for it, so it "
-                    f"takes no options such as {value.key}={value.val}; for a neuron, write "
-                    f"{name}: neurodyn.neurons.NeuronFactory = LIF"
-                )
+        if self.learner:
+            _refuse_untyped(self._get(self.config, "model.network"))
         profiler = self._get(self.config, "trainer.profiler")
         if isinstance(profiler, str) and profiler not in PROFILERS:
             raise unknown("trainer.profiler", profiler, PROFILERS)
@@ -162,6 +162,16 @@ class Recipe(LightningCLI):
                     "samples of any shape"
                 )
             raise ValueError(message) from error
+        if self.learner:
+            self._fit_to_data()
+        # A plugin that the recipe names is left as it is.
+        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.trainer.strategy.checkpoint_io = WholeCheckpoints()
+        strategy: Any = self.trainer.strategy
+        if type(getattr(strategy, "_layer_sync", None)) is TorchSyncBatchNorm:
+            strategy._layer_sync = SyncedNorms()
+
+    def _fit_to_data(self) -> None:
         self.datamodule = adapted(self.datamodule)
         steps, shown = getattr(self.datamodule, "steps", None), self.model.schedule
         if steps is not None and shown != {0: 4}:  # the default
@@ -170,12 +180,6 @@ class Recipe(LightningCLI):
                 "none, as no image is shown repeatedly"
             )
         set_horizon(self.model.network, self.model.timesteps if steps is None else steps)
-        # A plugin that the recipe names is left as it is.
-        if type(self.trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-            self.trainer.strategy.checkpoint_io = WholeCheckpoints()
-        strategy: Any = self.trainer.strategy
-        if type(getattr(strategy, "_layer_sync", None)) is TorchSyncBatchNorm:
-            strategy._layer_sync = SyncedNorms()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument(
@@ -205,7 +209,18 @@ class Recipe(LightningCLI):
                 }
             }
         )
-        link_data(parser)
+        if self.learner:
+            link_data(parser)
+
+
+def _refuse_untyped(network: Any) -> None:
+    for name, value in vars(network.get("init_args", network)).items():
+        if type(value).__name__ == "NestedArg":
+            raise ValueError(
+                f"model.network.{name}: {network.class_path} has no annotation for it, so it "
+                f"takes no options such as {value.key}={value.val}; for a neuron, write "
+                f"{name}: neurodyn.neurons.NeuronFactory = LIF"
+            )
 
 
 def _no_noise(record: logging.LogRecord) -> bool:
