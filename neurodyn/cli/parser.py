@@ -129,26 +129,22 @@ def _add_comparison_options(parser: argparse.ArgumentParser) -> None:
         action=Once,
         type=int,
         metavar="N",
-        help="train N runs at a time, each with one thread (default: one after the other)",
+        help="runs trained at a time, each with one thread",
     )
     parser.add_argument(
         "--threads",
         action=Once,
         type=int,
         metavar="N",
-        help="PyTorch's threads of a run, on which its last digits depend (default: all cores; 1 "
-        "with --jobs)",
+        help="PyTorch's threads of a run (default: all cores, 1 with --jobs)",
     )
     parser.add_argument(
         "--cluster",
         action=Once,
         metavar="NAME",
-        help="send each run to a cluster, such as slurm; its options follow: --cluster.partition "
-        "gpu --cluster.time 60 (minutes)",
+        help="send runs to slurm, with options such as --cluster.time 60",
     )
-    parser.add_argument(
-        "--only", action=Once, metavar="NEURON/SEED", help="train this run alone, such as lif/3"
-    )
+    parser.add_argument("--only", action=Once, metavar="NEURON/SEED", help="one run, such as lif/3")
 
 
 def _add_list(commands: Any) -> None:
