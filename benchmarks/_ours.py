@@ -8,8 +8,12 @@ from functools import partial
 import torch
 
 from benchmarks._peers import LONG, Contender
+from neurodyn.layers import Delayed
 from neurodyn.neurons import ALIF, LIF, LNM, QIF, CubaLIF, Modal, MultiTimescale, Neuron
 from neurodyn.surrogate import ArcTan
+
+DELAYS = 10
+"""Lags of the delayed neuron; each has a weight for every neuron."""
 
 
 def neurons(kinds: dict[str, Callable[..., Neuron]], label: str, backend: str) -> list[Contender]:
@@ -24,7 +28,11 @@ def ours(features: tuple[int, ...]) -> list[Contender]:
     kinds |= {"CubaLIF": CubaLIF, "MultiTimescale": MultiTimescale}
     each = {"LIF": LIF, "LNM": LNM, "CubaLIF": CubaLIF, "MultiTimescale": MultiTimescale}
     own = {f"{name}, per neuron": partial(n, features, per="neuron") for name, n in each.items()}
-    return neurons(kinds | own, "neurodyn ", "auto")
+    neuron = partial(LIF, surrogate=ArcTan())
+    delayed = Contender(
+        f"neurodyn LIF, {DELAYS} delays per neuron", lambda: Delayed(features, neuron=neuron, order=DELAYS)
+    )
+    return [*neurons(kinds | own, "neurodyn ", "auto"), delayed]
 
 
 def loops() -> list[Contender]:
