@@ -48,6 +48,8 @@ def test_the_recipe_trains_and_its_checkpoint_predicts(tmp_path, monkeypatch, ca
     config = ["--config", str(run / "config.yaml")]
     assert main(["test", *config, "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0
     assert "test_voltage" in capsys.readouterr().out
+    assert main(["predict", str(run), "traces.npz"]) == 2
+    assert "expected the run of a network of neurons" in capsys.readouterr().err
     start = f"--model.start_from={run / 'checkpoints' / 'best.ckpt'}"
     assert fit(start, "--trainer.max_epochs=0", config="noble-sag") == 0
 
