@@ -76,6 +76,11 @@ def _built(
             data.load_state_dict(saved.data[name])
         return made
 
+    if "class_path" in config["model"]:
+        raise ValueError(
+            f"{place.folder / CONFIG}: expected the run of a network of neurons, got one of "
+            f"{config['model']['class_path']}"
+        )
     data = {**config["data"], "init_args": {**config["data"].get("init_args", {}), **other}}
     model = {key: value for key, value in config["model"].items() if key not in FOR_TRAINING}
     parser = RecipeParser(prog="neurodyn")

@@ -65,6 +65,11 @@ class Embedding(nn.Module):
         """How many channels there are."""
         return 2 * sum(self.frequencies.values()) + 1
 
+    @property
+    def fitted(self) -> bool:
+        """Whether the features have a scale."""
+        return not bool(self.low.isnan().any())
+
     def fit(self, features: Tensor) -> None:
         """Scale by the features `(models, 2)` of the training models, and of no other.
 
@@ -94,7 +99,7 @@ class Embedding(nn.Module):
         return torch.cat([*parts, current.T[:, None] / UNIT], 1)
 
     def _check(self, n: int) -> None:
-        if self.low.isnan().any() and any(self.frequencies[name] for name in FEATURES):
+        if not self.fitted and any(self.frequencies[name] for name in FEATURES):
             raise ValueError(
                 "embed: the features have no scale yet; expected `fit` to be called with those of "
                 "the training models, or weights that were trained"

@@ -67,7 +67,8 @@ def plot_plane(
     predicted: Firing, training: Tensor, held_out: Tensor, amplitude: float, points: int = 24
 ) -> Figure:
     """Heat maps over the plane of the two features: how fast a predicted model fires at a current,
-    and the threshold that is read from its predictions.
+    and the threshold that is read from its predictions. The colours end at the 1st and the 99th
+    percentile.
 
     Args:
         predicted: by a surrogate.
@@ -88,6 +89,8 @@ def plot_plane(
             axes_of[1].numpy(),
             values.reshape(points, points).T.numpy(),
             shading="nearest",
+            vmin=float(values.nanquantile(0.01)),
+            vmax=float(values.nanquantile(0.99)),
         )
         figure.colorbar(shown, ax=axis)
         axis.plot(*training.T.numpy(), ".", color="white", ms=4, label="training models")

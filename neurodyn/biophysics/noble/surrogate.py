@@ -48,6 +48,7 @@ class Surrogate(nn.Module):
             check(name, value, 1)
         check("unit", unit, 1e-6)
         self.modes, self.unit = modes, unit
+        self.shape = (1 + len(FEATURES),)
         self.embedding = Embedding(embed)
         self.settings = {
             "modes": modes,

@@ -64,9 +64,10 @@ class Noble(L.LightningModule):
         self.sums: dict[str, Tensor] = {}
 
     def setup(self, stage: str) -> None:
-        if stage == "fit":
+        embedding = self.network.embedding
+        if stage == "fit" and not embedding.fitted:  # Fine-tuning keeps the scale it starts from.
             family = self.trainer.datamodule.family  # type: ignore[attr-defined]
-            self.network.embedding.fit(family.features[family.part("training")])
+            embedding.fit(family.features[family.part("training")])
 
     def forward(self, x: Tensor) -> Tensor:
         """The potential [mV], as `Surrogate.forward`."""

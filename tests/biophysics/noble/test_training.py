@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 import yaml
@@ -48,6 +50,8 @@ def test_the_recipe_trains_and_its_checkpoint_predicts(tmp_path, monkeypatch, ca
     config = ["--config", str(run / "config.yaml")]
     assert main(["test", *config, "--ckpt_path", str(run / "checkpoints" / "best.ckpt")]) == 0
     assert "test_voltage" in capsys.readouterr().out
+    assert main(["predict", str(run), "traces.npz"]) == 2
+    assert "expected the run of a network of neurons" in capsys.readouterr().err
     start = f"--model.start_from={run / 'checkpoints' / 'best.ckpt'}"
     assert fit(start, "--trainer.max_epochs=0", config="noble-sag") == 0
 
@@ -124,6 +128,19 @@ def test_the_loss_weighs_the_sag(family):
     extra = 25 * sag_error(network(x)[..., 0], V, x[..., 0]).item()
     assert losses[1] == pytest.approx(losses[0] + extra, rel=1e-4)
     assert (extra > 0) == bool((x[..., 0] < 0).any())
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "fine-tuned"])
+def test_the_scale_of_features_is_made_once(family, known):
+    network = small()
+    if not known:
+        network.embedding.low.fill_(torch.nan)
+    before = network.embedding.low.clone()
+    noble = Noble(network)
+    noble.trainer = SimpleNamespace(datamodule=SimpleNamespace(family=family))
+    noble.setup("fit")
+    expected = before if known else family.features[:3].amin(0)
+    assert torch.equal(network.embedding.low, expected)
 
 
 def test_a_checkpoint_of_something_else(tmp_path):
