@@ -23,7 +23,6 @@ examples:
   neurodyn compare --import mine --neurons lif,mine.TwoState        yours, from mine.py here
   neurodyn list recipes                              what there is, one line each
   neurodyn study clip --config fashion-mnist         a question, answered by a comparison
-  neurodyn results runs/digits                       the page of results, from run folders
   neurodyn fit --config cifar10-resnet19 --data.root ~/data --data.download true
   neurodyn fit --config digits --neuron qif --trainer.max_epochs 5
   neurodyn fit --config digits --print_config        every setting, as YAML
