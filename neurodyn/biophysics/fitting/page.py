@@ -101,7 +101,7 @@ def raster(fitted: Fitted, test: Recording) -> Any:
 def flows(fitted: Fitted) -> Any:
     """`F(u)` beside the leak of LIF, which has its slope at rest."""
     model = fitted.model
-    rest, scale = 30.0 * float(model.rest), float(model.log_scale.exp())
+    rest, scale = model.potentials
     v = np.linspace(rest - 0.6 * scale, rest + 1.15 * scale, 300)
     slope = (fitted.flow([rest + 0.01])[0] - fitted.flow([rest - 0.01])[0]) / 0.02
     figure, axes = _figure(3.2)

@@ -36,7 +36,7 @@ def test_what_was_put_in_is_found(recording, fitted):
     assert score.gamma > 0.7
     assert score.rms < 3
     model = fitted.model
-    rest, scale = 30 * model.rest.item(), model.log_scale.exp().item()
+    rest, scale = model.potentials
     assert rest == pytest.approx(-65, abs=3)
     assert rest + scale == pytest.approx(-45, abs=4)
     slope = (fitted.flow([-59.0])[0] - fitted.flow([-61.0])[0]) / 2
@@ -78,7 +78,7 @@ def test_as_a_layer_the_rest_is_0_and_the_kernels_keep_their_time(fitted):
     x = torch.zeros(2, 1, 1)
     x[0] = 0.5
     u = layer.record(x)["u"].flatten()
-    rest, scale = 30 * fitted.model.rest.item(), fitted.model.log_scale.exp().item()
+    rest, scale = fitted.model.potentials
     expected = 0.5 + 5 * fitted.flow([rest + 0.5 * scale])[0] / scale
     assert u.tolist() == pytest.approx([0.5, expected], abs=1e-4)
     keep = [float(r) for r in layer.rho]
