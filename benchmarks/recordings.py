@@ -61,12 +61,15 @@ STEPS = (
 
 def choice(make: Any, train: Recording, steps: int) -> tuple[str, dict[str, Any]]:
     """The options whose fit to a part of `train` makes the spikes of the rest likeliest: of
-    repeats, to the first 70 %; of families, to two in three sweeps. A third of the steps will do."""
+    repeats, to the first 70 %; of families, to two in three sweeps. A third of the steps will do.
+    With too few spikes for this, the defaults."""
     if len(train.repeats) == 1:
         early, late = train.split(KEPT * train.duration)
     else:
         kept = [k for k in range(train.sweeps) if k % 3 != 1]
         early, late = train[kept], train[1::3]
+    if sum(map(len, early.spikes)) < LEAST or not any(map(len, late.spikes)):
+        return "-", {}
     found, steps = [], max(steps // 3, 1)
     for (name, kernels), voltage in itertools.product(KERNELS.items(), VOLTAGES):
         options = {**kernels, "voltage": voltage}
@@ -148,18 +151,19 @@ def table(found: dict[str, Any]) -> list[str]:
     """The results as Markdown."""
     lines = [
         f"`{GIF}`: fitted on one half of the time, scored on the other. Chosen (kernels, weight of "
-        f"the voltage) by the likelihood of the last {100 - 100 * KEPT:.0f} % of the fitted half; of families, of "
-        "every third fitted sweep.",
+        f"the voltage) by the likelihood of the last {100 - 100 * KEPT:.0f} % of the fitted half; "
+        "of families, of every third fitted sweep.",
         "",
-        "| neuron | scored on | chosen | nats per spike | gamma | repeats | share | gamma at random | "
-        "Md* | explained variance | rms [mV] | fit [s of processor] |",
+        "| neuron | scored on | chosen | nats per spike | gamma | repeats | share | "
+        "gamma at random | Md* | explained variance | rms [mV] | fit [s of processor] |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {r['neuron']} | {r['scored on']} | {r['chosen']} | {_number(r['nll'])} | "
-        f"{_number(r['gamma'], 3)} | {_number(r['ceiling'], 3)} | {_number(r['gamma'] / r['ceiling'], 3)} | "
-        f"{_number(r['gamma_random'], 3)} | {_number(r['md_star'], 3)} | "
-        f"{_number(r['explained'], 3)} | {_number(r['rms'])} | {r['seconds']:.0f} |"
+        f"{_number(r['gamma'], 3)} | {_number(r['ceiling'], 3)} | "
+        f"{_number(r['gamma'] / r['ceiling'], 3)} | {_number(r['gamma_random'], 3)} | "
+        f"{_number(r['md_star'], 3)} | {_number(r['explained'], 3)} | {_number(r['rms'])} | "
+        f"{r['seconds']:.0f} |"
         for r in found["halves"]
     ]
     lines += [
@@ -177,8 +181,8 @@ def table(found: dict[str, Any]) -> list[str]:
         else:
             error = "-" if r["f-I error"] is None else f"{100 * r['f-I error']:.0f} %"
             lines.append(
-                f"| {r['recording']} | {r['chosen']} | {_number(r['nll'])} | {_number(r['gamma'], 3)} | "
-                f"{_number(r['rms'])} | {len(r['f-I'])} | {error} |"
+                f"| {r['recording']} | {r['chosen']} | {_number(r['nll'])} | "
+                f"{_number(r['gamma'], 3)} | {_number(r['rms'])} | {len(r['f-I'])} | {error} |"
             )
     return lines
 
