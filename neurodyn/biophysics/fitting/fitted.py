@@ -215,7 +215,7 @@ class Fitted:
         rest, scale = model.potentials
         return (
             f"Fitted {type(model.neuron).__name__}: rest {rest:.1f} mV, threshold "
-            f"{rest + scale:.1f} mV, reset {rest + scale * float(model.reset):.1f} mV for "
+            f"{model.threshold:.1f} mV, reset {rest + scale * float(model.reset):.1f} mV for "
             f"{model.refractory:g} ms, escape width {scale * float(model.log_width.exp()):.2f} mV"
         )
 

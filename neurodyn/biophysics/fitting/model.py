@@ -48,8 +48,11 @@ class Escape(nn.Module):
     """A neuron with spike-triggered currents and a moving threshold that fires at random:
 
         u follows the neuron's flow, with input  gain I + sum_j g_j L_j[I] - sum_k w_k a_k
-        rate(t) = exp((u - 1 - sum_k v_k b_k) / width)  per ms
+        rate(t) = exp((u - level - sum_k v_k b_k) / width)  per ms
         V = rest + scale u + electrode               [mV]
+
+    `level` begins at 1. It is learned although `scale` could say the same: the spikes then place
+    the threshold, and the voltage the scale, which an optimiser does much sooner.
 
     `a_k` and `b_k` decay with the time constants `currents` and `thresholds` and gain 1 at the end
     of each refractory time; `L_j[I]` is the current, low-passed with the time constants `lags`.
@@ -90,6 +93,7 @@ class Escape(nn.Module):
         self.log_gain = _number(math.log(resistance / scale * leak))
         self.reset, self.log_width = _number(reset), _number(math.log(0.15))
         self.rest, self.log_scale = _number(rest / UNIT), _number(math.log(scale))
+        self.level = _number(1.0)
         self.g = _numbers([0.0] * len(self.lags))
         self.w, self.v = _numbers([0.2 * leak] * len(currents)), _numbers([0.1] * len(thresholds))
         self.electrode = _numbers([0.0] * (1 + len(ELECTRODE)))
@@ -107,8 +111,13 @@ class Escape(nn.Module):
 
     @property
     def potentials(self) -> tuple[float, float]:
-        """Where the potential rests, and from there to the threshold [mV]."""
+        """Where the potential rests, and how much one unit of the neuron is [mV]."""
         return UNIT * float(self.rest), float(self.log_scale.exp())
+
+    @property
+    def threshold(self) -> float:
+        """Of a cell that has not fired [mV]."""
+        return UNIT * float(self.rest) + float(self.level * self.log_scale.exp())
 
     def prepare(self, recording: Recording) -> Prepared:
         """A recording, sampled at `dt`, as what the model needs of it."""
@@ -165,7 +174,7 @@ class Escape(nn.Module):
         x = self.drive(data) - data.a @ self.w
         forced = Forced(self.neuron, self.log_share, self.reset)
         (u,), _, _ = scan(forced, (x, data.hold), self.start(data), final=False)
-        above = u - self.neuron.threshold.detach() - data.b @ self.v
+        above = u - self.level - data.b @ self.v
         rate = above * torch.exp(-self.log_width) + math.log(self.dt)
         outside = self.rest + data.electrode @ self.electrode
         voltage = UNIT * outside + self.log_scale.exp() * u
