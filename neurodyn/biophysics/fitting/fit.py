@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from neurodyn.biophysics.fitting.fitted import Fitted
-from neurodyn.biophysics.fitting.model import Escape, learning
+from neurodyn.biophysics.fitting.model import BEFORE, Escape, learning
 from neurodyn.biophysics.recordings import Recording
 from neurodyn.errors import check
 from neurodyn.neurons import Neuron
@@ -18,6 +18,8 @@ SAMPLE = 0.1
 """Finer recordings are averaged to this step [ms]."""
 LEAST_SPIKES = 20
 """Fewer spikes do not say where a threshold is."""
+STRIDE = 2.0
+"""The start's least squares look at the change of the voltage over this time [ms]."""
 FIRST = 60
 """Steps of Adam, before the steps of L-BFGS."""
 
@@ -29,7 +31,7 @@ def fit(
     currents: Sequence[float] = (8.0, 90.0),
     thresholds: Sequence[float] = (10.0, 150.0),
     lags: Sequence[float] = (5.0,),
-    refractory: float = 4.0,
+    refractory: float | None = None,
     voltage: float = 0.004,
     steps: int = 120,
     progress: bool = True,
@@ -51,7 +53,8 @@ def fit(
         thresholds: time constants of the moving threshold [ms].
         lags: time constants of low-passed currents that drive the membrane too [ms]: a dendrite
             that drains the soma, or a threshold that follows the potential, both look so.
-        refractory: for how long the membrane stays at the reset after a spike [ms].
+        refractory: for how long the membrane stays at the reset after a spike [ms]; 4, or half of
+            what one interval in twenty falls short of if that is less, unless given.
         voltage: how much the voltage counts: per millisecond, in samples of Gaussian error.
         steps: of L-BFGS.
         progress: show the likelihood as it falls, where `tqdm` is installed.
@@ -63,7 +66,8 @@ def fit(
     for name, taus in (("currents", currents), ("thresholds", thresholds), ("lags", lags)):
         for tau in taus:
             check(name, tau, train.dt)
-    check("refractory", refractory, 0.0)
+    if refractory is not None:
+        check("refractory", refractory, 0.0)
     check("voltage", voltage, 0.0)
     check("steps", steps, 1)
     if neuron.per != "layer":
@@ -75,6 +79,7 @@ def fit(
             f"{train.threshold:g} mV ({train.voltage.max():.1f} mV is the highest)"
         )
     train = train.coarser(SAMPLE)
+    refractory = _refractory(train) if refractory is None else refractory
     model = Escape(
         learning(neuron),
         train.dt,
@@ -88,14 +93,40 @@ def fit(
     return Fitted(model, {"voltage": voltage, "steps": steps}).calibrated(train)
 
 
+def _refractory(train: Recording) -> float:
+    """Shorter in a cell that fires fast [ms]."""
+    intervals = np.concatenate([np.diff(times) for times in train.spikes])
+    short = float(np.percentile(intervals, 5)) if len(intervals) else math.inf
+    return min(4.0, max(math.floor(short / 2 / train.dt) * train.dt, 1.0))
+
+
 def _start(train: Recording, refractory: float) -> dict[str, float]:
-    """The resting potential, and from there to where spikes set in [mV]."""
-    onset = []
+    """Where the fit begins: a leaky membrane by least squares, between spikes over `STRIDE`, and
+    from the voltage before and after spikes what its threshold and reset are."""
+    v, dt = train.voltage, train.dt
+    n, quiet = max(round(STRIDE / dt), 1), np.ones(v.shape, dtype=bool)
+    onset, after = [], []
     for k, times in enumerate(train.spikes):
-        rows = np.floor(times / train.dt).astype(int) - round(1.0 / train.dt)
-        onset.append(train.voltage[rows[rows >= 0], k])
-    rest = float(np.percentile(train.voltage, 10))
-    return {"rest": rest, "scale": max(float(np.median(np.concatenate(onset))) - rest, 10.0)}
+        for at in (times / dt).astype(int):
+            first, last = at - round(BEFORE / dt), at + 1 + math.ceil(refractory / dt)
+            quiet[max(first, 0) : last + 1, k] = False
+            onset.append(v[max(first, 0), k])
+            after.append(v[min(last, len(v) - 1), k])
+    sums = (np.cumsum(np.pad(x, ((1, 0), (0, 0))), 0) for x in (v, train.current, ~quiet))
+    mean_v, mean_i, spiking = ((x[n:-1] - x[: -n - 1]) / n for x in sums)
+    rows = (spiking == 0) & quiet[n:]
+    columns = np.stack([np.ones(rows.sum()), mean_v[rows], mean_i[rows]], 1)
+    drift, leak, drive = np.linalg.lstsq(columns, ((v[n:] - v[:-n]) / n / dt)[rows], rcond=None)[0]
+    tau = 1 / float(np.clip(-leak, 1 / 200, 1))
+    rest = float(np.clip(drift * tau, np.percentile(v, 1), np.median(onset) - 5.0))
+    scale = float(np.median(onset)) - rest
+    return {
+        "rest": rest,
+        "scale": scale,
+        "tau": tau,
+        "resistance": float(np.clip(drive * tau, 1.0, 3000.0)),
+        "reset": float(np.clip((np.median(after) - rest) / scale, -1.5, 0.9)),
+    }
 
 
 class _Best:

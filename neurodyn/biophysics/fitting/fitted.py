@@ -184,11 +184,12 @@ class Fitted:
         from neurodyn.biophysics.fitting.membrane import moved
 
         model = self.model
-        u = (torch.as_tensor(millivolts).double() - 30.0 * model.rest) / model.log_scale.exp()
+        origin, scale = model.potentials
+        u = (torch.as_tensor(millivolts).double() - origin) / scale
         rest = [v.to(u.dtype).expand_as(u) for v in model.neuron.initial_state()[1:]]
         with torch.no_grad():
             after = moved(model.neuron, model.log_share.exp(), torch.zeros_like(u), (u, *rest))
-            return ((after[0] - u) * model.log_scale.exp() / model.dt).numpy()
+            return ((after[0] - u) * scale / model.dt).numpy()
 
     def save(self, path: str | Path) -> Path:
         """Write the cell to a `.json` file."""
@@ -211,10 +212,10 @@ class Fitted:
 
     def __repr__(self) -> str:
         model = self.model
-        rest, scale = 30 * float(model.rest), float(model.log_scale.exp())
+        rest, scale = model.potentials
         return (
             f"Fitted {type(model.neuron).__name__}: rest {rest:.1f} mV, threshold "
-            f"{rest + scale:.1f} mV, reset {rest + scale * float(model.reset):.1f} mV for "
+            f"{model.threshold:.1f} mV, reset {rest + scale * float(model.reset):.1f} mV for "
             f"{model.refractory:g} ms, escape width {scale * float(model.log_width.exp()):.2f} mV"
         )
 

@@ -72,6 +72,7 @@ class Free(nn.Module):
         self.refractory = round(model.refractory / dt)
         with torch.no_grad():
             self.share = float(model.log_share.exp())
+            self.level = float(model.level)
             self.reset, self.width = float(model.reset), float(model.log_width.exp())
             self.w = [float(w) for w in model.w]
             self.v = [float(v) for v in model.v]
@@ -92,7 +93,7 @@ class Free(nn.Module):
         u, *others = moved(self.neuron, self.share, x, tuple(state[:n]))
         u = u.clamp(max=HIGHEST)
         u = torch.where(held > 0.5, torch.full_like(u, self.reset), u)
-        above = u - self.neuron.threshold
+        above = u - self.level
         for weight, trace in zip(self.v, b, strict=True):
             above = above - weight * trace
         rate = above / self.width + self.log_dt

@@ -23,6 +23,8 @@ BEFORE = 1.0
 """From here before a spike the voltage is the spike's own, and does not count [ms]."""
 
 
+UNIT = 30.0
+"""The rest and the electrode are learned in this unit [mV], so that all parameters are near 1."""
 LONG = 10_000
 """Timesteps that the neuron is told to stay finite for."""
 
@@ -46,8 +48,11 @@ class Escape(nn.Module):
     """A neuron with spike-triggered currents and a moving threshold that fires at random:
 
         u follows the neuron's flow, with input  gain I + sum_j g_j L_j[I] - sum_k w_k a_k
-        rate(t) = exp((u - 1 - sum_k v_k b_k) / width)  per ms
+        rate(t) = exp((u - level - sum_k v_k b_k) / width)  per ms
         V = rest + scale u + electrode               [mV]
+
+    `level` begins at 1. It is learned although `scale` could say the same: the spikes then place
+    the threshold, and the voltage the scale, which an optimiser does much sooner.
 
     `a_k` and `b_k` decay with the time constants `currents` and `thresholds` and gain 1 at the end
     of each refractory time; `L_j[I]` is the current, low-passed with the time constants `lags`.
@@ -57,7 +62,11 @@ class Escape(nn.Module):
         dt: of a sample [ms].
         currents, thresholds, lags: time constants [ms].
         refractory: [ms].
-        rest, peak: where the potential rests and where spikes set in [mV], to start from.
+        rest, scale: where the potential rests, and from there to where spikes set in [mV]; these
+            and what follows is only where a fit starts from.
+        tau: the membrane's time constant [ms].
+        resistance: [megohm].
+        reset: in units of `scale` above the rest.
     """
 
     def __init__(
@@ -69,25 +78,26 @@ class Escape(nn.Module):
         thresholds: Sequence[float],
         lags: Sequence[float],
         refractory: float,
-        rest: float,
-        scale: float,
+        rest: float = -70.0,
+        scale: float = 20.0,
+        tau: float = 15.0,
+        resistance: float = 100.0,
+        reset: float = 0.8,
     ) -> None:
         super().__init__()
         self.dt, self.refractory = dt, refractory
         self.currents, self.thresholds, self.lags = tuple(currents), tuple(thresholds), tuple(lags)
         self.neuron = copy.deepcopy(neuron).double()
-        self.log_share = _number(math.log(self._share(dt)))
-        self.log_gain = _number(0.0)
-        self.reset, self.log_width = _number(0.8), _number(math.log(0.15))
-        self.rest, self.log_scale = _number(rest / 30.0), _number(math.log(scale))
+        leak = self._leak()
+        self.log_share = _number(math.log(dt / tau / leak))
+        self.log_gain = _number(math.log(resistance / scale * leak))
+        self.reset, self.log_width = _number(reset), _number(math.log(0.15))
+        self.rest, self.log_scale = _number(rest / UNIT), _number(math.log(scale))
+        self.level = _number(1.0)
         self.g = _numbers([0.0] * len(self.lags))
-        self.w, self.v = _numbers([0.2] * len(currents)), _numbers([0.1] * len(thresholds))
+        self.w, self.v = _numbers([0.2 * leak] * len(currents)), _numbers([0.1] * len(thresholds))
         self.electrode = _numbers([0.0] * (1 + len(ELECTRODE)))
         self.log_error = _number(math.log(3.0))
-        leak = self._leak()
-        with torch.no_grad():  # 100 megohms, in units of potential per timestep.
-            self.log_gain.fill_(math.log(100.0 / scale * leak))
-            self.w.mul_(leak)
 
     def _leak(self) -> float:
         """How fast the membrane returns to its rest, per timestep of the neuron."""
@@ -99,9 +109,15 @@ class Escape(nn.Module):
             moved = self.neuron.charge(0 * state[0], *state)[0]
         return min(max(float((step - (moved - start)[0]) / step), 0.05), 1.0)
 
-    def _share(self, dt: float) -> float:
-        """A sample's share of a timestep, for a membrane time constant of 15 ms."""
-        return dt / 15.0 / self._leak()
+    @property
+    def potentials(self) -> tuple[float, float]:
+        """Where the potential rests, and how much one unit of the neuron is [mV]."""
+        return UNIT * float(self.rest), float(self.log_scale.exp())
+
+    @property
+    def threshold(self) -> float:
+        """Of a cell that has not fired [mV]."""
+        return UNIT * float(self.rest) + float(self.level * self.log_scale.exp())
 
     def prepare(self, recording: Recording) -> Prepared:
         """A recording, sampled at `dt`, as what the model needs of it."""
@@ -147,8 +163,8 @@ class Escape(nn.Module):
 
     def start(self, data: Prepared) -> tuple[Tensor, ...]:
         """The states at the first sample, from the voltage there."""
-        seen = data.voltage[:3].mean(0) - data.electrode[0] @ self.electrode
-        u = ((seen - 30.0 * self.rest) / self.log_scale.exp()).clamp(-2.0, 1.0)
+        seen = data.voltage[:3].mean(0) - UNIT * data.electrode[0] @ self.electrode
+        u = ((seen - UNIT * self.rest) / self.log_scale.exp()).clamp(-2.0, 1.0)
         rest = [value.to(u.dtype).expand_as(u) for value in self.neuron.initial_state()[1:]]
         return (u, *rest)
 
@@ -158,9 +174,10 @@ class Escape(nn.Module):
         x = self.drive(data) - data.a @ self.w
         forced = Forced(self.neuron, self.log_share, self.reset)
         (u,), _, _ = scan(forced, (x, data.hold), self.start(data), final=False)
-        above = u - self.neuron.threshold.detach() - data.b @ self.v
+        above = u - self.level - data.b @ self.v
         rate = above * torch.exp(-self.log_width) + math.log(self.dt)
-        voltage = 30.0 * self.rest + self.log_scale.exp() * u + data.electrode @ self.electrode
+        outside = self.rest + data.electrode @ self.electrode
+        voltage = UNIT * outside + self.log_scale.exp() * u
         return u, rate, voltage
 
     def loss(self, data: Prepared, voltage_weight: float) -> Tensor:

@@ -101,14 +101,15 @@ def raster(fitted: Fitted, test: Recording) -> Any:
 def flows(fitted: Fitted) -> Any:
     """`F(u)` beside the leak of LIF, which has its slope at rest."""
     model = fitted.model
-    rest, scale = 30.0 * float(model.rest), float(model.log_scale.exp())
-    v = np.linspace(rest - 0.6 * scale, rest + 1.15 * scale, 300)
+    rest = model.potentials[0]
+    reach = model.threshold - rest
+    v = np.linspace(rest - 0.6 * reach, rest + 1.15 * reach, 300)
     slope = (fitted.flow([rest + 0.01])[0] - fitted.flow([rest - 0.01])[0]) / 0.02
     figure, axes = _figure(3.2)
     axes.axhline(0, color="0.8", lw=0.8)
     axes.plot(v, slope * (v - rest), color="0.6", label="LIF with the same leak at rest")
     axes.plot(v, fitted.flow(v), color="C0", label=f"fitted {type(model.neuron).__name__}")
-    for at, name in ((rest, "rest"), (rest + scale, "threshold")):
+    for at, name in ((rest, "rest"), (model.threshold, "threshold")):
         axes.axvline(at, color="0.8", lw=0.8, ls=":")
         axes.annotate(name, (at, axes.get_ylim()[1]), fontsize=8, ha="center", va="bottom")
     axes.set(xlabel="potential [mV]", ylabel="F [mV/ms]")

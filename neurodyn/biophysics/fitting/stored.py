@@ -14,7 +14,7 @@ from neurodyn.biophysics.fitting.model import Escape, learning
 from neurodyn.errors import unknown
 from neurodyn.files import read_json, write
 
-FORMAT = "neurodyn fitted cell 1"
+FORMAT = "neurodyn fitted cell 2"
 
 
 def write_cell(model: Escape, options: dict[str, Any], barrier: float, path: Path) -> Path:
@@ -65,8 +65,6 @@ def _made(content: dict[str, Any], kind: Any) -> tuple[Escape, dict[str, Any], f
         thresholds=content["thresholds_ms"],
         lags=content["lags_ms"],
         refractory=content["refractory_ms"],
-        rest=-70.0,
-        scale=20.0,
     )
     found = {n: torch.tensor(v, dtype=torch.float64) for n, v in content["parameters"].items()}
     model.load_state_dict(found)

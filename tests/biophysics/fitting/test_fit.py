@@ -6,41 +6,58 @@ import pytest
 import torch
 
 from neurodyn import LIF, LNM, QIF
-from neurodyn.biophysics import GIF, Fitted, Recording, fit, simulate
+from neurodyn.biophysics import Fitted, Recording, fit
 from neurodyn.biophysics.fitting.page import write_folder
 from neurodyn.biophysics.fitting.scores import coincidences, gamma, gamma_ceiling, md_star
 from neurodyn.models import ConvNet
 
+DT, TAU, RESISTANCE, REST, THRESHOLD, WIDTH, RESET = 0.1, 20.0, 200.0, -65.0, -48.0, 1.5, -58.0
+REFRACTORY, ETA, GAMMA = 4.0, (0.02, 0.005), (4.0, 0.5)
+"""A cell of Pozzorini et al. (2015): ms, megohm, mV, nA; currents of 8 and 90 ms, and a threshold
+that moves with 10 and 150 ms."""
+
 
 @pytest.fixture(scope="module")
 def recording():
-    """A GIF in noise, 2 s, two currents."""
-    generator = torch.Generator().manual_seed(3)
-    noise = torch.randn(1_000, 2, generator=generator).repeat_interleave(20, 0)
-    current = (0.16 + 0.15 * noise).double()
-    cell = GIF(dt=0.1, gamma=[4.0, 0.5], eta=[0.02, 0.005], learn=False).double()
-    V = simulate(cell, current, warm_up=0.0)
-    # A spike shows for one sample: between samples the potential crosses 0 at the same place.
-    return Recording(current.numpy(), V.numpy(), 0.1)
+    """This cell in noise, 4 currents of 2 s. It fires at random."""
+    rng = np.random.default_rng(3)
+    current = 0.09 + 0.12 * np.repeat(rng.standard_normal((1_000, 4)), 20, 0)
+    V, keep = np.empty_like(current), np.exp(-DT / np.array([8.0, 90.0, 10.0, 150.0]))[:, None]
+    v, held, traces = np.full(4, REST), np.zeros(4), np.zeros((4, 4))
+    for t, now in enumerate(current):
+        traces = keep * traces + (np.round(held) == 1)
+        drive = now - np.array(ETA) @ traces[:2]
+        v = REST + (v - REST) * (1 - DT / TAU) + DT / TAU * RESISTANCE * drive
+        v = np.where(held > 0, RESET, v)
+        rate = np.exp((v - THRESHOLD - np.array(GAMMA) @ traces[2:]) / WIDTH)
+        fires = (rng.random(4) > np.exp(-rate * DT)) & (held < 1)
+        held = np.maximum(held - 1, 0) + fires * round(REFRACTORY / DT)
+        V[t] = np.where(fires, 20.0, v)
+    # Between samples the potential crosses 0 in the sample before the peak.
+    return Recording(current, V, DT)
 
 
 @pytest.fixture(scope="module")
 def fitted(recording):
-    train, options = recording.split(1000.0)[0], {"voltage": 0.1, "steps": 60}
+    train, options = recording.split(1500.0)[0], {"voltage": 0.1, "steps": 120}
     return fit(LNM(degree=1, clip="none"), train, lags=(), progress=False, **options)
 
 
 def test_what_was_put_in_is_found(recording, fitted):
-    test = recording.split(1000.0)[1]
-    score = fitted.score(test)
-    assert score.gamma > 0.7
-    assert score.rms < 3
     model = fitted.model
-    rest, scale = 30 * model.rest.item(), model.log_scale.exp().item()
-    assert rest == pytest.approx(-65, abs=3)
-    assert rest + scale == pytest.approx(-45, abs=4)
+    rest, scale = model.potentials
+    score = fitted.score(recording.split(1500.0)[1])
     slope = (fitted.flow([-59.0])[0] - fitted.flow([-61.0])[0]) / 2
-    assert -1 / slope == pytest.approx(20, rel=0.3)  # the membrane's time constant [ms]
+    assert score.rms < 0.2
+    assert rest == pytest.approx(REST, abs=0.3)
+    assert model.threshold == pytest.approx(THRESHOLD, abs=0.7)
+    assert rest + scale * model.reset.item() == pytest.approx(RESET, abs=0.5)
+    assert scale * model.log_width.exp().item() == pytest.approx(WIDTH, rel=0.25)
+    assert -1 / slope == pytest.approx(TAU, rel=0.05)
+    # Per nA of the input, a spike takes off what is put in.
+    eta = (model.w / model.log_gain.exp()).tolist()
+    assert eta == pytest.approx(ETA, rel=0.2)
+    assert (scale * model.v)[0].item() == pytest.approx(GAMMA[0], rel=0.3)
 
 
 def test_the_same_call_gives_the_same_cell(recording):
@@ -52,7 +69,7 @@ def test_the_same_call_gives_the_same_cell(recording):
 
 @pytest.mark.parametrize("kind", [LIF, QIF])
 def test_other_neurons_learn_too(kind, recording):
-    train = recording.split(1000.0)[0]
+    train = recording.split(1000.0)[0][:2]
     few, more = (fit(kind(), train, steps=n, progress=False) for n in (1, 15))
     assert more.score(train, runs=2).nll < few.score(train, runs=2).nll
 
@@ -78,10 +95,11 @@ def test_as_a_layer_the_rest_is_0_and_the_kernels_keep_their_time(fitted):
     x = torch.zeros(2, 1, 1)
     x[0] = 0.5
     u = layer.record(x)["u"].flatten()
-    rest, scale = 30 * fitted.model.rest.item(), fitted.model.log_scale.exp().item()
+    rest = fitted.model.potentials[0]
+    scale = fitted.model.threshold - rest
     expected = 0.5 + 5 * fitted.flow([rest + 0.5 * scale])[0] / scale
     assert u.tolist() == pytest.approx([0.5, expected], abs=1e-4)
-    keep = [float(r) for r in layer.rho]
+    keep = [r.item() for r in layer.rho]
     assert keep == pytest.approx([np.exp(-5 / 8), np.exp(-5 / 90)], rel=1e-5)
     assert len(fitted.neuron(dt=9.0)(None).rho) == 1  # 8 ms are over within a step
 
@@ -106,7 +124,7 @@ def test_what_cannot_be_fitted(recording):
 
 def test_the_page_is_whole_and_alone(recording, fitted, tmp_path):
     pytest.importorskip("matplotlib")
-    test = recording.split(1000.0)[1]
+    test = recording.split(1500.0)[1]
     make = partial(write_folder, fitted, test, fitted.score(test, runs=2))
     folder = make(tmp_path / "cell", "a <cell>")
     assert {path.name for path in folder.iterdir()} == {"cell.json", "scores.json", "index.html"}
