@@ -52,6 +52,7 @@ def ends(process, seconds=10.0):
     return False
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed_and_all_ends_as_with_one_job(tmp_path, monkeypatch, capfd):
     started = []
 
