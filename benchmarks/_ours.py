@@ -30,7 +30,8 @@ def ours(features: tuple[int, ...]) -> list[Contender]:
     own = {f"{name}, per neuron": partial(n, features, per="neuron") for name, n in each.items()}
     neuron = partial(LIF, surrogate=ArcTan())
     delayed = Contender(
-        f"neurodyn LIF, {DELAYS} delays per neuron", lambda: Delayed(features, neuron=neuron, order=DELAYS)
+        f"neurodyn LIF, {DELAYS} delays per neuron",
+        lambda: Delayed(features, neuron=neuron, order=DELAYS),
     )
     return [*neurons(kinds | own, "neurodyn ", "auto"), delayed]
 
