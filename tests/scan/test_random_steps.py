@@ -1,6 +1,6 @@
 """Random steps made of the supported operations: their kernels against the plain loop.
 
-`-m slow` tries five times as many; `NEURODYN_EXAMPLES=20000` sets the number of the usual run.
+`-m slow` tries 500; `NEURODYN_EXAMPLES=20000` sets the number of the usual run.
 """
 
 import os
@@ -13,9 +13,9 @@ from torch import nn
 
 from neurodyn.scan import scan
 
-USUAL = 100
+USUAL = 60
 EXAMPLES = int(os.environ.get("NEURODYN_EXAMPLES", USUAL))
-MANY = 5 * USUAL
+MANY = 500
 SHAPES = [(3, 4)] * 5 + [(19, 37)]
 """Steps and neurons: few mostly; sometimes more than a segment of time and a vector hold."""
 

@@ -73,7 +73,10 @@ def test_biases_are_a_current_and_those_of_the_output_count_once():
         )
 
 
-@pytest.mark.parametrize("name", ["IF", "LIF", "DecayLIF"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("IF", "DecayLIF")]
+
+
+@pytest.mark.parametrize("name", ["LIF", *SLOW])
 def test_binary_emission_costs_less_and_less(name):
     net, (_, test) = trained(name), digits()
     reports = compare_steps(net, test, (1, 2, 4, 8))
