@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from matplotlib.figure import Figure
@@ -209,20 +209,27 @@ def draw_curves(
         bands.append(high)
     bottom, top = curve_limits(curves, chance=chance)
     axis.set_ylim(bottom, top)
-    if chance is not None and bottom <= chance <= top:
-        axis.axhline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
-        place: dict[str, Any] = {
-            "transform": axis.get_yaxis_transform(),
-            "ha": "right",
-            "va": "bottom",
-        }
-        axis.text(1.0, chance, f"chance {chance:.3g} %", fontsize=9, color="#606060", **place)
+    draw_chance(axis, chance, along="y")
     if not per_epoch:
         # Epochs before any curve reaches the axis would be blank.
         first = min(int((high < bottom).long().argmin()) for high in bands)
         axis.set_xlim(left=max(0.8, first))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw_chance(axis: Any, chance: float | None, *, along: Literal["x", "y"]) -> None:
+    """A line at chance, in percent along an axis; none where the axis does not have it."""
+    low, high = axis.get_xlim() if along == "x" else axis.get_ylim()
+    if chance is None or not low <= chance <= high:
+        return
+    text, look = f"chance {chance:.3g} %", {"fontsize": 9, "color": "#606060", "va": "bottom"}
+    if along == "x":
+        axis.axvline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
+        axis.text(chance, 1.0, text, transform=axis.get_xaxis_transform(), ha="center", **look)
+    else:
+        axis.axhline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
+        axis.text(1.0, chance, text, transform=axis.get_yaxis_transform(), ha="right", **look)
 
 
 def curve_limits(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from matplotlib.figure import Figure
 
-from neurodyn.analysis.pictures import GUIDE, REFERENCE, short_name, styles
+from neurodyn.analysis.pictures import GUIDE, draw_chance, short_name, styles
 
 SHARE = 10
 """The axis is at least so many times as wide as the seeds of any contender are apart."""
@@ -47,14 +46,7 @@ def plot_scores(
     axis.set_yticks(range(len(rows)), list(map(short_name, rows)), fontsize=10)
     low, high = limits(list(rows.values()), percent="%" in xlabel)
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlim=(low, high))
-    if chance is not None and low <= chance <= high:
-        axis.axvline(chance, color=REFERENCE, lw=1, ls=":", zorder=0)
-        top: dict[str, Any] = {
-            "transform": axis.get_xaxis_transform(),
-            "ha": "center",
-            "va": "bottom",
-        }
-        axis.text(chance, 1.0, f"chance {chance:.3g} %", fontsize=9, color="#606060", **top)
+    draw_chance(axis, chance, along="x")
     axis.set_xlabel(xlabel, fontsize=10)
     axis.tick_params(axis="x", labelsize=10)
     axis.tick_params(axis="y", length=0)
