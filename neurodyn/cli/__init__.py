@@ -74,7 +74,7 @@ def _run(known: argparse.Namespace, rest: list[str], args: list[str], modules: l
         raise ValueError(f"{known.command}: expected {takes}, got {' '.join(rest)}")
     study = studies().find(known.name) if known.command == "study" else None
     if (getattr(known, "jobs", None) or 1) > 1:
-        from neurodyn.comparison.jobs import warm_up
+        from neurodyn.comparison.jobs.local import warm_up
 
         warm_up(known.threads or 1)
     if known.command not in ("list", "fit-cell"):
@@ -112,8 +112,9 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     from neurodyn.comparison.arguments import cluster_options, refuse_own, seed_numbers
 
     seeds = seed_numbers(known.seeds)
-    from neurodyn.comparison.cluster import Cluster
     from neurodyn.comparison.compare import run_comparison
+    from neurodyn.comparison.folder import finished_runs
+    from neurodyn.comparison.jobs.cluster import Cluster
     from neurodyn.training.find import find_recipe, names_module
     from neurodyn.training.paths import data_path, recipe_for
 
@@ -151,7 +152,8 @@ def _compare(known: argparse.Namespace, rest: list[str], study: Any) -> None:
     options = {name: getattr(known, name) for name in ("only", "jobs", "threads")}
     options["cluster"] = Cluster(known.cluster, sent) if known.cluster else None
     tables = [run_comparison(arguments, names, seeds, folder, **options)]
-    if study and not known.only and (conclusion := study.conclude(folder)):
+    ended = study and not known.only and any(finished_runs(folder))
+    if ended and (conclusion := study.conclude(folder)):
         tables.append(conclusion)
     table = "\n\n".join(tables)
     print(f"\n{table}\n")

@@ -9,15 +9,15 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from neurodyn.comparison.arguments import refuse_own
-from neurodyn.comparison.cluster import Cluster, on_cluster
 from neurodyn.comparison.contender import Contender
-from neurodyn.comparison.folder import diverged_runs, finished_runs, is_finished
-from neurodyn.comparison.jobs import check_jobs, side_by_side
+from neurodyn.comparison.folder import finished_runs, is_finished
+from neurodyn.comparison.jobs.cluster import Cluster, on_cluster
+from neurodyn.comparison.jobs.local import check_jobs, side_by_side
+from neurodyn.comparison.jobs.task import Task, quiet, threads_set
 from neurodyn.comparison.lock import in_turn
 from neurodyn.comparison.progress import Display, Row, make_display
 from neurodyn.comparison.run import Run
-from neurodyn.comparison.tables import casualties, write_report
-from neurodyn.comparison.task import Task, quiet, threads_set
+from neurodyn.comparison.tables import write_report
 from neurodyn.errors import unknown
 from neurodyn.training.allowed import named
 
@@ -90,7 +90,7 @@ def run_comparison(
             f"{len(failed)} of {len(tasks)} runs failed; the same command tries them again, and "
             f"keeps the others:\n{what}"
         )
-    return _report(folder, only)
+    return write_report(folder)
 
 
 def _planned(
@@ -165,10 +165,3 @@ def _one_by_one(tasks: Sequence[Task], rows: Sequence[Row], *, together: bool) -
             rows[index].starts()
             tasks[index].run().finish(rows[index])
             rows[index].ends()
-
-
-def _report(folder: Path, only: str | None) -> str:
-    """The table of the folder. A single run may be the only one, and may have diverged."""
-    if only is not None and not finished_runs(folder):
-        return "\n".join(casualties(diverged_runs(folder)))
-    return write_report(folder)

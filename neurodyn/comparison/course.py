@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import lightning as L
 import numpy as np
@@ -35,6 +36,9 @@ POINTS, MAPS, MODES = 46, 16, 48
 
 EPOCHS, LAYERS = 32, 24
 """Epochs and layers that are kept, at most. Of more epochs every second, fourth, ... is."""
+
+LIMIT = 2**26
+"""Bytes that a course unpacks to, at most. Twenty-four layers of eight states take 10 MB."""
 
 Numbers = NDArray[Any]
 
@@ -121,6 +125,10 @@ class Course:
     def load(cls, path: Path) -> Course:
         """Read a course. The file runs no code; an error names it."""
         try:
+            with ZipFile(path) as archive:
+                claimed = sum(info.file_size for info in archive.infolist())
+            if claimed > LIMIT:
+                raise ValueError(f"a file that unpacks to {claimed:,} bytes")
             with np.load(path, allow_pickle=False) as file:
                 epochs = [int(epoch) for epoch in file["epochs"]]
                 about = json.loads(str(file["layers"]))

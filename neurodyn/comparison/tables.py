@@ -40,11 +40,17 @@ SCORES = 2
 
 
 def write_report(folder: Path) -> str:
-    """Write tables and pictures of all finished runs; return the table."""
+    """Write tables and pictures of all finished runs; return the table.
+
+    If every run diverged, the table is only who did and why.
+    """
     runs, lost = finished_runs(folder), diverged_runs(folder)
+    if not runs and not lost:
+        raise FileNotFoundError(f"folder: expected finished runs in {folder}, found none")
     if not runs:
-        reasons = "".join(f"; {line}" for line in casualties(lost))
-        raise FileNotFoundError(f"folder: expected finished runs in {folder}, found none{reasons}")
+        table = "\n\n".join(casualties(lost))
+        write(folder / "table.md", f"{table}\n")
+        return table
     table = results_table(runs, lost)
     write(folder / "table.md", f"{table}\n\n{origin(runs)}\n")
     write_json(folder / "table.json", {"runs": runs, "diverged": lost, "mean": summary(runs)})

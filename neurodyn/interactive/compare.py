@@ -17,10 +17,10 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import nn
 
 from neurodyn import data as data_sets
-from neurodyn.comparison.cluster import Cluster
 from neurodyn.comparison.compare import run_comparison
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.folder import is_finished, write_json
+from neurodyn.comparison.jobs.cluster import Cluster
 from neurodyn.data.adapted import adapted
 from neurodyn.files import read_json
 from neurodyn.interactive import held
@@ -77,6 +77,7 @@ def compare(
         cluster: where runs are sent to, such as `"slurm"` or `Cluster("slurm", {"time": 60})`.
 
     Raises:
+        ArithmeticError: every run diverged; it says why, and where the page is.
         ChildProcessError: runs failed in processes of their own; the others are kept.
     """
     with _same_random_numbers():

@@ -26,6 +26,8 @@ MEANT = "mean ± std over seeds; ahead: by more than both standard deviations"
 class Comparison:
     """The finished runs of a comparison. A notebook shows its table, verdict and picture.
 
+    There is an `ArithmeticError` if every run diverged. It names the page that shows how.
+
     Attributes:
         folder: with a folder for each run, which `neurodyn.load` takes.
         neurons: the labels of the contenders.
@@ -44,6 +46,11 @@ class Comparison:
             key=lambda run: (self.neurons.index(run["neuron"]), run["seed"]),
         )
         self.diverged = list(filter(asked, diverged_runs(folder)))
+        if not self.runs:
+            raise ArithmeticError(
+                f"every run diverged: {'; '.join(casualties(self.diverged))}. "
+                f"All on one page: {write_page(folder)}"
+            )
 
     @property
     def table(self) -> str:

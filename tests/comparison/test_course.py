@@ -78,3 +78,11 @@ def test_a_damaged_course_is_an_error_and_the_training_goes_on(tmp_path):
     with pytest.raises(ValueError, match=r"dynamics\.npz: expected the course of a run"):
         Course.load(path)
     assert trained(path, Learner(network(), 2), 3, start=2).epochs == [3]
+
+
+def test_a_course_that_unpacks_to_more_than_memory_holds_is_refused(tmp_path):
+    path = tmp_path / "dynamics.npz"
+    np.savez_compressed(path, epochs=np.zeros(2**23 + 1))
+    assert path.stat().st_size < 2**17
+    with pytest.raises(ValueError, match=r"dynamics\.npz: .* unpacks to 67,\d{3},\d{3} bytes"):
+        Course.load(path)

@@ -15,7 +15,7 @@ from neurodyn.data import Digits, TensorData
 from neurodyn.interactive import held
 from neurodyn.layers import TimeDistributed
 from neurodyn.training import allowed
-from tests.comparison.test_jobs import TINY
+from tests.comparison.jobs.test_local import TINY
 
 SMALL = {"data.limit": 60, "data.validation": 30, "model.network.widths": [4]}
 
@@ -84,6 +84,14 @@ def test_objects_of_this_process(data):
     other = partial(LIF, tau=3.0, reset=lambda *_: None)
     with pytest.raises(ValueError, match="cannot import the data, the network, other, which was"):
         neurodyn.compare(network=network, data=data, neurons={"other": other}, jobs=2)
+
+
+def test_that_every_run_diverged_is_said_with_the_page(tmp_path):
+    wild = {"wild": "lnm:clip=none:reset=none:start=[0,0,0,1e30]"}
+    said = r"every run diverged: wild, seed 0, diverged: Training stopped.*page: .*report\.html"
+    with pytest.raises(ArithmeticError, match=said):
+        neurodyn.compare("digits", neurons=wild, seeds=1, epochs=1, options=SMALL, out=tmp_path)
+    assert "wild, seed 0, diverged" in (tmp_path / "report.html").read_text()
 
 
 def test_it_is_what_the_command_trains(tmp_path):

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from neurodyn.comparison.task import Task
+from neurodyn.comparison.jobs.task import Task
 from neurodyn.training.memory import keep_freed_memory
 
 EARLY = (

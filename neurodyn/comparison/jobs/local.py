@@ -17,14 +17,14 @@ from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodyn.comparison.attempts import STUCK, Attempts
 from neurodyn.comparison.folder import is_finished
+from neurodyn.comparison.jobs.attempts import STUCK, Attempts
 
 if TYPE_CHECKING:
+    from neurodyn.comparison.jobs.task import Task
     from neurodyn.comparison.progress import Row
-    from neurodyn.comparison.task import Task
 
-CHILD = "neurodyn.comparison.child"
+CHILD = "neurodyn.comparison.jobs.child"
 GRACE = 5.0
 """Seconds that a stopped process has to end by itself."""
 
@@ -80,7 +80,7 @@ class Job:
     """
 
     def __init__(self, task: Task, row: Row, slot: int, gpus: Sequence[str]) -> None:
-        from neurodyn.comparison import child
+        from neurodyn.comparison.jobs import child
 
         self.task, self.row, self.slot = task, row, slot
         self.error: str | None = None

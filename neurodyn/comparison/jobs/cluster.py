@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurodyn.comparison.attempts import STUCK, Attempts
 from neurodyn.comparison.folder import finished_runs, is_finished, write_json
+from neurodyn.comparison.jobs.attempts import STUCK, Attempts
+from neurodyn.comparison.jobs.task import Task
 from neurodyn.comparison.progress import Log, Row
 from neurodyn.comparison.tables import write_report
-from neurodyn.comparison.task import Task
 from neurodyn.errors import require
 from neurodyn.files import read_json
 from neurodyn.training.memory import keep_freed_memory

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import jobs as bench
-from neurodyn.comparison import jobs
 from neurodyn.comparison.compare import run_comparison
+from neurodyn.comparison.jobs import local as jobs
 from tests.kill.harness import same
 
 TINY = [
@@ -182,7 +182,7 @@ import threading, torch
 def found(*_): raise AssertionError("looked for a GPU")
 for name in ("is_available", "device_count", "_lazy_init"):
     setattr(torch.cuda, name, found)
-import neurodyn.comparison.child
+import neurodyn.comparison.jobs.child
 assert threading.active_count() == 1, threading.enumerate()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

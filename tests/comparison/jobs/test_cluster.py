@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from neurodyn.comparison.cluster import Cluster, ClusterRun
 from neurodyn.comparison.compare import run_comparison
-from neurodyn.comparison.task import Task
-from tests.comparison.test_jobs import TINY
+from neurodyn.comparison.jobs.cluster import Cluster, ClusterRun
+from neurodyn.comparison.jobs.task import Task
+from tests.comparison.jobs.test_local import TINY
 from tests.kill.harness import same
 
 submitit = pytest.importorskip("submitit")
