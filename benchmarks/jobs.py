@@ -1,8 +1,9 @@
 """Many runs on one machine: one after the other, side by side, and with every run killed once.
 
-    neurodyn bench jobs [--seeds 4] [--epochs 40]
+    neurodyn bench jobs [--seeds 4] [--epochs 80] [--repeats 3]
 
-Each row is the command `neurodyn compare` in a process of its own, from its start to its table. Two
+Each row is the command `neurodyn compare` in a process of its own, from its start to its page. The
+rows take turns, and the table has medians: the speed of a machine with neighbours wanders. Two
 neurons and four seeds make eight runs. For the rows with kills, the process of every run is killed
 once, after a checkpoint that is drawn; for the last, the command itself is killed when half of the
 runs are finished, and started again. "equal" compares weights and results with those of one job, to
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks._results import FOLDER, write_page
@@ -95,12 +97,10 @@ def seconds(command: list[str], killer: Killer) -> float:
             raise RuntimeError(f"status {process.returncode} of {' '.join(command)}")
 
 
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, Any]]:
-    """For each way to run them: seconds, kills, and whether the results are those of one job."""
-    recipe = ["--config=sequential-digits", f"--trainer.max_epochs={options.epochs}"]
-    recipe += options.recipe
+def ways(options: argparse.Namespace) -> dict[str, tuple[list[str], bool, int | None]]:
+    """How the runs are run: arguments, whether each is killed, after how many runs the command."""
     half = len(NEURONS) * options.seeds // 2
-    ways: dict[str, tuple[list[str], bool, int | None]] = {
+    return {
         "one after the other, all cores": ([], False, None),
         "`--jobs 1`": (["--jobs=1"], False, None),
         f"`--jobs {options.jobs}`": ([f"--jobs={options.jobs}"], False, None),
@@ -115,17 +115,26 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, An
             half,
         ),
     }
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, Any]]:
+    """For each way to run them: seconds, kills, and whether the results are those of one job."""
+    recipe = ["--config=sequential-digits", f"--trainer.max_epochs={options.epochs}"]
+    recipe += options.recipe
     found: dict[str, dict[str, Any]] = {}
-    for number, (name, (how, runs, command)) in enumerate(ways.items()):
-        home = folder / str(number)
-        words = [sys.executable, "-m", "neurodyn", "compare", *recipe, *how]
-        words += [f"--neurons={','.join(NEURONS)}", f"--seeds={options.seeds}", f"--out={home}"]
-        killer = Killer(home, options.epochs, runs, command)
-        took = seconds(words, killer)
-        # All cores may add in another order: that row is there for its time.
-        equal = is_same(folder / "1", home) if number else None
-        found[name] = {"seconds": took, "kills": killer.kills, "equal": equal}
-        print(name, found[name], flush=True)
+    for turn in range(options.repeats):
+        for number, (name, (how, runs, command)) in enumerate(ways(options).items()):
+            home = folder / str(turn) / str(number)
+            words = [sys.executable, "-m", "neurodyn", "compare", *recipe, *how]
+            words += [f"--neurons={','.join(NEURONS)}", f"--seeds={options.seeds}", f"--out={home}"]
+            killer = Killer(home, options.epochs, runs, command)
+            row = found.setdefault(name, {"seconds": [], "kills": 0, "equal": None})
+            row["seconds"].append(seconds(words, killer))
+            row["kills"] += killer.kills
+            # All cores may add in another order: that row is there for its time.
+            if number:
+                row["equal"] = is_same(folder / "0" / "1", home) and row["equal"] is not False
+            print(name, row, flush=True)
     return found
 
 
@@ -142,13 +151,17 @@ def table(found: dict[str, dict[str, Any]]) -> list[str]:
     """Markdown lines."""
     one = found["`--jobs 1`"]["seconds"]
     lines = [
-        "| runs | seconds | x one job | processes killed | equal to one job |",
-        "|---|---|---|---|---|",
+        "| runs | seconds | all turns | x one job | processes killed | equal to one job |",
+        "|---|---|---|---|---|---|",
     ]
     for name, row in found.items():
         equal = {None: "", True: "yes", False: "no"}[row["equal"]]
-        took, kills = row["seconds"], row["kills"]
-        lines.append(f"| {name} | {took:.0f} | {took / one:.2f} | {kills} | {equal} |")
+        took = row["seconds"]
+        ratio = median(mine / its for mine, its in zip(took, one, strict=True))
+        turns = " / ".join(f"{value:.0f}" for value in took)
+        lines.append(
+            f"| {name} | {median(took):.0f} | {turns} | {ratio:.2f} | {row['kills']} | {equal} |"
+        )
     return lines
 
 
@@ -157,7 +170,8 @@ def main(arguments: list[str] | None = None) -> None:
         prog="neurodyn bench jobs", description="Runs side by side, and killed."
     )
     parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=80)
+    parser.add_argument("--repeats", type=int, default=3, help="turns")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
     options, options.recipe = parser.parse_known_args(arguments)
@@ -167,7 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
         "Many runs on one machine",
         f"`neurodyn bench jobs`; {len(NEURONS) * options.seeds} runs: {' and '.join(NEURONS)} on "
         f"`sequential-digits`, {options.seeds} seeds each, {options.epochs} epochs. Wall time of "
-        "the whole command.",
+        f"the whole command, median of {options.repeats} turns; the ratio is that within a turn.",
     )
     write_page(options.out, "jobs", heading, found, table)
 
