@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 import torch
@@ -21,10 +22,13 @@ NETWORKS = {
     "Recurrent": lambda: (Recurrent(6, neuron=LIF), (6,)),
     "CSGRU": lambda: (CSGRU(6, 4, threshold=0.2), (6,)),
 }
+STEPS = (4, 32)
 LOAD = """
 import sys, torch
-x, expected = torch.load("case.pt")
-assert torch.equal(torch.export.load("net.pt2").module()(x), expected)
+from pathlib import Path
+for net in Path().glob("*.pt2"):
+    x, expected = torch.load(net.with_suffix(".pt"))
+    assert torch.equal(torch.export.load(net).module()(x), expected), net
 assert not [name for name in sys.modules if "neurodyn" in name]
 """
 
@@ -35,14 +39,13 @@ def case(name, steps):
     return network.eval(), 2 * torch.randn(steps, 2, *shape)
 
 
-@pytest.mark.parametrize("steps", [4, 32])
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_program_runs_without_the_package(name, steps, tmp_path):
-    network, x = case(name, steps)
-    program = torch.export.export(network, (x,))
-    assert steps == 4 or len(program.graph.nodes) < 150, "the loop is unrolled"
-    torch.export.save(program, tmp_path / "net.pt2")
-    torch.save((x, network(x).detach()), tmp_path / "case.pt")
+def test_programs_run_without_the_package(tmp_path):
+    for name, steps in product(NETWORKS, STEPS):
+        network, x = case(name, steps)
+        program = torch.export.export(network, (x,))
+        assert steps == 4 or len(program.graph.nodes) < 150, f"the loop of {name} is unrolled"
+        torch.export.save(program, tmp_path / f"{name}-{steps}.pt2")
+        torch.save((x, network(x).detach()), tmp_path / f"{name}-{steps}.pt")
     subprocess.run([sys.executable, "-I", "-c", LOAD], cwd=tmp_path, check=True)
 
 
@@ -74,7 +77,7 @@ def test_a_step_that_is_no_body_of_a_loop_is_unrolled(monkeypatch):
     assert torch.equal(program.module()(x), network(x))
 
 
-@pytest.mark.parametrize("steps", [4, 32])
+@pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_onnx(name, steps, tmp_path):
     why = "onnxruntime and onnxscript are needed: pip install 'neurodyn[export]'"

@@ -13,7 +13,7 @@ from torch import nn
 
 from neurodyn.scan import scan
 
-USUAL = 60
+USUAL = 30
 EXAMPLES = int(os.environ.get("NEURODYN_EXAMPLES", USUAL))
 MANY = 500
 SHAPES = [(3, 4)] * 5 + [(19, 37)]

@@ -82,6 +82,7 @@ def test_two_processes_that_share_out_the_weights_end_with_those_of_one(tmp_path
     command(*given, two, *sharded, *resumed)
 
 
+@pytest.mark.slow
 def test_a_comparison_on_two_devices(tmp_path):
     given = [*SETTINGS, *TWO, "--data.limit=100", "--trainer.max_epochs=1"]
     command("compare", "--neurons=if,lif", "--seeds=1", f"--out={tmp_path}", *given)

@@ -15,6 +15,7 @@ from neurodyn.scan.gpu.machine import _listing, _waits
 ROOT = Path(__file__).parents[3]
 # All operations, several states, and hostile names.
 CELLS = ["ALIF", "arithmetic", "choices", "powers", "smooth", "steps", "crowded"]
+FEW = ["ALIF", "crowded"]
 # For each row: registers, bytes of most loads, waits, instructions of a thread per element and
 # step, and the model's time over that of the sequences, of the forward and the backward kernel.
 # Bounds leave room for another version of the compiler.
@@ -71,11 +72,14 @@ def python(*arguments, cache):
 
 
 @needs_triton
-def test_kernels_compile_for_a_gpu(tmp_path):
+@pytest.mark.parametrize(
+    "cells", [FEW, pytest.param(CELLS, marks=pytest.mark.slow)], ids=["quick", "slow"]
+)
+def test_kernels_compile_for_a_gpu(tmp_path, cells):
     rows = [
-        line.split() for line in python("tests.scan.gpu.cells", *CELLS, cache=tmp_path).splitlines()
+        line.split() for line in python("tests.scan.gpu.cells", *cells, cache=tmp_path).splitlines()
     ]
-    assert [row[0] for row in rows[::2]] == CELLS
+    assert [row[0] for row in rows[::2]] == cells
     # What does not fit into registers goes through memory, which is what kernels are to spare.
     assert all(int(row[3]) == 0 for row in rows if row[0] == "ALIF")
 
