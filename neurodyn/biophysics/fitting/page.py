@@ -22,9 +22,9 @@ FILES = {"cell.json", "scores.json", "index.html"}
 STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;"
     "background:#fff;overflow-wrap:anywhere}figure{margin:0;overflow-x:auto}"
-    "svg{width:100%;min-width:34rem;height:auto}table{border-collapse:collapse}"
+    "svg{width:100%;min-width:40rem;height:auto}table{border-collapse:collapse}"
     "td,th{padding:.2rem .8rem .2rem 0;border-bottom:1px solid #ddd;text-align:left}"
-    "td{text-align:right}dt{font-weight:bold}dd{margin:0 0 .6rem}"
+    "th{font-weight:normal}td{text-align:right;white-space:nowrap}"
     "pre{font-size:13px;white-space:pre-wrap}"
 )
 COLOURS = ("C0", "C1")
@@ -88,16 +88,13 @@ def page(fits: Fits, test: Recording, title: str) -> str:
         ("F(u), what the membrane does without input", flows(fits)),
     ]
     pictures = "".join(f"<h2>{name}</h2><figure>{_svg(figure)}</figure>" for name, figure in shown)
-    cells = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(repr(fit))}</dd>"
-        for name, (fit, _) in fits.items()
-    )
+    cells = "".join(f"<p>{html.escape(repr(fit))}</p>" for fit, _ in fits.values())
     title = html.escape(title)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>"
-        f"<dl>{cells}</dl><h2>Scores on the part that was not fitted</h2>{_table(fits)}"
+        f"{cells}<h2>Scores on the part that was not fitted</h2>{_table(fits)}"
         f"{pictures}<h2>The part that was not fitted</h2><pre>{html.escape(repr(test))}</pre>"
         "</body></html>\n"
     )
@@ -120,12 +117,16 @@ def voltages(fits: Fits, test: Recording, window: float = 1000.0) -> Any:
     begin = max(float(test.spikes[k][0]) - 100.0, 0.0) if len(test.spikes[k]) else 0.0
     rows = slice(round(begin / test.dt), round((begin + window) / test.dt))
     time = np.arange(len(test.voltage))[rows] * test.dt
-    figure, axes = _figure(3.0)
+    figure, axes = _figure(3.4)
     axes.plot(time, test.voltage[rows, k], color="0.6", lw=0.8, label="recorded")
+    top = -np.inf
     for (name, (fit, _)), colour in list(zip(fits.items(), COLOURS, strict=False))[::-1]:
-        axes.plot(time, fit.predict(test)[0][rows, k], color=colour, lw=0.8, label=name)
+        predicted = fit.predict(test)[0][rows, k]
+        axes.plot(time, predicted, color=colour, lw=0.8, label=name)
+        top = max(top, float(predicted.max()))
     axes.set(xlabel="time [ms]", ylabel="potential [mV]", xlim=(time[0], time[-1]))
-    figure.legend(loc="outside upper right", frameon=False, ncols=3)
+    axes.set_ylim(top=top + 5.0)  # Spikes leave the picture, or nothing else could be seen.
+    figure.legend(loc="outside upper left", frameon=False, ncols=3)
     return figure
 
 
@@ -157,7 +158,7 @@ def flows(fits: Fits) -> Any:
         axes.plot(ends, fit.flow(ends), "o", color=colour, ms=5)
     axes.set(xlabel="potential [mV]", ylabel="F [mV/ms]", xlim=(v[0], v[-1]))
     axes.plot([], [], "o", color="0.4", ms=5, label="rest and threshold")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left")
     return figure
 
 
