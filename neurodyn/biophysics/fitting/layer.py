@@ -156,7 +156,7 @@ def timestep(model: Escape, dt: float) -> Timestep:
     keeps `exp(-dt / tau)` of itself, and a current does per timestep what it does to a cell at
     rest. So the weights below say what a kernel was at the spike, had it begun there.
     """
-    check("dt", dt, model.dt)
+    check("dt", dt, round(model.dt, 6))
     level, r = float(model.level), model.refractory
     wait = math.floor(r / dt + 1e-6)
     late = (wait + 1) * dt - r
@@ -222,6 +222,11 @@ def _euler(neuron: Neuron, share: float) -> tuple[int, float]:
     return parts, parts * each
 
 
-def _read(path: Any) -> Escape:
-    path = Path(path)
-    return read_cell(path / "cell.json" if path.is_dir() else path)[0]
+def _read(given: Any) -> Escape:
+    path = Path(given) / "cell.json" if Path(given).is_dir() else Path(given)
+    if not path.exists():
+        raise FileNotFoundError(
+            "cell: expected a file of Fitted.save, or a folder of neurodyn fit-cell, got "
+            f"{given}; there is no {path} (from {Path.cwd()})"
+        )
+    return read_cell(path)[0].requires_grad_(False)

@@ -172,8 +172,9 @@ def test_other_files_are_refused(file, tmp_path):
     (tmp_path / "other.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"other\.json: expected a file that Fitted\.save wrote"):
         RecordedNeuron(cell=tmp_path / "other.json")
-    with pytest.raises(FileNotFoundError, match=r"none\.json"):
-        RecordedNeuron(cell=tmp_path / "none.json")
+    for path, missing in ((tmp_path / "none.json", "none.json"), (tmp_path.parent, "cell.json")):
+        with pytest.raises(FileNotFoundError, match=rf"cell: expected .* there is no .*{missing}"):
+            RecordedNeuron(cell=path)
     content = json.loads(file.read_text())
     for name in ("Popen", "HardReset", "Reset", "neurons_of", None):
         file.write_text(json.dumps({**content, "neuron": name}))
