@@ -12,6 +12,7 @@ from neurodyn.biophysics.fitting.membrane import Free
 from neurodyn.biophysics.fitting.model import Escape, learning
 from neurodyn.comparison.contender import Contender
 from neurodyn.models import ConvNet
+from neurodyn.neurons import neurons_of, set_horizon
 from neurodyn.scan import scan
 from neurodyn.training.recipe import Recipe
 
@@ -135,6 +136,16 @@ def test_in_a_network(cell, learn, dt):
     )
     again = ConvNet(cell.neuron(dt=dt, learn=learn), shape=(1, 8, 8), classes=3, widths=[4, 4])
     again.load_state_dict(net.state_dict())
+
+
+def test_the_fitted_neuron_is_a_part_of_the_layer_and_not_a_layer():
+    """What a network tells its neurons would let a spread start again."""
+    net = ConvNet(made(LNM(start="spread")).neuron(dt=5.0), shape=(1, 8, 8), widths=[4, 4])
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    set_horizon(net, 1000)
+    assert [name for name, _ in neurons_of(net)] == ["body.1.neuron", "body.4.neuron"]
+    assert [name for name, _ in neurons_of(net.body[1].neuron)] == [""]
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
 def test_the_default_is_10_ms_and_less_than_a_sample_is_an_error(cell):
