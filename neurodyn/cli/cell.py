@@ -28,24 +28,36 @@ def add_parser(commands: Any) -> None:
 
 def fit_cell(known: argparse.Namespace) -> str:
     """Fit, score on what was held out, and write the folder. Repeats of one current are split in
-    the middle; of several currents, every other sweep is held out."""
+    the middle; of several currents, every other sweep is held out. LIF is fitted in the same way
+    beside the neuron, so that it shows what the neuron's equation adds."""
+    from neurodyn import LIF
     from neurodyn.biophysics.fitting import fit
     from neurodyn.biophysics.fitting.page import check_folder, write_folder
     from neurodyn.biophysics.recordings import Recording
+    from neurodyn.errors import require
 
-    neuron = _neuron(known.neuron, known.degree)
+    require("matplotlib.figure", "train")  # Before the fit, which would be lost.
+    chosen = _neuron(known.neuron, known.degree)
     folder = known.out or Path("runs") / "cells" / known.file.stem
     check_folder(folder)
     recording = Recording.read(known.file, dt=known.dt, protocol=known.protocol)
     print(recording)
-    single = len(recording.repeats) == 1
-    train, test = (
-        recording.split(recording.duration / 2) if single else (recording[::2], recording[1::2])
-    )
-    fitted = fit(neuron, train, currents=known.currents, thresholds=known.thresholds)
-    score = fitted.score(test)
-    write_folder(fitted, test, score, folder, known.file.stem)
-    return f"{fitted}\nheld out: {score}\n{folder / 'index.html'}"
+    train, test = _held_out(recording)
+    fits = {}
+    for neuron in (chosen, *([] if type(chosen) is LIF else [LIF()])):
+        fitted = fit(neuron, train, currents=known.currents, thresholds=known.thresholds)
+        fits[type(neuron).__name__] = fitted, fitted.score(test)
+        print(f"{fitted}\n  held out: {fits[type(neuron).__name__][1]}")
+    write_folder(fits, test, folder, known.file.stem)
+    return f"{folder / 'index.html'}"
+
+
+def _held_out(recording: Any) -> tuple[Any, Any]:
+    """What is fitted, and what is held out."""
+    if len(recording.repeats) == 1:
+        first, second = recording.split(recording.duration / 2)
+        return first, second
+    return recording[::2], recording[1::2]
 
 
 def _neuron(name: str, degree: int | None) -> Any:

@@ -12,9 +12,13 @@ from neurodyn.neurons.layer import Stateful
 
 
 def neurons_of(module: nn.Module) -> Iterator[tuple[str, Neuron]]:
-    """Every neuron in a module, with its name."""
+    """Every neuron in a module, with its name. One inside a neuron is a part of its equation, and
+    does not count."""
+    outer: str | None = None
     for name, child in module.named_modules():
-        if isinstance(child, Neuron):
+        inside = outer is not None and name.startswith(f"{outer}." if outer else "")
+        if isinstance(child, Neuron) and not inside:
+            outer = name
             yield name, child
 
 

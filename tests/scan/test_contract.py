@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from neurodyn import surrogate as windows
+from neurodyn.biophysics import RecordedNeuron
+from neurodyn.biophysics.fitting.layer import Timestep
 from neurodyn.neurons import (
     ALIF,
     BRF,
@@ -54,6 +56,22 @@ def bent(neuron):
     return neuron
 
 
+def recorded(wait):
+    """A cell as `fit` finds them; with `wait`, it is silent as many steps after a spike."""
+    neuron = LNM(degree=3, start=(0.0, -0.73, 0.93, -0.5))
+    cell = Timestep(
+        neuron=neuron,
+        level=1.4,
+        share=2.0,
+        parts=5,
+        after=0.9,
+        wait=wait,
+        currents=((0.13, 0.3), (0.07, 0.9)),
+        thresholds=((0.3, 0.4),),
+    )
+    return lambda *a, reset, detach_reset=False, **k: RecordedNeuron(*a, cell=cell, **k)
+
+
 # Made of what the others are made of: two rows each, as every row is a compilation.
 FEWER = {
     "PLIF-mixed-reset": lambda *a, reset, detach_reset=False, **k: PLIF(*a, reset="smooth", **k),
@@ -91,6 +109,7 @@ def graded(cls):
 
 GRADED = {f"{cls.__name__}-graded": graded(cls) for cls in (IF, LIF, PLIF, DecayLIF)}
 FEWER |= GRADED
+FEWER |= {"Recorded": recorded(wait=0), "Recorded-held": recorded(wait=2)}
 # What `backend="parallel"` runs.
 LINEAR = {
     "Planar": FEWER["Planar"],

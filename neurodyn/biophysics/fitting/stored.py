@@ -48,9 +48,13 @@ def read_cell(path: Path) -> tuple[Escape, dict[str, Any], float]:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a file that Fitted.save wrote")
-    known = {n: c for n, c in vars(neurons).items() if inspect.isclass(c)}
-    if content["neuron"] not in known:
-        raise unknown(f"{path}: neuron", content["neuron"], known)
+    known = {
+        name: kind
+        for name, kind in vars(neurons).items()
+        if inspect.isclass(kind) and issubclass(kind, neurons.Neuron)
+    }
+    if content.get("neuron") not in known:
+        raise unknown(f"{path}: neuron", content.get("neuron"), known)
     try:
         return _made(content, known[content["neuron"]])
     except (KeyError, TypeError, RuntimeError) as error:

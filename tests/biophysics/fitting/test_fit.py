@@ -1,5 +1,4 @@
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -7,9 +6,7 @@ import torch
 
 from neurodyn import LIF, LNM, QIF
 from neurodyn.biophysics import Fitted, Recording, fit
-from neurodyn.biophysics.fitting.page import write_folder
 from neurodyn.biophysics.fitting.scores import coincidences, gamma, gamma_ceiling, md_star
-from neurodyn.models import ConvNet
 
 DT, TAU, RESISTANCE, REST, THRESHOLD, WIDTH, RESET = 0.1, 20.0, 200.0, -65.0, -48.0, 1.5, -58.0
 REFRACTORY, ETA, GAMMA = 4.0, (0.02, 0.005), (4.0, 0.5)
@@ -86,32 +83,6 @@ def test_saved_and_loaded(recording, fitted, tmp_path):
         Fitted.load(tmp_path / "other.json")
 
 
-def test_as_a_layer_the_rest_is_0_and_the_kernels_keep_their_time(fitted):
-    layer = fitted.neuron(dt=5.0)(None)
-    quiet = layer.record(torch.zeros(50, 1, 1))
-    assert quiet["u"].abs().max() == 0
-    assert quiet["spikes"].sum() == 0
-    # The flow for 5 ms in one Euler step.
-    x = torch.zeros(2, 1, 1)
-    x[0] = 0.5
-    u = layer.record(x)["u"].flatten()
-    rest = fitted.model.potentials[0]
-    scale = fitted.model.threshold - rest
-    expected = 0.5 + 5 * fitted.flow([rest + 0.5 * scale])[0] / scale
-    assert u.tolist() == pytest.approx([0.5, expected], abs=1e-4)
-    keep = [r.item() for r in layer.rho]
-    assert keep == pytest.approx([np.exp(-5 / 8), np.exp(-5 / 90)], rel=1e-5)
-    assert len(fitted.neuron(dt=9.0)(None).rho) == 1  # 8 ms are over within a step
-
-
-@pytest.mark.parametrize("learn", [True, False])
-def test_in_a_network(fitted, learn):
-    net = ConvNet(fitted.neuron(dt=10.0, learn=learn), shape=(1, 8, 8), classes=3, widths=[4, 4])
-    net(torch.rand(4, 2, 1, 8, 8)).sum().backward()
-    grads = [p.grad is not None for n, p in net.named_parameters() if "membrane" in n]
-    assert any(grads) == learn
-
-
 def test_what_cannot_be_fitted(recording):
     quiet = Recording(recording.current, recording.voltage.clip(max=-50), 0.1)
     with pytest.raises(ValueError, match=r"train: expected at least 20 spikes, got 0 that cross"):
@@ -120,23 +91,6 @@ def test_what_cannot_be_fitted(recording):
         fit(LIF(4, per="channel"), recording)
     with pytest.raises(ValueError, match=r"currents: expected at least 0\.1"):
         fit(LIF(), recording, currents=(0.0,))
-
-
-def test_the_page_is_whole_and_alone(recording, fitted, tmp_path):
-    pytest.importorskip("matplotlib")
-    test = recording.split(1500.0)[1]
-    make = partial(write_folder, fitted, test, fitted.score(test, runs=2))
-    folder = make(tmp_path / "cell", "a <cell>")
-    assert {path.name for path in folder.iterdir()} == {"cell.json", "scores.json", "index.html"}
-    page = (folder / "index.html").read_text()
-    assert page.count("<svg") == 3
-    assert "a &lt;cell&gt;" in page
-    assert "<script" not in page
-    make(tmp_path / "cell", "again")
-    (folder / "thesis.tex").touch()
-    with pytest.raises(ValueError, match=r"out: .* holds something else: thesis\.tex"):
-        make(folder, "again")
-    assert [path.name for path in tmp_path.iterdir()] == ["cell"]
 
 
 def test_scores_by_hand():
