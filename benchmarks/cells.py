@@ -2,12 +2,18 @@
 
     neurodyn bench cells [--traces 1024]
 
-NEURON is compared with where it is installed.
+NEURON and Jaxley are compared with where they are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.metadata
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import _neuron
+from benchmarks import _jaxley, _neuron
 from benchmarks._measure import median_seconds
 from benchmarks._results import FOLDER, write_page
 from neurodyn.biophysics import Pospischil, simulate, spike_times
 
 START, STOP, END = 215.0, 615.0, 715.0
 AMPLITUDES = (-0.11, 0.1, 0.2, 0.28)
+JAXLEY_STEP = 0.025
 FINE = 0.00125
 """NEURON's time step for the spike times that both are compared with [ms]."""
 
@@ -40,6 +47,13 @@ def ours(dt: float) -> tuple[Any, list[Any]]:
     return V.numpy(), spike_times(V, dt)
 
 
+def jaxley_times(dt: float) -> list[Any]:
+    """Spike times by Jaxley."""
+    current = stimulus(AMPLITUDES, dt, torch.float64).numpy()
+    V = np.array(_jaxley.compile_both(_jaxley.load(), current, dt)["forward"]())
+    return spike_times(torch.from_numpy(V.T), dt)
+
+
 def accuracy(h: Any, steps: tuple[float, ...]) -> list[dict[str, Any]]:
     """Errors of spike times and potentials, beside NEURON with a fine step."""
     fine = [_neuron.run(h, a, FINE, START, STOP, END)[0] for a in AMPLITUDES]
@@ -47,6 +61,7 @@ def accuracy(h: Any, steps: tuple[float, ...]) -> list[dict[str, Any]]:
     rows = []
     for dt in steps:
         V, times = ours(dt)
+        third = jaxley_times(dt) if _jaxley.installed() else None
         for k, amplitude in enumerate(AMPLITUDES):
             theirs, seconds = _neuron.run(h, amplitude, dt, START, STOP, END)
             other = spike_times(torch.from_numpy(theirs[1:, None]), dt)[0]
@@ -63,6 +78,7 @@ def accuracy(h: Any, steps: tuple[float, ...]) -> list[dict[str, Any]]:
                     "spikes": [len(times[k]), len(other), len(truth[k])],
                     "error": _worst(times[k], truth[k]),
                     "their error": _worst(other, truth[k]),
+                    "jaxley's error": third and _worst(third[k], truth[k]),
                     "rms": float(np.sqrt((gap**2).mean())),
                     "their seconds": seconds,
                 }
@@ -104,6 +120,57 @@ def speed(dt: float, traces: int, rounds: int) -> dict[str, float]:
     }
 
 
+def beside_jaxley(dt: float, rounds: int) -> list[dict[str, Any]]:
+    """Seconds of a forward pass and of a gradient here and in Jaxley, in double precision; the two
+    take turns. Compiling is apart: here, it is what the first call takes longer."""
+    rows = []
+    for traces, length in ((1, END), (256, 100.0)):
+        current = torch.zeros(round(length / dt), traces, dtype=torch.float64)
+        current[round(10 / dt) :] = torch.linspace(0.2, 0.28, traces, dtype=torch.float64)
+        cell = Pospischil(dt=dt, learn=tuple(_jaxley.TRAINED)).double()
+
+        def forward(cell: Pospischil = cell, current: Tensor = current) -> None:
+            with torch.no_grad():
+                cell(current)
+
+        def gradient(cell: Pospischil = cell, current: Tensor = current) -> None:
+            cell.zero_grad()
+            cell(current).mean().backward()
+
+        here: dict[str, Any] = {"forward": forward, "gradient": gradient}
+        with _empty_cache():
+            first = {name: median_seconds(call, 1) for name, call in here.items()}
+        there = _jaxley.compile_both(_jaxley.load(), current.numpy(), dt)
+        seconds: dict[tuple[str, str], list[float]] = {}
+        for _ in range(rounds):
+            for who, calls in (("neurodyn", here), ("Jaxley", there)):
+                for name in here:
+                    seconds.setdefault((who, name), []).append(median_seconds(calls[name], 1))
+        middle = {key: statistics.median(every) for key, every in seconds.items()}
+        for who in ("neurodyn", "Jaxley"):
+            row = {"who": who, "traces": traces, "length": length}
+            for name in here:
+                took = middle[who, name]
+                compiling = there[f"{name} compiled"] if who == "Jaxley" else first[name] - took
+                row |= {name: took, f"{name} compiled": compiling}
+            rows.append(row)
+    return rows
+
+
+@contextlib.contextmanager
+def _empty_cache() -> Iterator[None]:
+    """Without kernels of earlier processes."""
+    before = os.environ.get("NEURODYN_CACHE")
+    with tempfile.TemporaryDirectory(prefix="neurodyn-bench-") as folder:
+        os.environ["NEURODYN_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("NEURODYN_CACHE")
+            if before is not None:
+                os.environ["NEURODYN_CACHE"] = before
+
+
 def table(found: dict[str, Any]) -> list[str]:
     """The results as Markdown."""
     lines = []
@@ -115,12 +182,13 @@ def table(found: dict[str, Any]) -> list[str]:
             "rms difference of the potential where no spike is within 3 ms.",
             "",
             "| step [ms] | current [nA] | spikes: ours, NEURON, NEURON fine | error [ms] | "
-            "NEURON's error [ms] | rms [mV] | NEURON's time for the trace [ms] |",
-            "|---|---|---|---|---|---|---|",
+            "NEURON's error [ms] | Jaxley's error [ms] | rms [mV] | "
+            "NEURON's time for the trace [ms] |",
+            "|---|---|---|---|---|---|---|---|",
         ]
         lines += [
             f"| {r['dt']:g} | {r['amplitude']:g} | {', '.join(map(str, r['spikes']))} | "
-            f"{r['error']:.3f} | {r['their error']:.3f} | {r['rms']:.2f} | "
+            f"{r['error']:.3f} | {r['their error']:.3f} | {_milliseconds(r)} | {r['rms']:.2f} | "
             f"{1e3 * r['their seconds']:.0f} |"
             for r in found["accuracy"]
         ]
@@ -136,7 +204,30 @@ def table(found: dict[str, Any]) -> list[str]:
         f"| {r['dt']:g} | {r['traces']} | {r['milliseconds']:.2f} | {r['gradient']:.1f} |"
         for r in found["speed"]
     ]
+    if found["jaxley"] is None:
+        return [*lines, "", "Jaxley is not installed: it was not compared with."]
+    lines += [
+        "",
+        f"Beside Jaxley, in double precision, with a step of {JAXLEY_STEP} ms: the potential, and "
+        "the gradient of its mean with respect to eight quantities (a forward and a backward "
+        "pass). Compiling is apart; a kernel of neurodyn is compiled once for all sizes, and kept.",
+        "",
+        "| traces | length [ms] | by | forward [ms] | gradient [ms] | gradient, x forward | "
+        "compiling [s]: forward, gradient |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['traces']} | {r['length']:g} | {r['who']} | {1e3 * r['forward']:.2f} | "
+        f"{1e3 * r['gradient']:.1f} | {r['gradient'] / r['forward']:.1f} | "
+        f"{r['forward compiled']:.1f}, {r['gradient compiled']:.1f} |"
+        for r in found["jaxley"]
+    ]
     return lines
+
+
+def _milliseconds(row: dict[str, Any]) -> str:
+    error = row["jaxley's error"]
+    return "" if error is None else f"{error:.3f}"
 
 
 def main() -> None:
@@ -150,8 +241,12 @@ def main() -> None:
     found = {
         "accuracy": accuracy(_neuron.load(), steps) if _neuron.installed() else None,
         "speed": [speed(dt, options.traces, options.rounds) for dt in steps],
+        "jaxley": beside_jaxley(JAXLEY_STEP, options.rounds) if _jaxley.installed() else None,
     }
     what = "`neurodyn bench cells`; `Pospischil` with its defaults, 400 ms of current."
+    for name in ("neuron", "jaxley"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            what += f" {name} {importlib.metadata.version(name)}."
     write_page(options.out, "cells", ("Biophysical cells", what), found, table)
 
 
