@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._measure import Now
+
 TRAINED = {
     "gNa": "Na_gNa",
     "gK": "K_gK",
@@ -93,7 +95,9 @@ def _sag() -> Any:
     return Sag()
 
 
-def compile_both(cell: Any, current: Any, dt: float) -> dict[str, Any]:
+def compile_both(
+    cell: Any, current: Any, dt: float, clock: Now = time.perf_counter
+) -> dict[str, Any]:
     """Functions that simulate traces, and take the gradient of their mean, and the seconds that it
     took to compile each. Jaxley's defaults: implicit Euler for the potential.
 
@@ -101,6 +105,7 @@ def compile_both(cell: Any, current: Any, dt: float) -> dict[str, Any]:
         cell: of `load`.
         current: [nA], `(T, traces)`; a single trace is simulated without `vmap`.
         dt: time step [ms].
+        clock: of the seconds.
     """
     import jax
     import jaxley
@@ -123,9 +128,9 @@ def compile_both(cell: Any, current: Any, dt: float) -> dict[str, Any]:
 
     found: dict[str, Any] = {}
     for name, function in (("forward", all_of), ("gradient", jax.grad(mean))):
-        started = time.perf_counter()
+        started = clock()
         compiled = jax.jit(function).lower(parameters, current).compile()
-        found[f"{name} compiled"] = time.perf_counter() - started
+        found[f"{name} compiled"] = clock() - started
 
         def call(compiled: Callable[..., Any] = compiled) -> Any:
             return jax.block_until_ready(compiled(parameters, current))

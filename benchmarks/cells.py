@@ -11,8 +11,8 @@ import argparse
 import contextlib
 import importlib.metadata
 import os
-import statistics
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import _jaxley, _neuron
-from benchmarks._measure import median_seconds
+from benchmarks._measure import Now, add_clock, find_clock, take_turns
 from benchmarks._results import FOLDER, write_page
 from neurodyn.biophysics import Pospischil, simulate, spike_times
 
@@ -54,7 +54,9 @@ def jaxley_times(dt: float) -> list[Any]:
     return spike_times(torch.from_numpy(V.T), dt)
 
 
-def accuracy(h: Any, steps: tuple[float, ...]) -> list[dict[str, Any]]:
+def accuracy(
+    h: Any, steps: tuple[float, ...], clock: Now = time.perf_counter
+) -> list[dict[str, Any]]:
     """Errors of spike times and potentials, beside NEURON with a fine step."""
     fine = [_neuron.run(h, a, FINE, START, STOP, END)[0] for a in AMPLITUDES]
     truth = [spike_times(torch.from_numpy(V[1:, None]), FINE)[0] for V in fine]
@@ -63,7 +65,7 @@ def accuracy(h: Any, steps: tuple[float, ...]) -> list[dict[str, Any]]:
         V, times = ours(dt)
         third = jaxley_times(dt) if _jaxley.installed() else None
         for k, amplitude in enumerate(AMPLITUDES):
-            theirs, seconds = _neuron.run(h, amplitude, dt, START, STOP, END)
+            theirs, seconds = _neuron.run(h, amplitude, dt, START, STOP, END, clock)
             other = spike_times(torch.from_numpy(theirs[1:, None]), dt)[0]
             at = dt * (1 + np.arange(len(V)))
             near = np.zeros(len(V), bool)
@@ -92,7 +94,7 @@ def _worst(a: Any, b: Any) -> float:
     return float(abs(a - b).max()) if len(a) else 0.0
 
 
-def speed(dt: float, traces: int, rounds: int) -> dict[str, float]:
+def speed(dt: float, traces: int, rounds: int, clock: Now) -> dict[str, float]:
     """Milliseconds per trace of many together, in float32, and the gradient's share."""
     cell = Pospischil(dt=dt)
     current = stimulus(np.linspace(-0.11, 0.28, traces), dt, torch.float32)
@@ -101,7 +103,8 @@ def speed(dt: float, traces: int, rounds: int) -> dict[str, float]:
         with torch.no_grad():
             simulate(cell, current, warm_up=0.0, every=4)
 
-    few = current[: round(100 / dt), : min(traces, 256)]
+    begin = round(START / dt)
+    few = current[begin : begin + round(100 / dt), : min(traces, 256)]
 
     def short() -> None:
         with torch.no_grad():
@@ -111,18 +114,19 @@ def speed(dt: float, traces: int, rounds: int) -> dict[str, float]:
         cell.zero_grad()
         cell(few).mean().backward()
 
-    forward(), short(), gradient()
+    calls = {"forward": forward, "short": short, "gradient": gradient}
+    seconds = take_turns(calls, rounds, clock)
     return {
         "dt": dt,
         "traces": traces,
-        "milliseconds": 1e3 * median_seconds(forward, rounds) / traces,
-        "gradient": median_seconds(gradient, rounds) / median_seconds(short, rounds),
+        "milliseconds": 1e3 * seconds["forward"] / traces,
+        "gradient": seconds["gradient"] / seconds["short"],
     }
 
 
-def beside_jaxley(dt: float, rounds: int) -> list[dict[str, Any]]:
+def beside_jaxley(dt: float, rounds: int, clock: Now) -> list[dict[str, Any]]:
     """Seconds of a forward pass and of a gradient here and in Jaxley, in double precision; the two
-    take turns. Compiling is apart: here, it is what the first call takes longer."""
+    take turns. Compiling is apart: here, it is the first call."""
     rows = []
     for traces, length in ((1, END), (256, 100.0)):
         current = torch.zeros(round(length / dt), traces, dtype=torch.float64)
@@ -137,22 +141,23 @@ def beside_jaxley(dt: float, rounds: int) -> list[dict[str, Any]]:
             cell.zero_grad()
             cell(current).mean().backward()
 
-        here: dict[str, Any] = {"forward": forward, "gradient": gradient}
+        there = _jaxley.compile_both(_jaxley.load(), current.numpy(), dt, clock)
+        calls = {"neurodyn forward": forward, "neurodyn gradient": gradient}
+        compiling = {}
         with _empty_cache():
-            first = {name: median_seconds(call, 1) for name, call in here.items()}
-        there = _jaxley.compile_both(_jaxley.load(), current.numpy(), dt)
-        seconds: dict[tuple[str, str], list[float]] = {}
-        for _ in range(rounds):
-            for who, calls in (("neurodyn", here), ("Jaxley", there)):
-                for name in here:
-                    seconds.setdefault((who, name), []).append(median_seconds(calls[name], 1))
-        middle = {key: statistics.median(every) for key, every in seconds.items()}
+            for key, call in calls.items():
+                started = clock()
+                call()
+                compiling[key] = clock() - started
+        for name in ("forward", "gradient"):
+            calls[f"Jaxley {name}"] = there[name]
+            compiling[f"Jaxley {name}"] = there[f"{name} compiled"]
+        seconds = take_turns(calls, rounds, clock)
         for who in ("neurodyn", "Jaxley"):
             row = {"who": who, "traces": traces, "length": length}
-            for name in here:
-                took = middle[who, name]
-                compiling = there[f"{name} compiled"] if who == "Jaxley" else first[name] - took
-                row |= {name: took, f"{name} compiled": compiling}
+            for name in ("forward", "gradient"):
+                row[name] = seconds[f"{who} {name}"]
+                row[f"{name} compiled"] = compiling[f"{who} {name}"]
             rows.append(row)
     return rows
 
@@ -236,18 +241,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=float, nargs="+", default=[0.025, 0.0125])
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
+    add_clock(parser)
     options = parser.parse_args()
+    clock, about = find_clock(options)
     steps = tuple(options.steps)
-    found = {
-        "accuracy": accuracy(_neuron.load(), steps) if _neuron.installed() else None,
-        "speed": [speed(dt, options.traces, options.rounds) for dt in steps],
-        "jaxley": beside_jaxley(JAXLEY_STEP, options.rounds) if _jaxley.installed() else None,
+    jaxley = _jaxley.installed()
+    found: dict[str, Any] = {
+        "accuracy": accuracy(_neuron.load(), steps, clock) if _neuron.installed() else None,
+        "speed": [speed(dt, options.traces, options.rounds, clock) for dt in steps],
+        "jaxley": beside_jaxley(JAXLEY_STEP, options.rounds, clock) if jaxley else None,
     }
     what = "`neurodyn bench cells`; `Pospischil` with its defaults, 400 ms of current."
     for name in ("neuron", "jaxley"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             what += f" {name} {importlib.metadata.version(name)}."
-    write_page(options.out, "cells", ("Biophysical cells", what), found, table)
+    write_page(options.out, "cells", ("Biophysical cells", what + about), found, table)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from benchmarks import _neuron
 from benchmarks._arms import budget, check_equal
-from benchmarks._measure import median_seconds
+from benchmarks._measure import Now, add_clock, find_clock, take_turns
 from benchmarks._results import FOLDER, write_page
 from neurodyn.analysis.pictures import save
 from neurodyn.biophysics import PospischilFamily
@@ -125,9 +124,8 @@ def _sag(traces: Traces, V: Tensor) -> Tensor:
     return efel_features(V, traces.times, traces.onset, stop, [name])[name]
 
 
-def speed(surrogate: Surrogate, data: FamilyData, rounds: int) -> dict[str, float]:
-    """Milliseconds per trace: the surrogate one at a time and in batches, our kernel, NEURON. They
-    take turns, so that another process on the machine slows all of them down."""
+def speed(surrogate: Surrogate, data: FamilyData, rounds: int, clock: Now) -> dict[str, float]:
+    """Milliseconds per trace: the surrogate one at a time and in batches, our kernel, NEURON."""
     many = data.part(PARTS[0])
     current, features = many.current(), many.features
     fine = many.stimulus.current(many.amplitude, many.onset, 0.025)
@@ -150,17 +148,9 @@ def speed(surrogate: Surrogate, data: FamilyData, rounds: int) -> dict[str, floa
     }
     if _neuron.installed():
         slow = PospischilFamily(family.models, family.held_out, family.seed, "neuron")
-        simulated(slow, 1)  # Compiles the mechanism.
         calls["NEURON, one at a time"] = 20, lambda: simulated(slow, 20)
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(1 + rounds):
-        for name, (_, call) in calls.items():
-            took = median_seconds(call, 1)
-            if turn:  # The first one compiles kernels.
-                seconds[name].append(took)
-    return {
-        name: 1e3 * statistics.median(every) / calls[name][0] for name, every in seconds.items()
-    }
+    seconds = take_turns({name: call for name, (_, call) in calls.items()}, rounds, clock)
+    return {name: 1e3 * took / calls[name][0] for name, took in seconds.items()}
 
 
 def pictures(surrogate: Surrogate, data: FamilyData) -> dict[str, Figure]:
@@ -248,7 +238,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
     parser.add_argument("--pictures", type=Path, help="folder of pictures")
+    add_clock(parser)
     options = parser.parse_args()
+    clock, about = find_clock(options)
     runs, arms, tuned = (_folders(given) for given in (options.runs, options.arms, options.sag))
     if arms:
         check_equal(arms)
@@ -265,14 +257,14 @@ def main() -> None:
         "curves": {part: curves(surrogate, data, part) for part in PARTS},
         "between": in_between(surrogate, data),
         "sag": sag_errors({"before": surrogate, **sag}, data) if sag else {},
-        "speed": speed(surrogate, data, options.rounds),
+        "speed": speed(surrogate, data, options.rounds, clock),
     }
     if options.pictures:
         for name, figure in pictures(surrogate, data).items():
             save(figure, options.pictures / f"{name}.png")
     what = f"`neurodyn bench noble {shlex.join(sys.argv[1:])}`; runs of the recipe `noble-small`"
     what += ", fine-tuned by `noble-sag`." if sag else "."
-    write_page(options.out, "noble", ("NOBLE", what), found, table)
+    write_page(options.out, "noble", ("NOBLE", what + about), found, table)
 
 
 def _folders(given: list[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import time
 from functools import partial
 
 import pytest
@@ -282,5 +283,5 @@ def test_cells_beside_jaxley(monkeypatch):
         expected = theirs[other] * (1e-3 if name.startswith("g") else 1)  # S/cm2
         assert gradient.item() == pytest.approx(expected, rel=5e-3), name
     monkeypatch.setattr(cells, "END", 20.0)
-    rows = cells.beside_jaxley(0.1, 1)
+    rows = cells.beside_jaxley(0.1, 1, time.process_time)
     assert [row["who"] for row in rows] == ["neurodyn", "Jaxley"] * 2
