@@ -29,11 +29,12 @@ def installed() -> bool:
     return importlib.util.find_spec("jaxley") is not None
 
 
-def load() -> Any:
-    """`Pospischil` with its defaults as a compartment of Jaxley, in double precision."""
+def load(double: bool = True) -> Any:
+    """`Pospischil` with its defaults as a compartment of Jaxley. Whether JAX computes in double
+    precision is a setting of the process, which this makes."""
     import jax
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", double)
     import jaxley
     from jaxley.channels import K, Km, Leak, Na
 

@@ -40,10 +40,10 @@ def stimulus(amplitudes: Any, dt: float, dtype: torch.dtype) -> Tensor:
     return current
 
 
-def ours(dt: float) -> tuple[Any, list[Any]]:
+def ours(dt: float, dtype: torch.dtype = torch.float64) -> tuple[Any, list[Any]]:
     """Potentials at dt, 2 dt, ... and spike times."""
-    cell = Pospischil(dt=dt, learn=False).double()
-    V = simulate(cell, stimulus(AMPLITUDES, dt, torch.float64), warm_up=0.0)
+    cell = Pospischil(dt=dt, learn=False).to(dtype)
+    V = simulate(cell, stimulus(AMPLITUDES, dt, dtype), warm_up=0.0)
     return V.numpy(), spike_times(V, dt)
 
 
@@ -63,6 +63,7 @@ def accuracy(
     rows = []
     for dt in steps:
         V, times = ours(dt)
+        single = ours(dt, torch.float32)[1]
         third = jaxley_times(dt) if _jaxley.installed() else None
         for k, amplitude in enumerate(AMPLITUDES):
             theirs, seconds = _neuron.run(h, amplitude, dt, START, STOP, END, clock)
@@ -79,6 +80,7 @@ def accuracy(
                     "amplitude": amplitude,
                     "spikes": [len(times[k]), len(other), len(truth[k])],
                     "error": _worst(times[k], truth[k]),
+                    "error in float32": _worst(single[k], truth[k]),
                     "their error": _worst(other, truth[k]),
                     "jaxley's error": third and _worst(third[k], truth[k]),
                     "rms": float(np.sqrt((gap**2).mean())),
@@ -125,41 +127,54 @@ def speed(dt: float, traces: int, rounds: int, clock: Now) -> dict[str, float]:
 
 
 def beside_jaxley(dt: float, rounds: int, clock: Now) -> list[dict[str, Any]]:
-    """Seconds of a forward pass and of a gradient here and in Jaxley, in double precision; the two
-    take turns. Compiling is apart: here, it is the first call."""
-    rows = []
-    for traces, length in ((1, END), (256, 100.0)):
-        current = torch.zeros(round(length / dt), traces, dtype=torch.float64)
-        current[round(10 / dt) :] = torch.linspace(0.2, 0.28, traces, dtype=torch.float64)
-        cell = Pospischil(dt=dt, learn=tuple(_jaxley.TRAINED)).double()
+    """Seconds of a forward pass and of a gradient here and in Jaxley, which take turns. Compiling
+    is apart: here, it is the first call."""
+    return [
+        row
+        for dtype in (torch.float64, torch.float32)
+        for traces, length in ((1, END), (256, 100.0))
+        for row in _beside_jaxley(dt, traces, length, dtype, rounds, clock)
+    ]
 
-        def forward(cell: Pospischil = cell, current: Tensor = current) -> None:
-            with torch.no_grad():
-                cell(current)
 
-        def gradient(cell: Pospischil = cell, current: Tensor = current) -> None:
-            cell.zero_grad()
-            cell(current).mean().backward()
+def _beside_jaxley(
+    dt: float, traces: int, length: float, dtype: torch.dtype, rounds: int, clock: Now
+) -> list[dict[str, Any]]:
+    current = torch.zeros(round(length / dt), traces, dtype=dtype)
+    current[round(10 / dt) :] = torch.linspace(0.2, 0.28, traces)
+    cell = Pospischil(dt=dt, learn=tuple(_jaxley.TRAINED)).to(dtype)
+    theirs = _jaxley.load(dtype == torch.float64)
+    there = _jaxley.compile_both(theirs, current.numpy(), dt, clock)
 
-        there = _jaxley.compile_both(_jaxley.load(), current.numpy(), dt, clock)
-        calls = {"neurodyn forward": forward, "neurodyn gradient": gradient}
-        compiling = {}
-        with _empty_cache():
-            for key, call in calls.items():
-                started = clock()
-                call()
-                compiling[key] = clock() - started
-        for name in ("forward", "gradient"):
-            calls[f"Jaxley {name}"] = there[name]
-            compiling[f"Jaxley {name}"] = there[f"{name} compiled"]
-        seconds = take_turns(calls, rounds, clock)
-        for who in ("neurodyn", "Jaxley"):
-            row = {"who": who, "traces": traces, "length": length}
-            for name in ("forward", "gradient"):
-                row[name] = seconds[f"{who} {name}"]
-                row[f"{name} compiled"] = compiling[f"{who} {name}"]
-            rows.append(row)
-    return rows
+    def forward() -> None:
+        with torch.no_grad():
+            cell(current)
+
+    def gradient() -> None:
+        cell.zero_grad()
+        cell(current).mean().backward()
+
+    calls = {"neurodyn forward": forward, "neurodyn gradient": gradient}
+    compiling = {}
+    with _empty_cache():
+        for key, call in calls.items():
+            started = clock()
+            call()
+            compiling[key] = clock() - started
+    for name in ("forward", "gradient"):
+        calls[f"Jaxley {name}"] = there[name]
+        compiling[f"Jaxley {name}"] = there[f"{name} compiled"]
+    seconds = take_turns(calls, rounds, clock)
+    case = {"dtype": str(dtype).removeprefix("torch."), "traces": traces, "length": length}
+    return [
+        {
+            **case,
+            "who": who,
+            **{name: seconds[f"{who} {name}"] for name in ("forward", "gradient")},
+            "compiling": [compiling[f"{who} {name}"] for name in ("forward", "gradient")],
+        }
+        for who in ("neurodyn", "Jaxley")
+    ]
 
 
 @contextlib.contextmanager
@@ -186,14 +201,15 @@ def table(found: dict[str, Any]) -> list[str]:
             f"Beside NEURON with a step of {FINE} ms: the largest error of a spike time, and the "
             "rms difference of the potential where no spike is within 3 ms.",
             "",
-            "| step [ms] | current [nA] | spikes: ours, NEURON, NEURON fine | error [ms] | "
-            "NEURON's error [ms] | Jaxley's error [ms] | rms [mV] | "
+            "| step [ms] | current [nA] | spikes: ours, NEURON, NEURON fine | error [ms]: double, "
+            "float32 | NEURON's error [ms] | Jaxley's error [ms] | rms [mV] | "
             "NEURON's time for the trace [ms] |",
             "|---|---|---|---|---|---|---|---|",
         ]
         lines += [
             f"| {r['dt']:g} | {r['amplitude']:g} | {', '.join(map(str, r['spikes']))} | "
-            f"{r['error']:.3f} | {r['their error']:.3f} | {_milliseconds(r)} | {r['rms']:.2f} | "
+            f"{r['error']:.3f}, {r['error in float32']:.3f} | {r['their error']:.3f} | "
+            f"{_milliseconds(r)} | {r['rms']:.2f} | "
             f"{1e3 * r['their seconds']:.0f} |"
             for r in found["accuracy"]
         ]
@@ -213,18 +229,18 @@ def table(found: dict[str, Any]) -> list[str]:
         return [*lines, "", "Jaxley is not installed: it was not compared with."]
     lines += [
         "",
-        f"Beside Jaxley, in double precision, with a step of {JAXLEY_STEP} ms: the potential, and "
-        "the gradient of its mean with respect to eight quantities (a forward and a backward "
-        "pass). Compiling is apart; a kernel of neurodyn is compiled once for all sizes, and kept.",
+        f"Beside Jaxley, with a step of {JAXLEY_STEP} ms: the potential, and the gradient of its "
+        "mean with respect to eight quantities (a forward and a backward pass). Compiling is "
+        "apart; a kernel of neurodyn is compiled once for all sizes, and kept.",
         "",
-        "| traces | length [ms] | by | forward [ms] | gradient [ms] | gradient, x forward | "
-        "compiling [s]: forward, gradient |",
-        "|---|---|---|---|---|---|---|",
+        "| precision | traces | length [ms] | by | forward [ms] | gradient [ms] | "
+        "gradient, x forward | compiling [s]: forward, gradient |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['traces']} | {r['length']:g} | {r['who']} | {1e3 * r['forward']:.2f} | "
-        f"{1e3 * r['gradient']:.1f} | {r['gradient'] / r['forward']:.1f} | "
-        f"{r['forward compiled']:.1f}, {r['gradient compiled']:.1f} |"
+        f"| {r['dtype']} | {r['traces']} | {r['length']:g} | {r['who']} | "
+        f"{1e3 * r['forward']:.2f} | {1e3 * r['gradient']:.1f} | "
+        f"{r['gradient'] / r['forward']:.1f} | {', '.join(f'{c:.1f}' for c in r['compiling'])} |"
         for r in found["jaxley"]
     ]
     return lines
