@@ -7,13 +7,15 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
+Now = Callable[[], float]
+"""A clock: the seconds now, from some time on."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -88,6 +90,43 @@ def median_seconds(call: Callable[[], Any], rounds: int) -> float:
         call()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
+
+
+def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int, clock: Now) -> dict[str, float]:
+    """The median seconds of each call. They take turns, so that what else the machine does meets
+    all of them. A turn before the first warms up.
+
+    Args:
+        calls: by name.
+        rounds: how many turns.
+        clock: of `find_clock`.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(1 + rounds):
+        for name, call in calls.items():
+            started = clock()
+            call()
+            if turn:
+                seconds[name].append(clock() - started)
+    return {name: statistics.median(every) for name, every in seconds.items()}
+
+
+def add_clock(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the clock."""
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="measure the CPU time of this process, with one thread: for a core with other work",
+    )
+
+
+def find_clock(options: argparse.Namespace) -> tuple[Now, str]:
+    """The clock, and a sentence about it. CPU time needs one thread, and exits without."""
+    if not options.cpu_time:
+        return time.perf_counter, ""
+    if torch.get_num_threads() > 1:
+        sys.exit("cpu-time: expected one thread, with OMP_NUM_THREADS=1, got several")
+    return time.process_time, " Times are CPU time of one thread: the core had other work too."
 
 
 def kept_bytes(call: Callable[[], Tensor], without: Iterable[Tensor] = ()) -> int:

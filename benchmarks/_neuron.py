@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._measure import Now
 from neurodyn.biophysics.noble.point import MECHANISMS
 from neurodyn.biophysics.nrn import neuron
 
@@ -21,7 +22,15 @@ def load() -> Any:
     return neuron([MECHANISMS / "pospischil.mod"])
 
 
-def run(h: Any, amplitude: float, dt: float, start: float, stop: float, end: float) -> Any:
+def run(
+    h: Any,
+    amplitude: float,
+    dt: float,
+    start: float,
+    stop: float,
+    end: float,
+    clock: Now = time.perf_counter,
+) -> Any:
     """The potential [mV] at 0, dt, 2 dt, ..., and the seconds that the simulation took."""
     section = h.Section()
     section.L = section.diam = 1e4 * np.sqrt(3.1e-5 / np.pi)  # um, for an area of 3.1e-5 cm2
@@ -32,6 +41,6 @@ def run(h: Any, amplitude: float, dt: float, start: float, stop: float, end: flo
     V = h.Vector().record(section(0.5)._ref_v)
     h.dt, h.steps_per_ms = dt, 1 / dt
     h.finitialize(-70)
-    started = time.perf_counter()
+    started = clock()
     h.continuerun(end)
-    return np.array(V), time.perf_counter() - started
+    return np.array(V), clock() - started

@@ -1,15 +1,18 @@
 """NOBLE: how well trained surrogates predict, and how fast.
 
-    neurodyn bench noble --runs both=runs/fit/version_0 none=runs/fit/version_1 [--sag ...]
+    neurodyn bench noble --runs both=runs/fit/version_0 [--arms both=... none=...] [--sag ...]
 
 Each run is a folder of `neurodyn fit --config noble-small`. The first is looked at closely: curves
-of firing rate, thresholds, other grids, models between models, speed, pictures.
+of firing rate, thresholds, other grids, models between models, speed, pictures. Arms have one
+budget, and differ in the embedded features alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +21,30 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from benchmarks import _neuron
-from benchmarks._measure import median_seconds
+from benchmarks._arms import budget, check_equal
+from benchmarks._measure import Now, add_clock, find_clock, take_turns
 from benchmarks._results import FOLDER, write_page
 from neurodyn.analysis.pictures import save
 from neurodyn.biophysics import PospischilFamily
-from neurodyn.biophysics.noble import FamilyData, Steps, Surrogate, load_run
+from neurodyn.biophysics.noble import Family, FamilyData, Steps, Surrogate, load_run
 from neurodyn.biophysics.noble.curves import Firing, between, ensemble
 from neurodyn.biophysics.noble.features import efel_features
 from neurodyn.biophysics.noble.pictures import plot_plane, plot_rates, plot_traces
 from neurodyn.biophysics.noble.scores import HEADINGS, halved_grid, predicted, row, scores
 from neurodyn.biophysics.noble.traces import Traces
 
+Run = tuple[Surrogate, FamilyData]
 PARTS = ("unseen currents", "held-out models")
+
+
+def rows_of(runs: dict[str, Run]) -> list[str]:
+    """The scores of runs on both tests, as rows of a table."""
+    return [
+        row(f"{name}, {part}", scores(predicted(surrogate, traces), traces))
+        for name, (surrogate, data) in runs.items()
+        for part in PARTS
+        for traces in [data.part(part)]
+    ]
 
 
 def zero_current(surrogate: Surrogate, data: FamilyData) -> float:
@@ -109,37 +124,33 @@ def _sag(traces: Traces, V: Tensor) -> Tensor:
     return efel_features(V, traces.times, traces.onset, stop, [name])[name]
 
 
-def speed(surrogate: Surrogate, data: FamilyData, rounds: int) -> dict[str, float]:
+def speed(surrogate: Surrogate, data: FamilyData, rounds: int, clock: Now) -> dict[str, float]:
     """Milliseconds per trace: the surrogate one at a time and in batches, our kernel, NEURON."""
     many = data.part(PARTS[0])
     current, features = many.current(), many.features
-    found = {
-        "surrogate, one at a time": median_seconds(
-            lambda: surrogate.predict(current[:, :50], features[:50], batch=1), rounds
-        )
-        / 50,
-        "surrogate, batches of 64": median_seconds(
-            lambda: surrogate.predict(current[:, :512], features[:512]), rounds
-        )
-        / 512,
-    }
     fine = many.stimulus.current(many.amplitude, many.onset, 0.025)
     family = data.family
-    for count in (1, 512):
-        family.run(many.model[:count], fine[:, :count], 0.025, 4)  # compiles
-        found[f"our kernel, {count} at a time"] = (
-            median_seconds(
-                lambda n=count: family.run(many.model[:n], fine[:, :n], 0.025, 4), rounds
-            )
-            / count
-        )
+
+    def simulated(by: Family, count: int) -> None:
+        by.run(many.model[:count], fine[:, :count], 0.025, 4)
+
+    calls: dict[str, tuple[int, Callable[[], Any]]] = {
+        "surrogate, one at a time": (
+            50,
+            lambda: surrogate.predict(current[:, :50], features[:50], batch=1),
+        ),
+        "surrogate, batches of 64": (
+            512,
+            lambda: surrogate.predict(current[:, :512], features[:512]),
+        ),
+        "our kernel, 1 at a time": (1, lambda: simulated(family, 1)),
+        "our kernel, 512 at a time": (512, lambda: simulated(family, 512)),
+    }
     if _neuron.installed():
         slow = PospischilFamily(family.models, family.held_out, family.seed, "neuron")
-        slow.run(many.model[:1], fine[:, :1], 0.025, 4)  # compiles
-        started = time.perf_counter()
-        slow.run(many.model[:20], fine[:, :20], 0.025, 4)
-        found["NEURON, one at a time"] = (time.perf_counter() - started) / 20
-    return {name: 1e3 * seconds for name, seconds in found.items()}
+        calls["NEURON, one at a time"] = 20, lambda: simulated(slow, 20)
+    seconds = take_turns({name: call for name, (_, call) in calls.items()}, rounds, clock)
+    return {name: 1e3 * took / calls[name][0] for name, took in seconds.items()}
 
 
 def pictures(surrogate: Surrogate, data: FamilyData) -> dict[str, Figure]:
@@ -170,6 +181,19 @@ def table(found: dict[str, Any]) -> list[str]:
         f"| run | {' | '.join(HEADINGS)} |",
         "|---" * (1 + len(HEADINGS)) + "|",
         *found["rows"],
+        "",
+        *[f"Trained for {words}: {name}." for name, words in found["budgets"].items()],
+    ]
+    if found["arms"]:
+        lines += [
+            "",
+            f"Features embedded, the rest equal: each run with {found['budget']}.",
+            "",
+            f"| embedded | {' | '.join(HEADINGS)} |",
+            "|---" * (1 + len(HEADINGS)) + "|",
+            *found["arms"],
+        ]
+    lines += [
         "",
         f"Without current the prediction differs from rest by at most {found['zero']:.2f} mV. On a "
         f"grid twice as fine it differs by {100 * found['grid']:.2f} % (relative L2).",
@@ -209,34 +233,43 @@ def table(found: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", nargs="+", required=True, help="label=folder, the main one first")
+    parser.add_argument("--arms", nargs="*", default=[], help="label=folder of runs of one budget")
     parser.add_argument("--sag", nargs="*", default=[], help="label=folder of fine-tuned runs")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of results")
     parser.add_argument("--pictures", type=Path, help="folder of pictures")
+    add_clock(parser)
     options = parser.parse_args()
-    runs = {n: load_run(f) for n, _, f in (each.partition("=") for each in options.runs)}
-    surrogate, data = next(iter(runs.values()))
-    rows = [
-        row(f"{name}, {part}", scores(predicted(each, traces), traces))
-        for name, (each, theirs) in runs.items()
-        for part in PARTS
-        for traces in [theirs.part(part)]
-    ]
-    tuned = {n: load_run(f)[0] for n, _, f in (each.partition("=") for each in options.sag)}
+    clock, about = find_clock(options)
+    runs, arms, tuned = (_folders(given) for given in (options.runs, options.arms, options.sag))
+    if arms:
+        check_equal(arms)
+    loaded = {name: load_run(folder) for name, folder in runs.items()}
+    surrogate, data = next(iter(loaded.values()))
+    sag = {name: load_run(folder)[0] for name, folder in tuned.items()}
     found = {
-        "rows": rows,
+        "rows": rows_of(loaded),
+        "budgets": {name: budget(folder) for name, folder in runs.items()},
+        "arms": rows_of({name: load_run(folder) for name, folder in arms.items()}),
+        "budget": budget(next(iter(arms.values()))) if arms else None,
         "zero": zero_current(surrogate, data),
         "grid": halved_grid(surrogate, data.part(PARTS[0])),
         "curves": {part: curves(surrogate, data, part) for part in PARTS},
         "between": in_between(surrogate, data),
-        "sag": sag_errors({"before": surrogate, **tuned}, data) if tuned else {},
-        "speed": speed(surrogate, data, options.rounds),
+        "sag": sag_errors({"before": surrogate, **sag}, data) if sag else {},
+        "speed": speed(surrogate, data, options.rounds, clock),
     }
     if options.pictures:
         for name, figure in pictures(surrogate, data).items():
             save(figure, options.pictures / f"{name}.png")
-    what = f"`neurodyn bench noble --runs {' '.join(options.runs)}`; recipe `noble-small`."
-    write_page(options.out, "noble", ("NOBLE", what), found, table)
+    what = f"`neurodyn bench noble {shlex.join(sys.argv[1:])}`; runs of the recipe `noble-small`"
+    what += ", fine-tuned by `noble-sag`." if sag else "."
+    write_page(options.out, "noble", ("NOBLE", what + about), found, table)
+
+
+def _folders(given: list[str]) -> dict[str, str]:
+    """Folders by label."""
+    return {name: folder for name, _, folder in (each.partition("=") for each in given)}
 
 
 if __name__ == "__main__":

@@ -4,14 +4,27 @@ import argparse
 import json
 import os
 import shutil
+import time
 from functools import partial
 
 import pytest
 import torch
 
-from benchmarks import _machine, _neuron, cells, epochs, events, neurons, norm, recurrent, resnet19
+from benchmarks import (
+    _jaxley,
+    _machine,
+    _neuron,
+    cells,
+    epochs,
+    events,
+    neurons,
+    norm,
+    recurrent,
+    resnet19,
+)
 from benchmarks._measure import Clock, kept_bytes
 from benchmarks._results import Results
+from neurodyn.biophysics import Pospischil
 from neurodyn.neurons import LIF
 from neurodyn.neurons.base import Neuron
 from neurodyn.surrogate import ArcTan
@@ -226,12 +239,15 @@ def test_networks_in_continuous_time(tmp_path, monkeypatch):
 
 def test_biophysical_cells(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks._neuron.installed", lambda: False)
+    monkeypatch.setattr("benchmarks._jaxley.installed", lambda: False)
     options = ["--traces=2", "--rounds=1", "--steps", "0.1"]
     monkeypatch.setattr("sys.argv", ["cells", *options, f"--out={tmp_path}"])
     cells.main()
     found = json.loads((tmp_path / "cells.json").read_text())
     assert found["speed"][0]["milliseconds"] > 0
-    assert "NEURON is not installed" in (tmp_path / "cells.md").read_text()
+    text = (tmp_path / "cells.md").read_text()
+    assert "NEURON is not installed" in text
+    assert "Jaxley is not installed" in text
 
 
 def test_cells_beside_neuron():
@@ -241,4 +257,32 @@ def test_cells_beside_neuron():
     rows = cells.accuracy(_neuron.load(), (0.0125,))
     assert all(row["spikes"][0] == row["spikes"][2] for row in rows)
     assert max(row["error"] for row in rows) < 0.1
+    assert max(row["error in float32"] for row in rows) < 0.1
     assert max(row["rms"] for row in rows) < 0.5
+
+
+def test_cells_beside_jaxley(monkeypatch):
+    pytest.importorskip("jaxley", reason="Jaxley is not installed")
+    _, times = cells.ours(0.0125)
+    for ours, theirs in zip(times, cells.jaxley_times(0.0125), strict=True):
+        assert len(ours) == len(theirs)
+        assert all(abs(ours - theirs) < 0.6)  # The error of Jaxley's step is of the first order.
+    current = torch.zeros(4000, 1, dtype=torch.float64)
+    current[400:] = 0.03
+    cell = Pospischil(dt=0.025, learn=tuple(_jaxley.TRAINED)).double()
+    cell(current).mean().backward()
+    theirs = _jaxley.compile_both(_jaxley.load(), current.numpy(), 0.025)["gradient"]()
+    theirs = {name: float(value[0]) for each in theirs for name, value in each.items()}
+    stored = dict(cell.named_parameters())
+    for name, other in _jaxley.TRAINED.items():
+        # A quantity above 0 is stored as its logarithm.
+        gradient = (
+            stored[name].grad
+            if name in stored
+            else stored[f"raw_{name}"].grad / getattr(cell, name).detach()
+        )
+        expected = theirs[other] * (1e-3 if name.startswith("g") else 1)  # S/cm2
+        assert gradient.item() == pytest.approx(expected, rel=5e-3), name
+    monkeypatch.setattr(cells, "END", 20.0)
+    rows = cells.beside_jaxley(0.1, 1, time.process_time)
+    assert [row["who"] for row in rows] == ["neurodyn", "Jaxley"] * 4

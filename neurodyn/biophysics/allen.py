@@ -70,6 +70,7 @@ class AllenCell:
         if wrong:
             raise ValueError(f"{parameters}: expected sections {PARTS}, got {sorted(wrong)}")
         self._built: Any = None
+        self._rests: dict[Any, Any] = {}
 
     @property
     def conductances(self) -> list[tuple[str, str]]:
@@ -95,20 +96,38 @@ class AllenCell:
         if current.ndim != 2:
             raise ValueError(f"current: expected (T, traces), got {tuple(current.shape)}")
         h, parts, clamp, V = self._model()
-        for (section, name), value in {**self.values, **(values or {})}.items():
+        given = {**self.values, **(values or {})}
+        for (section, name), value in given.items():
             for one in parts[section]:
                 setattr(one, name, value)
-        resting = round(warm_up / self.dt)
+        h.celsius, h.dt, h.steps_per_ms = self.celsius, self.dt, 1 / self.dt
+        rested = self._rested(given, round(warm_up / self.dt))
         found = []
         for trace in current.T.tolist():
-            played = h.Vector([0.0] * resting + trace)
+            played = h.Vector(trace)
             played.play(clamp._ref_amp, self.dt)
-            h.celsius, h.dt, h.steps_per_ms = self.celsius, self.dt, 1 / self.dt
             h.finitialize(self.start_at)
-            h.continuerun((resting + len(trace)) * self.dt)
+            rested.restore(1)  # The states, and not the events.
+            h.t = 0
+            h.fcurrent()
+            h.frecord_init()
+            h.continuerun(len(trace) * self.dt)
             played.play_remove()
-            found.append(torch.from_numpy(V.as_numpy().copy())[resting + every :: every])
+            found.append(torch.from_numpy(V.as_numpy().copy())[every::every])
         return torch.stack(found, 1)
+
+    def _rested(self, values: Mapping[tuple[str, str], float], steps: int) -> Any:
+        """The states after some steps without current, kept for the next simulation with these
+        values, which the sections have."""
+        key = steps, self.dt, self.start_at, *values.items()
+        if key not in self._rests:
+            h, _, clamp, _ = self._model()
+            clamp.amp = 0
+            h.finitialize(self.start_at)
+            h.continuerun(steps * self.dt)
+            self._rests[key] = h.SaveState()
+            self._rests[key].save()
+        return self._rests[key]
 
     def vary(
         self, share: float = 0.1, models: int = 60, held_out: int = 10, seed: int = 0
@@ -197,16 +216,16 @@ class AllenFamily(Family):
         """As `Family.run`, after 500 ms of rest."""
         if abs(dt - self.step) > 1e-9:
             raise ValueError(f"dt: expected that of the cell, {self.step:g} ms, got {dt:g}")
-        found = []
-        for k, model in enumerate(models.tolist()):
+        found = torch.empty(len(current) // every, len(models))
+        for model in models.unique().tolist():
+            rows = models == model
             values = {
                 key: self.cell.values[key] * self.quantities[".".join(key)][model].item()
                 for key in self.cell.conductances
             }
-            found.append(
-                self.cell.simulate(current[:, k : k + 1], warm_up=500.0, every=every, values=values)
-            )
-        return torch.cat(found, 1).float()
+            V = self.cell.simulate(current[:, rows], warm_up=500.0, every=every, values=values)
+            found[:, rows] = V.float()
+        return found
 
 
 def _only(folder: Path, pattern: str) -> Path:

@@ -294,13 +294,8 @@ class Learner(L.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self, self.optim)
         steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise ValueError(
-                "trainer.max_epochs: expected it, or max_steps, to be given: the learning rate "
-                "falls over the whole training, so its length has to be known"
-            )
         batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        schedule = make_schedule(optimizer, self.optim, int(steps), batches)
+        schedule = make_schedule(optimizer, self.optim, steps, batches)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},

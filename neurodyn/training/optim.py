@@ -71,14 +71,22 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
 
 
 def make_schedule(
-    optimizer: Optimizer, config: OptimConfig, steps: int, steps_per_epoch: float
+    optimizer: Optimizer, config: OptimConfig, steps: float, steps_per_epoch: float
 ) -> LambdaLR:
     """Linear warm-up, then a cosine to zero, stepped once per batch.
 
     The rate depends on the step alone. So a training that is resumed for more epochs follows the
     longer schedule from there.
+
+    Raises:
+        ValueError: the number of steps is infinite, as Lightning has it for a training without end.
     """
-    warmup = min(round(config.warmup * steps_per_epoch), steps - 1)
+    if math.isinf(steps):
+        raise ValueError(
+            "trainer.max_epochs: expected it, or max_steps, to be given: the learning rate falls "
+            "over the whole training, so its length has to be known"
+        )
+    warmup = min(round(config.warmup * steps_per_epoch), int(steps) - 1)
 
     def factor(step: int) -> float:
         if step < warmup:

@@ -115,6 +115,10 @@ def test_a_passive_cell_in_neuron(folder):
     assert (many[:, 0] - many[:, 1]).abs().max() > 1e-3
     assert (many[-1] > many[240]).all()
     torch.testing.assert_close(cell.simulate(torch.zeros(5000, 1)), V)  # The fit's values again.
+    whole = cell.simulate(current[:, :2])
+    for _ in range(2):  # The second time from states that were kept.
+        assert torch.equal(cell.simulate(current[1000:, :2], warm_up=100.0), whole[1000:])
+    assert torch.equal(family.run(torch.tensor([1]), current[:, :1], 0.1, every=4), many[:, 1:2])
 
 
 @published

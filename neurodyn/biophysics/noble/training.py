@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -13,7 +13,11 @@ from neurodyn.biophysics.noble.loading import load
 from neurodyn.biophysics.noble.loss import relative, soft_sag
 from neurodyn.biophysics.noble.surrogate import Surrogate
 from neurodyn.data.samples import Batch
-from neurodyn.errors import check
+from neurodyn.errors import check, unknown
+from neurodyn.training.optim import OptimConfig, make_schedule
+
+SCHEDULES = ("plateau", "cosine")
+"""How the learning rate falls."""
 
 
 class Noble(L.LightningModule):
@@ -21,8 +25,10 @@ class Noble(L.LightningModule):
 
         loss = mean over traces of ||predicted - V||_4 / ||V||_4 + sag |sag(predicted) - sag(V)|
 
-    the second term on negative currents alone, in volts. The optimiser is Adam, and the learning
-    rate falls when the training loss has not fallen for some epochs.
+    the second term on negative currents alone, in volts. The optimiser is Adam. With the schedule
+    "plateau", that of the paper, the learning rate falls when the training loss has not fallen for
+    some epochs. With "cosine" it falls to zero along a cosine, at the last step of the training:
+    for comparisons in which all have the same budget.
 
     Logged for validation and test: `voltage`, the mean relative L2 error; `spikes`, the summed
     difference of spike counts as a share of all spikes; `missed`, the share of firing traces that
@@ -32,7 +38,8 @@ class Noble(L.LightningModule):
     Args:
         network: the surrogate.
         lr: learning rate at the start.
-        factor: what it is multiplied by.
+        schedule: "plateau" or "cosine"; `factor`, `patience` and `threshold` are of the first.
+        factor: what the learning rate is multiplied by.
         patience: after so many epochs without a lower training loss.
         threshold: a loss is lower if it is so by this share.
         power: of the norm in the loss.
@@ -44,6 +51,7 @@ class Noble(L.LightningModule):
         self,
         network: Surrogate,
         lr: float = 4e-3,
+        schedule: Literal["plateau", "cosine"] = "plateau",
         factor: float = 0.4,
         patience: int = 4,
         threshold: float = 1e-4,
@@ -53,10 +61,12 @@ class Noble(L.LightningModule):
     ) -> None:
         super().__init__()
         check("lr", lr, 0.0)
+        if schedule not in SCHEDULES:
+            raise unknown("schedule", schedule, SCHEDULES)
         check("power", power, 1)
         check("sag", sag, 0.0)
         self.network = network
-        self.lr = lr
+        self.lr, self.schedule = lr, schedule
         self.factor, self.patience, self.threshold = factor, patience, threshold
         self.power, self.sag = power, sag
         if start_from is not None:
@@ -121,6 +131,13 @@ class Noble(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
+        if self.schedule == "cosine":
+            steps = self.trainer.estimated_stepping_batches
+            cosine = make_schedule(optimizer, OptimConfig(lr=self.lr), steps, steps)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": cosine, "interval": "step"},
+            }
         plateau = ReduceLROnPlateau(
             optimizer, factor=self.factor, patience=self.patience, threshold=self.threshold
         )

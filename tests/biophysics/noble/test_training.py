@@ -67,6 +67,20 @@ def test_a_resumed_training_ends_as_an_unbroken_one(tmp_path, monkeypatch):
         torch.testing.assert_close(other[name], value, msg=name)
 
 
+def test_the_cosine_ends_with_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert fit("--model.schedule", "cosine") == 0
+    kept = torch.load(
+        "runs/fit/version_0/checkpoints/last.ckpt", weights_only=True, map_location="cpu"
+    )
+    assert kept["global_step"] == 4
+    assert kept["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0, abs=1e-12)
+    assert fit("--model.schedule", "cosine", "--trainer.max_epochs", "-1") == 2
+    assert "max_epochs: expected it, or max_steps, to be given" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="schedule: unknown name 'cosin'"):
+        Noble(small(), schedule="cosin")
+
+
 @pytest.mark.slow
 def test_the_recipe_of_the_paper_does_a_step(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
