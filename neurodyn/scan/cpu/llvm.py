@@ -159,7 +159,7 @@ class Code:
         """
         kinds = [ir.PointerType(), WORD, WORD, WORD]
         function = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
-        read, second_cache, data = WORD(0), WORD(2), WORD(1)
+        read, second_cache, data = WORD(0), WORD(3), WORD(1)
         self.builder.call(function, [self._pointer(address), read, second_cache, data])
 
     def _pointer(self, address: Value) -> Any:
