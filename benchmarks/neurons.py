@@ -5,7 +5,8 @@
     neurodyn bench neurons --parallel [--device cuda] [--compile]
 
 Every contender runs forward and backward on the same input with a dense gradient. In each round all
-take turns, so that each finds the caches as the others left them. Results are medians over rounds.
+take turns, in an order drawn for the round: a contender pays for what the one before it left in the
+caches, and after a copy that is most. Results are medians over rounds.
 The floor is a copy of the input for the forward pass and a copy of the gradient for the backward
 pass; it takes its turn like the others. The process restarts itself with a setting that makes the C
 library keep freed memory, so that the others are measured without page faults. `--unpinned` leaves
@@ -23,10 +24,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from benchmarks._machine import UNPINNED, machine, pin
@@ -104,20 +107,26 @@ def measure(
             failed.append(f"{contender.name}: {type(error).__name__}: {error}")
         x.grad = None
     clock, warm_up = Clock(device), WARM_UP[device.type]
-    for _ in range(warm_up + rounds):
+
+    def copy() -> None:
         clock.start()
         here.copy_(x.detach())
         clock.mark()
         there.copy_(weight)
         note(floor, clock)
-        for row, model, contender in running:
-            x.grad = None
-            clock.start()
-            spikes = contender.call(model, x)
-            clock.mark()
-            spikes.backward(weight)
-            note(row, clock)
-            del spikes
+
+    def run(row: Row, model: Any, contender: Contender) -> None:
+        x.grad = None
+        clock.start()
+        spikes = contender.call(model, x)
+        clock.mark()
+        spikes.backward(weight)
+        note(row, clock)
+
+    turns = [copy, *(partial(run, *each) for each in running)]
+    for i in range(warm_up + rounds):
+        for turn in random.Random(i).sample(turns, len(turns)):
+            turn()
     rows = [floor, *(row for row, _, _ in running)]
     for row in rows:
         row.forward, row.backward = row.forward[warm_up:], row.backward[warm_up:]

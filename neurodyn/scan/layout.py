@@ -30,12 +30,15 @@ from torch import Tensor
 OperandKind = Literal["one", "row", "full"]
 Shape = tuple[int, ...]
 
-WIDEST, NARROWEST = 2048, 512
-"""Elements of a column: long enough rows for the memory to stream, short enough for the cache. It
-is the narrowest where parameters differ within it, so that their rows are in the cache too."""
-AT_ONCE, SHARING = 2, 8
-"""Blocks that are visited at once there, so that what they share is read and written once; and the
-fewest of a group, as a group prepares parameters and sums their gradients."""
+WIDEST, NARROWEST = 1024, 512
+"""Elements of a column: long enough rows for the memory to stream, short enough for the cache."""
+DIFFERING = 2048
+"""Most numbers in the rows of parameters that differ within a column. It gets narrower for them,
+down to half of `NARROWEST`, as their rows and those of their gradients have to be in the cache."""
+AT_ONCE, SHARING = (4, 2, 1), 8
+"""Blocks that are visited at once there, so that what they share is read and written once: the
+first that divides their number. And the fewest of a group, as a group prepares parameters and sums
+their gradients."""
 COLUMNS = 8
 """Columns get narrower, down to `NARROWEST`, until there are this many of them."""
 LINE = 32
@@ -249,13 +252,15 @@ def layout_of(shape: Shape, strides: Shape, operands: tuple[Shape, ...]) -> Layo
             Operand(s.kind, s.shape, period if s.kind == "one" else s.run, s.size) for s in placed
         ]
     # Equal pieces: a remainder of a few elements would cost as much as a whole piece.
-    rows = any(operand.kind == "row" for operand in placed)
-    widest = NARROWEST if rows else min(WIDEST, max(NARROWEST, outer * period // COLUMNS))
+    if rows := sum(operand.kind == "row" for operand in placed):
+        widest = min(NARROWEST, max(NARROWEST // 2, DIFFERING // rows))
+    else:
+        widest = min(WIDEST, max(NARROWEST, outer * period // COLUMNS))
     width = -(-inner // -(-inner // widest))
     if width < inner:
         width = -(-width // LINE) * LINE
     columns = period // inner * -(-inner // width)
-    together = AT_ONCE if rows and outer % AT_ONCE == 0 else 1
+    together = next(k for k in AT_ONCE if outer % k == 0) if rows else 1
     groups = min(max(1, outer // SHARING) if rows else outer, max(1, TASKS // columns))
     return Layout(shape, order, split, tile, inner, width, groups, tuple(placed), together)
 

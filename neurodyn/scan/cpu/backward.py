@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
-from neurodyn.scan.cpu.rows import Ahead
+from neurodyn.scan.cpu.rows import AHEAD, Ahead
 from neurodyn.scan.cpu.stepper import Stepper
 from neurodyn.scan.cpu.sums import Sums
 from neurodyn.step.graph import Node, reachable
@@ -75,10 +75,11 @@ class Backward(Stepper):
                 self._restore(segment)
                 begin, end = kernel.span(segment)
                 self._replays(begin, end)
-                after = self._after(segment)
                 with code.range("t", end - 1, begin - 1, -1) as t:
-                    ahead = kernel.ahead(self.read, t - 1, self.o)
-                    self._pull(t, t - begin, ahead.unless(t <= begin, after))
+                    later = t - AHEAD
+                    after = self._after(segment, begin - 1 - later)
+                    ahead = kernel.ahead(self.read, later, self.o)
+                    self._pull(t, t - begin, ahead.unless(later < begin, after))
             self._end()
             self.sums.after_block(self.o)
 
@@ -117,20 +118,21 @@ class Backward(Stepper):
         kernel = self.kernel
         if self.states:
             stop = end if self.keeps_neck or self.to_the_end else end - 1
-            turn = kernel.ahead(self.read, end - 1, self.o)
             with self.code.range("t", begin, stop) as t:
-                ahead = kernel.ahead(self.trace.inputs, t + 1, self.o)
-                self._replay(t, t - begin, ahead.unless(t + 1 >= stop, turn))
+                later = t + AHEAD
+                turn = kernel.ahead(self.read, end - 1 - (later - stop), self.o)
+                ahead = kernel.ahead(self.trace.inputs, later, self.o)
+                self._replay(t, t - begin, ahead.unless(later >= stop, turn))
 
-    def _after(self, segment: Value) -> Ahead:
-        """The rows that are read first once this segment is done: of the segment before it, or of
-        the last segment of the next block."""
+    def _after(self, segment: Value, i: Value) -> Ahead:
+        """The rows that are read `i` rows after this segment is done: of the segment before it, or
+        of the last segment of the next block."""
         kernel, at, last = self.kernel, self.kernel.at, self.kernel.at["steps"] - 1
         if self.states:  # Read first to compute the states, from the segment's first step on.
             leaves: Sequence[Node] = self.trace.inputs
-            before, end = (segment - 1) * at["length"], last // at["length"] * at["length"]
+            before, end = (segment - 1) * at["length"] + i, last // at["length"] * at["length"] + i
         else:
-            leaves, before, end = self.read, segment * at["length"] - 1, last
+            leaves, before, end = self.read, segment * at["length"] - 1 - i, last - i
         following = kernel.ahead(leaves, end, *kernel.next)
         return kernel.ahead(leaves, before, self.o).unless(segment <= 0, following)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel
-from neurodyn.scan.cpu.rows import Row
+from neurodyn.scan.cpu.rows import AHEAD, Row
 from neurodyn.scan.cpu.stepper import Stepper
 from neurodyn.step.graph import Node
 
@@ -70,9 +70,9 @@ class Forward(Stepper):
             for value, u in zip(results[len(targets) :], self.states, strict=True):
                 kernel.keep(value, str(u), j, lanes)
 
-        inputs, last = self.trace.inputs, t + 1 >= kernel.at["steps"]
-        following = kernel.ahead(inputs, self.code.integer(0), *kernel.next)
-        ahead = kernel.ahead(inputs, t + 1, o).unless(last, following)
+        inputs, steps, later = self.trace.inputs, kernel.at["steps"], t + AHEAD
+        following = kernel.ahead(inputs, later - steps, *kernel.next)
+        ahead = kernel.ahead(inputs, later, o).unless(later >= steps, following)
         self.step(self.trace.results, finish, o, t, ahead=ahead, writing=True)
 
     def _save(self, u: Node, name: str, row: Row) -> None:

@@ -6,7 +6,7 @@
 Both are *sums*, and a kernel computes one, or both with one walk over memory. A step is a number of
 *tiles* that share the taps: samples, or some samples together if they are short. Several steps are
 computed at once, so that each row is read once for all of them, and a column of a tile is narrow
-enough for its rows to stay in the cache.
+enough for its rows to stay in the cache. The rows of the next tile are prefetched.
 """
 
 from __future__ import annotations
@@ -181,10 +181,10 @@ def _source(called: str, kinds: tuple[Kind, ...], order: int, bits: int, streami
         def line(i: Value) -> Value:
             return code.where(i < own["switch"], row("head", i), row("tail", i - own["switch"]))
 
-        first = group * own["taps_task"]
+        apart = group * own["taps_task"]
         return Places(
             lines=[line(t + i) for i in range(order - 1 + steps)],
-            taps=[own["taps"] + (own["taps_stride"] * k + first) * size for k in range(order)],
+            taps=[own["taps"] + (own["taps_stride"] * k + apart) * size for k in range(order)],
             others=[row("other", t + i) for i in range(steps)],
             added=[row("added", t + i) for i in range(steps if kinds[n] == "added" else 0)],
         )
@@ -214,17 +214,25 @@ def _source(called: str, kinds: tuple[Kind, ...], order: int, bits: int, streami
 
     with code.exactly(False), code.range("task", kernel.first, kernel.last) as task:
         group, low = task // at["pieces"], task % at["pieces"] * at["column"]
-        high, stop = low + at["column"], (group + 1) * TILES
+        high, first, stop = low + at["column"], group * TILES, (group + 1) * TILES
         high = code.where(high < at["width"], high, at["width"])
         stop = code.where(stop < at["tiles"], stop, at["tiles"])
         whole = low + (high - low) // most * most
         long = at["steps"] // STEPS * STEPS
         for start, end, steps in ((code.integer(0), long, STEPS), (long, at["steps"], 1)):
-            every, tiles = code.range("t", start, end, steps), (group * TILES, stop)
-            with every as t, code.range("tile", *tiles) as tile:
+            every = code.range("t", start, end, steps)
+            with every as t, code.range("tile", first, stop) as tile:
+                more = tile + 1 < stop
+                next_t = code.where(more, t, t + steps)
+                next_tile = code.where(more, tile + 1, first)
                 for n, kind in enumerate(kinds):
                     rows = places(n, t, tile * at["width"], steps)
+                    following = places(n, next_t, next_tile * at["width"], steps)
+                    # The rows that were not read for the steps before.
+                    ahead = [*following.lines[order - 1 :], *following.added]
                     for some, rest, lanes in ((low, whole, most), (whole, high, 1)):
                         with code.range("j", some, rest, lanes) as j:
+                            for address in ahead if lanes > 1 else ():
+                                code.prefetch(address + j * size)
                             several(kind, rows, j, lanes)
     return kernel.source(streaming=streaming)

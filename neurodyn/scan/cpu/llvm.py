@@ -153,14 +153,11 @@ class Code:
             made.set_metadata("nontemporal", self.builder.module.add_metadata([WORD(1)]))
 
     def prefetch(self, address: Value) -> None:
-        """Bring a line of memory into the second cache; an address that is not ours does no harm.
-
-        Not into the first, which is too small for all that is read until then.
-        """
+        """Bring a line of memory into the cache; an address that is not ours does no harm."""
         kinds = [ir.PointerType(), WORD, WORD, WORD]
         function = self._declared("llvm.prefetch.p0", ir.VoidType(), kinds)
-        read, second_cache, data = WORD(0), WORD(2), WORD(1)
-        self.builder.call(function, [self._pointer(address), read, second_cache, data])
+        read, first_cache, data = WORD(0), WORD(3), WORD(1)
+        self.builder.call(function, [self._pointer(address), read, first_cache, data])
 
     def _pointer(self, address: Value) -> Any:
         return self.builder.inttoptr(address.ir, ir.PointerType())

@@ -16,6 +16,10 @@ from neurodyn.scan.cpu.llvm import Value
 NARROW = {torch.bfloat16: "brain", torch.float16: "half"}
 """The kinds of numbers in memory that are narrower than float32; bfloat16 is half a float32."""
 
+AHEAD = 3
+"""Rows are prefetched so many rows before they are read: one row takes less time than memory does
+to answer."""
+
 
 class Place(Value):
     """Where in a row a loop is, and in which of the blocks that it visits at once."""

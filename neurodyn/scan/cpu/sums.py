@@ -73,7 +73,7 @@ class Sums:
         """After a block: now and then, the rows go to float64."""
         each = self.kernel.together
         every = self.code.integer(FLUSH // each - 1) // self.kernel.at["steps"] + 1
-        with self.code.builder.if_then((o // each % every == 0).ir):
+        with self.code.builder.if_then((o // each % every == every - 1).ir):
             self.flush(o)
 
     def flush(self, o: Value) -> None:

@@ -1,4 +1,4 @@
-"""Parameters that differ within a column: blocks visited two at a time, rows read in place."""
+"""Parameters that differ within a column: blocks visited several at a time, rows read in place."""
 
 import pytest
 import torch
@@ -21,9 +21,9 @@ def launches(monkeypatch):
 
 @pytest.mark.parametrize("handed_in", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("batch", "together"), [(1, 1), (2, 2), (7, 1), (38, 2)])
+@pytest.mark.parametrize(("batch", "together"), [(1, 1), (2, 2), (7, 1), (8, 4), (38, 2), (36, 4)])
 def test_any_number_of_blocks(batch, together, dtype, handed_in, launches):
-    """Even or odd, in one group or several, in two segments of time; a width with a remainder."""
+    """By fours, twos or ones; one group or several; two segments of time; with a remainder."""
     generator = torch.Generator().manual_seed(2)
     draw = lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)  # noqa: E731
     neuron = MultiTimescale(530, per="neuron", learn_initial=True, tau_mem=(2, 9), tau_syn=(2, 9))
