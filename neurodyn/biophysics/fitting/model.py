@@ -199,8 +199,9 @@ def negative_log_likelihood(rate: Tensor, data: Prepared) -> Tensor:
     """Of the recorded spikes, per spike [nats]. A sample has a spike with probability
     `1 - exp(-exp(rate))`."""
     expected = torch.exp(rate.clamp(max=10.0)) * data.live
-    surprise = -torch.log(-torch.expm1(-expected.clamp(min=1e-12)))
-    return (data.spikes * surprise + (1 - data.spikes) * expected).sum() / data.spikes.sum()
+    fired = expected[data.spikes > 0]
+    surprise = -torch.log(-torch.expm1(-fired.clamp(min=1e-12)))
+    return (surprise.sum() + expected.sum() - fired.sum()) / data.spikes.sum()
 
 
 def learning(neuron: Neuron) -> Neuron:

@@ -8,7 +8,7 @@ import torch
 from neurodyn import LIF, LNM, QIF
 from neurodyn.biophysics import Fitted, Recording, fit
 from neurodyn.biophysics.fitting.fit import _refractory
-from neurodyn.biophysics.fitting.model import Escape, learning
+from neurodyn.biophysics.fitting.model import Escape, learning, negative_log_likelihood
 from neurodyn.biophysics.fitting.page import write_folder
 from neurodyn.biophysics.fitting.scores import (
     coincidences,
@@ -184,6 +184,16 @@ def test_the_page_is_whole_and_alone(recording, fitted, tmp_path):
     with pytest.raises(ValueError, match=r"out: .* holds something else: thesis\.tex"):
         make(folder, "again")
     assert [path.name for path in tmp_path.iterdir()] == ["cell"]
+
+
+def test_likelihood_of_every_sample_by_hand(recording):
+    model = Escape(learning(LIF()), DT, currents=(), thresholds=(), lags=(), refractory=4.0)
+    data = model.prepare(recording)
+    rate = torch.randn(data.live.shape, generator=torch.Generator().manual_seed(0)).double() - 5
+    fires = 1 - torch.exp(-rate.exp() * data.live.clamp(min=1e-12))
+    each = torch.where(data.spikes > 0, fires, 1 - fires).log()
+    expected = -each.sum() / data.spikes.sum()
+    torch.testing.assert_close(negative_log_likelihood(rate, data), expected)
 
 
 def test_explained_variance_by_hand():
