@@ -197,8 +197,9 @@ def table(found: dict[str, Any]) -> list[str]:
     """The results as Markdown."""
     lines = [
         f"`{GIF}`: fitted on one half of the time, scored on the other. Options are chosen by the "
-        f"likelihood of the last {100 - 100 * KEPT:.0f} % of the fitted half. Explained variance is "
-        "computed as for the Allen Institute's models of its own cells, GLIF1 to 5, which reach 70.2, 67.7, 72.4, 75.9 and 77.6 %.",
+        f"likelihood of the last {100 - 100 * KEPT:.0f} % of the fitted half. Explained variance "
+        "is computed as for the Allen Institute's models of its own cells, GLIF1 to 5, which reach "
+        "70.2, 67.7, 72.4, 75.9 and 77.6 %.",
         "",
         "| neuron | scored on | chosen | nats per spike | gamma | repeats | share | "
         "gamma at random | Md* | explained variance | rms [mV] | fit [s of processor] |",
