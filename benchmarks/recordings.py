@@ -77,10 +77,11 @@ STEPS: dict[str, tuple[slice, dict[str, Any]]] = {
 def choice(make: Any, train: Recording, steps: int) -> tuple[str, dict[str, Any]]:
     """The options that do best within `train`. Of repeats, those whose fits to the first and to the
     last 70 %, by half of the steps, make the spikes of the rest likeliest; of families, those whose
-    fit to two in three sweeps has the least f-I error in all of `train`. (Likelihood is no guide there: with the recorded spikes
-    given, a voltage far from the recorded one makes them likelier, and by itself such a cell fires
-    at wrong rates.) First the kernels are chosen, then with these the weight of the voltage, then
-    the refractory time. With too few spikes for this, the defaults."""
+    fit to two in three sweeps has the least f-I error in all of `train`. (Likelihood is no guide
+    there: with the recorded spikes given, a voltage far from the recorded one makes them likelier,
+    and by itself such a cell fires at wrong rates.) First the kernels are chosen, then with these
+    the weight of the voltage, then the refractory time. With too few spikes for this, the defaults.
+    """
     repeated = len(train.repeats) == 1
     if repeated:
         folds = [train.split(KEPT * train.duration), train.split((1 - KEPT) * train.duration)[::-1]]
