@@ -33,9 +33,9 @@ def fit(
     neuron: Neuron,
     train: Recording,
     *,
-    currents: Sequence[float] = (8.0, 90.0),
-    thresholds: Sequence[float] = (10.0, 150.0),
-    lags: Sequence[float] = (5.0,),
+    currents: Sequence[float] = (10.0, 100.0, 500.0),
+    thresholds: Sequence[float] = (5.0, 50.0, 500.0),
+    lags: Sequence[float] = (5.0, 50.0, 500.0),
     refractory: float | None = None,
     voltage: float = 0.004,
     steps: int = 120,
@@ -49,6 +49,11 @@ def fit(
     the neuron's equation, the potentials that are its 0 and 1, kernels, reset, electrode. The
     neuron's time constants count as learned, whatever it declares. The same call gives the same
     result.
+
+    The default time constants and weight of the voltage are those that the benchmark of recordings
+    chose on the fitted part alone, for `LNM(degree=3)` and the first half of a cell in noise
+    (`neurodyn bench recordings --choose`). Of families of steps, slower kernels, to 3 s, often did
+    better, and for a fast-spiking cell a larger weight of the voltage, 0.015.
 
     Args:
         neuron: of one equation for the layer (`per="layer"`), such as `LNM(degree=3)`; a copy is

@@ -48,8 +48,9 @@ def recording():
 
 @pytest.fixture(scope="module")
 def fitted(recording):
-    train, options = recording.split(1500.0)[0], {"voltage": 0.1, "steps": 120}
-    return fit(LNM(degree=1, clip="none"), train, lags=(), progress=False, **options)
+    train, options = recording.split(1500.0)[0], {"voltage": 0.1, "steps": 120, "lags": ()}
+    options |= {"currents": (8.0, 90.0), "thresholds": (10.0, 150.0)}
+    return fit(LNM(degree=1, clip="none"), train, progress=False, **options)
 
 
 def test_what_was_put_in_is_found(recording, fitted):
