@@ -45,7 +45,8 @@ class Score(NamedTuple):
     md_star: float | None
     """How alike the random predictions and the repeats are as sets; 1 is alike."""
     explained: float | None
-    """Share of the explainable variance of smoothed rates, by the random predictions."""
+    """Share of the explainable variance, of the prediction with a sharp threshold, as the Allen
+    Institute's for its models; None without repeats."""
     spikes: float
     """Predicted spikes per recorded one."""
 
@@ -157,7 +158,7 @@ class Fitted:
                 "ceiling": gamma_ceiling(real, test.duration),
                 "gamma_random": _mean([gamma(m, r, test.duration) for m in random for r in real]),
                 "md_star": md_star(random, real),
-                "explained": explained_variance(random, real, test.duration),
+                "explained": explained_variance([sharp[k] for k in group], real, test.duration),
             }
             for name, value in values.items():
                 found.setdefault(name, []).append(value)

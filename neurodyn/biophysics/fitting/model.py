@@ -25,6 +25,8 @@ BEFORE = 1.0
 
 UNIT = 30.0
 """The rest and the electrode are learned in this unit [mV], so that all parameters are near 1."""
+FEW = 20.0
+"""A kernel that is slower than this gathers spikes: it begins the weaker for it [ms]."""
 LONG = 10_000
 """Timesteps that the neuron is told to stay finite for."""
 
@@ -95,7 +97,8 @@ class Escape(nn.Module):
         self.rest, self.log_scale = _number(rest / UNIT), _number(math.log(scale))
         self.level = _number(1.0)
         self.g = _numbers([0.0] * len(self.lags))
-        self.w, self.v = _numbers([0.2 * leak] * len(currents)), _numbers([0.1] * len(thresholds))
+        self.w = _numbers([0.2 * leak * min(1.0, FEW / tau) for tau in currents])
+        self.v = _numbers([0.1 * min(1.0, FEW / tau) for tau in thresholds])
         self.electrode = _numbers([0.0] * (1 + len(ELECTRODE)))
         self.log_error = _number(math.log(3.0))
 
@@ -196,8 +199,9 @@ def negative_log_likelihood(rate: Tensor, data: Prepared) -> Tensor:
     """Of the recorded spikes, per spike [nats]. A sample has a spike with probability
     `1 - exp(-exp(rate))`."""
     expected = torch.exp(rate.clamp(max=10.0)) * data.live
-    surprise = -torch.log(-torch.expm1(-expected.clamp(min=1e-12)))
-    return (data.spikes * surprise + (1 - data.spikes) * expected).sum() / data.spikes.sum()
+    fired = expected[data.spikes > 0]
+    surprise = -torch.log(-torch.expm1(-fired.clamp(min=1e-12)))
+    return (surprise.sum() + expected.sum() - fired.sum()) / data.spikes.sum()
 
 
 def learning(neuron: Neuron) -> Neuron:

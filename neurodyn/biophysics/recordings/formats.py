@@ -41,6 +41,7 @@ def read_abf(path: Path) -> tuple[list[Sweep], list[str]]:
                 scaled(current, file.sweepUnitsC, CURRENT),
                 scaled(voltage, file.sweepUnitsY, VOLTAGE),
                 1e3 / file.dataRate,
+                1e3 * file.sweepIntervalSec * k,
             )
         )
     return found, [f"protocol: {file.protocol}; the current is the command"]

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurodyn.biophysics.recordings.sweep import Sweep
+from neurodyn.biophysics.recordings.units import REST
 from neurodyn.errors import unknown
+
+STRONG = 0.5
+"""A current is strong if it moves by this share of what the strongest does."""
+MOVED = 1.0
+"""Less of a change of the voltage is none [mV]."""
 
 
 def read_sweeps(path: Path, protocol: str | None = None) -> tuple[list[Sweep], list[str]]:
@@ -23,6 +32,44 @@ def read_sweeps(path: Path, protocol: str | None = None) -> tuple[list[Sweep], l
     if protocol is not None:
         sweeps = _chosen(path, sweeps, protocol)
     return _of_one_kind(sweeps, notes)
+
+
+def starts(sweeps: Sequence[Sweep], dt: float) -> list[float] | None:
+    """When the sweeps began [ms], if their file says so and they follow one another."""
+    found = [sweep.start for sweep in sweeps if sweep.start is not None]
+    if len(found) < len(sweeps):
+        return None
+    longest = (1 - 1e-9) * len(sweeps[0].voltage) * dt
+    return found if all(b - a >= longest for a, b in pairwise(found)) else None
+
+
+def doubts(sweeps: Sequence[Sweep]) -> list[str]:
+    """What a look at the plots of a recording would call into question."""
+    rest = float(np.median([np.median(sweep.voltage) for sweep in sweeps]))
+    said = []
+    if not REST[0] <= rest <= REST[1]:
+        said.append(
+            f"rests at {rest:.1f} mV, as no cell does: an offset of the electrode? "
+            "`threshold` has to lie between that and the peaks of the spikes"
+        )
+    if silent := [sweep.name for sweep in _unmoved(sweeps)]:
+        said.append(f"the voltage does not follow the current of {', '.join(silent)}")
+    return said
+
+
+def _unmoved(sweeps: Sequence[Sweep]) -> list[Sweep]:
+    """Sweeps of a strong current whose voltage is the same at its highest and its lowest."""
+    most = max(float(np.ptp(sweep.current)) for sweep in sweeps)
+    found = []
+    for sweep in sweeps:
+        low, high = sweep.current.min(), sweep.current.max()
+        if high - low < STRONG * most or most == 0:
+            continue
+        upper = sweep.current > (low + high) / 2
+        change = np.median(sweep.voltage[upper]) - np.median(sweep.voltage[~upper])
+        if abs(change) < MOVED:
+            found.append(sweep)
+    return found
 
 
 def _reader(path: Path) -> Callable[[Path], tuple[list[Sweep], list[str]]]:

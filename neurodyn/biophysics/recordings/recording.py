@@ -30,6 +30,7 @@ class Recording:
         notes: what a reader found, for `repr`.
         before: for each sweep, spike times before its start [ms], negative: `split` keeps them, as
             they still act on what follows.
+        starts: when each sweep began [ms]. The spikes of earlier sweeps then are `before`.
 
     Raises:
         ValueError: shapes that differ, gaps (NaN), a `dt` that is not positive, or magnitudes that
@@ -46,6 +47,7 @@ class Recording:
         names: Sequence[str] | None = None,
         notes: Sequence[str] = (),
         before: Sequence[Array] | None = None,
+        starts: Sequence[float] | None = None,
     ) -> None:
         self.current, self.voltage = _sweeps("current", current), _sweeps("voltage", voltage)
         if self.current.shape != self.voltage.shape:
@@ -64,9 +66,9 @@ class Recording:
         for name, values in (("current", self.current), ("voltage", self.voltage)):
             _check_gaps(name, values, self.dt, self.names)
         check_magnitudes(self.current, self.voltage)
-        self.before = tuple(before) if before is not None else (np.empty(0),) * sweeps
         self.spikes = tuple(self._crossings(k) for k in range(sweeps))
         """Spike times of each sweep [ms], between samples by interpolation."""
+        self.before = tuple(before) if before is not None else self._earlier(starts)
 
     @classmethod
     def read(
@@ -91,7 +93,7 @@ class Recording:
             ValueError: a file that is broken, or lacks what is needed; it is named.
             ImportError: the extra `recordings` is not installed.
         """
-        from neurodyn.biophysics.recordings.read import read_sweeps
+        from neurodyn.biophysics.recordings.read import doubts, read_sweeps, starts
 
         sweeps, notes = read_sweeps(Path(path), protocol)
         step = dt if sweeps[0].dt is None else sweeps[0].dt
@@ -104,7 +106,8 @@ class Recording:
                 step,
                 threshold=threshold,
                 names=[sweep.name for sweep in sweeps],
-                notes=notes,
+                notes=[*notes, *doubts(sweeps)],
+                starts=starts(sweeps, step),
             )
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
@@ -193,6 +196,20 @@ class Recording:
         at = np.nonzero((v[:-1] < self.threshold) & (v[1:] >= self.threshold))[0]
         times = (at + (self.threshold - v[at]) / (v[at + 1] - v[at])) * self.dt
         return times[np.diff(times, prepend=-np.inf) > DEAD]
+
+    def _earlier(self, starts: Sequence[float] | None) -> tuple[Array, ...]:
+        """The spikes of earlier sweeps, on the clock of each."""
+        if starts is None:
+            return (np.empty(0),) * self.sweeps
+        if len(starts) != self.sweeps or (np.diff(starts) < (1 - 1e-9) * self.duration).any():
+            raise ValueError(
+                f"starts: expected {self.sweeps} times, each at least {self.duration:g} ms after "
+                f"the one before, got {list(starts)}"
+            )
+        gone = [spikes + start for spikes, start in zip(self.spikes, starts, strict=True)]
+        return tuple(
+            np.concatenate([np.empty(0), *gone[:k]]) - start for k, start in enumerate(starts)
+        )
 
     def __repr__(self) -> str:
         counts = [len(times) for times in self.spikes]

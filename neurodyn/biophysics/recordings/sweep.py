@@ -20,3 +20,5 @@ class Sweep(NamedTuple):
     """[mV]"""
     dt: float | None
     """[ms]; None if the file does not say."""
+    start: float | None = None
+    """When it began, on the clock of the file [ms]; None if that does not say."""

@@ -6,7 +6,16 @@ import torch
 
 from neurodyn import LIF, LNM, QIF
 from neurodyn.biophysics import Fitted, Recording, fit
-from neurodyn.biophysics.fitting.scores import coincidences, gamma, gamma_ceiling, md_star
+from neurodyn.biophysics.fitting.fit import _refractory
+from neurodyn.biophysics.fitting.model import Escape, learning, negative_log_likelihood
+from neurodyn.biophysics.fitting.scores import (
+    coincidences,
+    explained_variance,
+    gamma,
+    gamma_ceiling,
+    md_star,
+)
+from neurodyn.biophysics.fitting.whitening import SPIKES, whitened
 
 DT, TAU, RESISTANCE, REST, THRESHOLD, WIDTH, RESET = 0.1, 20.0, 200.0, -65.0, -48.0, 1.5, -58.0
 REFRACTORY, ETA, GAMMA = 4.0, (0.02, 0.005), (4.0, 0.5)
@@ -36,8 +45,9 @@ def recording():
 
 @pytest.fixture(scope="module")
 def fitted(recording):
-    train, options = recording.split(1500.0)[0], {"voltage": 0.1, "steps": 120}
-    return fit(LNM(degree=1, clip="none"), train, lags=(), progress=False, **options)
+    train, options = recording.split(1500.0)[0], {"voltage": 0.1, "steps": 120, "lags": ()}
+    options |= {"currents": (8.0, 90.0), "thresholds": (10.0, 150.0)}
+    return fit(LNM(degree=1, clip="none"), train, progress=False, **options)
 
 
 def test_what_was_put_in_is_found(recording, fitted):
@@ -91,6 +101,67 @@ def test_what_cannot_be_fitted(recording):
         fit(LIF(4, per="channel"), recording)
     with pytest.raises(ValueError, match=r"currents: expected at least 0\.1"):
         fit(LIF(), recording, currents=(0.0,))
+
+
+def test_noise_around_the_threshold_is_not_spikes(recording):
+    shifted = Recording(recording.current, recording.voltage + 60.0, 0.1)
+    with pytest.raises(ValueError, match=r"above it for \d\d % of its time; .* such as \d\d mV"):
+        fit(LIF(), shifted)
+
+
+@pytest.mark.parametrize(("falls", "expected"), [(2.5, 2.5), (20.0, 4.0), (0.2, 1.0)])
+def test_the_refractory_time_ends_where_the_voltage_turns(falls, expected):
+    time = np.arange(0, 2000, DT)
+    since = time % 50  # From the peak of each spike on.
+    down = 20 - 100 * np.minimum(since, falls) / falls
+    voltage = np.where(since < falls, down, -80 + 0.5 * (since - falls))
+    short = _refractory(Recording(0 * time, voltage, DT))
+    assert short == pytest.approx(expected, abs=0.11)
+
+
+def test_whitened_traces_are_of_one_size_and_uncorrelated(recording):
+    taus = (10.0, 12.0, 1000.0)
+    make = {"currents": taus, "thresholds": taus, "lags": (), "refractory": 4.0}
+    model = Escape(learning(LIF()), DT, **make)
+    data, before = model.prepare(recording), model.w.detach().clone()
+    live = data.live > 0
+    with whitened(model, data):
+        torch.testing.assert_close(model.w.detach(), before)
+        learned = model.parametrizations["w"].original
+        # One step of what is learned is a trace of its own.
+        traces = data.a[live] @ model.parametrizations["w"][0].mix
+        with torch.no_grad():
+            learned += 1.0
+    correlations = traces.T @ traces / len(traces)
+    torch.testing.assert_close(
+        correlations, SPIKES**2 * torch.eye(3, dtype=correlations.dtype), atol=0.02, rtol=0
+    )
+    assert isinstance(model.w, torch.nn.Parameter)
+    assert not torch.equal(model.w, before)
+    assert set(model.state_dict()) == set(Escape(learning(LIF()), DT, **make).state_dict())
+
+
+def test_likelihood_of_every_sample_by_hand(recording):
+    model = Escape(learning(LIF()), DT, currents=(), thresholds=(), lags=(), refractory=4.0)
+    data = model.prepare(recording)
+    rate = torch.randn(data.live.shape, generator=torch.Generator().manual_seed(0)).double() - 5
+    fires = 1 - torch.exp(-rate.exp() * data.live.clamp(min=1e-12))
+    each = torch.where(data.spikes > 0, fires, 1 - fires).log()
+    expected = -each.sum() / data.spikes.sum()
+    torch.testing.assert_close(negative_log_likelihood(rate, data), expected)
+
+
+def test_explained_variance_by_hand():
+    a, b = np.array([100.0, 300.0]), np.array([100.0, 500.0])
+    # Bells that do not overlap, in mean-free units: var = 2, each pair has one in common.
+    share = 1 / 2
+    mean = 2 * 1.5 / (2 + 1.5)  # cov(mean, d) = 1.5, var mean = (1 + 1/4 + 1/4) = 1.5
+    assert explained_variance([a], [a, b], 1e6) == pytest.approx((1 + share) / 2 / mean, rel=1e-3)
+    assert explained_variance([a, b], [a, b], 1e6) == pytest.approx(0.75 / mean, rel=1e-3)
+    assert explained_variance([np.array([700.0])], [a, b], 1e6) == pytest.approx(0.0, abs=1e-3)
+    assert explained_variance([a], [a], 1e6) is None
+    # Repeats that are alike, and a model that is as they are.
+    assert explained_variance([a], [a, a], 1e6) == pytest.approx(1.0)
 
 
 def test_scores_by_hand():

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from neurodyn.biophysics import Recording
+from neurodyn.biophysics.recordings.read import doubts, starts
+from neurodyn.biophysics.recordings.sweep import Sweep
 from tests.biophysics.recordings.test_recording import TIME, spiking
 from tests.data.files import find_real
 
@@ -34,6 +36,25 @@ def test_nwb(tmp_path):
     assert recording.dt == pytest.approx(0.1)
     np.testing.assert_allclose(recording.voltage[:, 1], spiking())
     np.testing.assert_allclose(recording.current[0], [0.1, 0.2])
+
+
+@pytest.mark.parametrize(("interval", "known"), [(100.0, True), (250.0, True), (50.0, False)])
+def test_sweeps_that_follow_one_another_on_the_clock_of_the_file(interval, known):
+    sweeps = [Sweep("a", TIME, spiking(), 0.1, interval * k) for k in range(3)]
+    assert starts(sweeps, 0.1) == ([0.0, interval, 2 * interval] if known else None)
+    assert starts([*sweeps, Sweep("b", TIME, spiking(), 0.1)], 0.1) is None
+
+
+def test_what_a_look_at_the_plots_would_call_into_question():
+    step = np.where(TIME > 50, 0.5, 0.0)
+    moved = Sweep("moved", step, spiking() + 20 * step, 0.1)
+    assert doubts([moved, moved]) == []
+    deaf = Sweep("deaf", 2 * step, spiking(), 0.1)
+    assert doubts([moved, deaf]) == ["the voltage does not follow the current of deaf"]
+    # Half as strong as the strongest is where one looks.
+    assert doubts([moved, deaf._replace(current=0.2 * step)]) == []
+    (said,) = doubts([moved._replace(voltage=moved.voltage + 40)])
+    assert said.startswith("rests at -15.0 mV")
 
 
 def test_nwb_without_a_rate(tmp_path):
@@ -104,3 +125,5 @@ def test_real_recordings(ephys):
     steps = Recording.read(next(ephys.rglob("File_axon_5.abf")))
     assert steps.sweeps == 9
     assert sum(map(len, steps.spikes)) == 7
+    # Seconds of rest between the sweeps.
+    np.testing.assert_allclose(steps.before[7], steps.spikes[6] - 5_000.0)

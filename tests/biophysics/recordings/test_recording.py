@@ -28,6 +28,21 @@ def test_split_keeps_what_still_acts():
     assert second.duration == 60
 
 
+def test_spikes_of_earlier_sweeps_act_on():
+    two = np.stack([spiking((20.0,)), spiking((60.0,)), spiking((150.0,))], 1)
+    kwargs = {"current": 0 * two, "voltage": two, "dt": 0.1}
+    recording = Recording(**kwargs, starts=[0.0, 100.0, 300.0])
+    first, second = (float(times[0]) for times in recording.spikes[:2])
+    assert recording.before[0].size == 0
+    np.testing.assert_allclose(recording.before[1], [first - 100])
+    np.testing.assert_allclose(recording.before[2], [first - 300, second - 200])
+    np.testing.assert_allclose(recording[::2].before[1], [first - 300, second - 200])
+    assert all(times.size == 0 for times in Recording(**kwargs).before)
+    for starts in ([0.0, 50.0, 200.0], [0.0, 100.0]):
+        with pytest.raises(ValueError, match="starts: expected 3 times, each at least 100 ms"):
+            Recording(**kwargs, starts=starts)
+
+
 def test_repeats_are_sweeps_of_one_current():
     a, b = np.sin(TIME), np.cos(TIME)
     current = np.stack([a, b, a + 1e-4, b], 1)
