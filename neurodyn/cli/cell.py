@@ -8,6 +8,12 @@ from typing import Any
 
 from neurodyn.cli.options import add_command
 
+KERNELS = {
+    "currents": "spike-triggered currents",
+    "thresholds": "the moving threshold",
+    "lags": "the low-passed input",
+}
+
 
 def add_parser(commands: Any) -> None:
     """Add the parser of the command."""
@@ -15,12 +21,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("file", type=Path, help=".abf, .nwb, .ibw, .txt, or a folder of .ibw")
     parser.add_argument("--neuron", default="lnm", help="the neuron, such as lnm, lif, qif, eif")
     parser.add_argument("--degree", type=int, help="of an lnm's polynomial (default: 3)")
-    parser.add_argument(
-        "--currents", type=float, nargs="*", default=[8.0, 90.0], help="time constants [ms]"
-    )
-    parser.add_argument(
-        "--thresholds", type=float, nargs="*", default=[10.0, 150.0], help="time constants [ms]"
-    )
+    for name, what in KERNELS.items():
+        parser.add_argument(
+            f"--{name}", type=float, nargs="*", help=f"time constants of {what} [ms]"
+        )
+    parser.add_argument("--refractory", type=float, help="silence after a spike [ms]")
+    parser.add_argument("--threshold", type=float, help="potential that spikes cross [mV]")
     parser.add_argument("--protocol", help="read only sweeps with this in their names")
     parser.add_argument("--dt", type=float, help="time between samples [ms], if the file has none")
     parser.add_argument("--out", type=Path, help="folder (default: in runs/cells)")
@@ -40,12 +46,15 @@ def fit_cell(known: argparse.Namespace) -> str:
     chosen = _neuron(known.neuron, known.degree)
     folder = known.out or Path("runs") / "cells" / known.file.stem
     check_folder(folder)
-    recording = Recording.read(known.file, dt=known.dt, protocol=known.protocol)
+    reading = {} if known.threshold is None else {"threshold": known.threshold}
+    recording = Recording.read(known.file, dt=known.dt, protocol=known.protocol, **reading)
     print(recording)
     train, test = _held_out(recording)
+    given = {name: getattr(known, name) for name in (*KERNELS, "refractory")}
+    options = {name: value for name, value in given.items() if value is not None}
     fits = {}
     for neuron in (chosen, *([] if type(chosen) is LIF else [LIF()])):
-        fitted = fit(neuron, train, currents=known.currents, thresholds=known.thresholds)
+        fitted = fit(neuron, train, **options)
         fits[type(neuron).__name__] = fitted, fitted.score(test)
         print(f"{fitted}\n  held out: {fits[type(neuron).__name__][1]}")
     write_folder(fits, test, folder, known.file.stem)

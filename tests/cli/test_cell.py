@@ -96,6 +96,16 @@ def test_what_is_wrong_is_named_and_nothing_is_left(run, table, home, case):
     assert [path.name for path in home.iterdir()] == ["cell.csv"]
 
 
+def test_options_of_the_fit_and_of_the_spikes_arrive(run, table, home):
+    file = saved(home / "cell.csv", table)
+    lags = run(file, "--lags", -1)
+    assert "lags: expected" in lags[-1]
+    refractory = run(file, "--refractory", -1)
+    assert "refractory: expected" in refractory[-1]
+    threshold = run(file, "--threshold", 25)
+    assert "got 0 that cross 25 mV" in threshold[-1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("content", [b"", b"ABF2" + bytes(range(200)), b"not a recording"])
 def test_broken_files_are_named(run, home, kind, content):
