@@ -104,11 +104,22 @@ def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int, clock: Now) 
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(1 + rounds):
         for name, call in calls.items():
+            settle()
             started = clock()
             call()
             if turn:
                 seconds[name].append(clock() - started)
     return {name: statistics.median(every) for name, every in seconds.items()}
+
+
+def settle(interval: float = 0.1) -> None:
+    """Wait until this process computes nothing for three intervals [s]: JAX's threads wait busily
+    for a while after a call, and would take their share of the core from the next one."""
+    quiet = 0
+    while quiet < 3:
+        before = time.process_time()
+        time.sleep(interval)
+        quiet = quiet + 1 if time.process_time() - before < 0.01 * interval else 0
 
 
 def add_clock(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,7 +261,11 @@ def main() -> None:
     if options.pictures:
         for name, figure in pictures(surrogate, data).items():
             save(figure, options.pictures / f"{name}.png")
-    what = f"`neurodyn bench noble {shlex.join(sys.argv[1:])}`; runs of the recipe `noble-small`"
+    command = ["--runs", *options.runs]
+    for name, folders in (("--arms", options.arms), ("--sag", options.sag)):
+        command += [name, *folders] if folders else []
+    command += ["--cpu-time"] if options.cpu_time else []
+    what = f"`neurodyn bench noble {shlex.join(command)}`; runs of the recipe `noble-small`"
     what += ", fine-tuned by `noble-sag`." if sag else "."
     write_page(options.out, "noble", ("NOBLE", what + about), found, table)
 

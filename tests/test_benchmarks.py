@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import threading
 import time
 from functools import partial
 
@@ -22,7 +23,7 @@ from benchmarks import (
     recurrent,
     resnet19,
 )
-from benchmarks._measure import Clock, kept_bytes
+from benchmarks._measure import Clock, kept_bytes, settle, take_turns
 from benchmarks._results import Results
 from neurodyn.biophysics import Pospischil
 from neurodyn.neurons import LIF
@@ -235,6 +236,32 @@ def test_networks_in_continuous_time(tmp_path, monkeypatch):
     assert found["large"]["spikes"] > 100_000
     assert "| 0.01 |" in (tmp_path / "events.md").read_text()
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
+
+
+def test_measuring_waits_for_busy_threads():
+    until = time.monotonic() + 0.5
+
+    def busy():
+        while time.monotonic() < until:
+            pass
+
+    thread = threading.Thread(target=busy)
+    thread.start()
+    settle(0.05)
+    assert time.monotonic() >= until
+    thread.join()
+
+
+def test_calls_take_turns_behind_one_that_warms_up(monkeypatch):
+    monkeypatch.setattr("benchmarks._measure.settle", lambda: None)
+    made = []
+    calls = {name: lambda name=name: made.append(name) for name in "ab"}
+
+    def clock():  # The first call of each takes long.
+        return sum(1000 if k < 2 else 10 for k in range(len(made)))
+
+    assert take_turns(calls, 1, clock) == {"a": 10, "b": 10}
+    assert made == list("abab")
 
 
 def test_biophysical_cells(tmp_path, monkeypatch):

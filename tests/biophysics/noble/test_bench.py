@@ -33,7 +33,8 @@ def test_the_benchmark_reads_runs(tmp_path, monkeypatch):
     assert names == {"noble-traces.png", "noble-rates.png", "noble-plane.png"}
     page = (tmp_path / "out" / "noble.md").read_text()
     assert "grid twice as fine" in page
-    assert f"`neurodyn bench noble --runs ours={run} --sag tuned=runs/fit/version_1" in page
+    arms = f"--arms both={run} threshold=runs/fit/version_2"
+    assert f"`neurodyn bench noble --runs ours={run} {arms} --sag tuned=runs/fit/version_1`" in page
     assert "each run with 2 epochs of 16 traces, schedule plateau" in page
 
 
