@@ -267,7 +267,8 @@ def main() -> None:
         "speed": [speed(dt, options.traces, options.rounds, clock) for dt in steps],
         "jaxley": beside_jaxley(JAXLEY_STEP, options.rounds, clock) if jaxley else None,
     }
-    what = "`neurodyn bench cells`; `Pospischil` with its defaults, 400 ms of current."
+    command = "neurodyn bench cells" + " --cpu-time" * options.cpu_time
+    what = f"`{command}`; `Pospischil` with its defaults, 400 ms of current."
     for name in ("neuron", "jaxley"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             what += f" {name} {importlib.metadata.version(name)}."
