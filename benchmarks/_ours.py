@@ -53,7 +53,6 @@ def compiled_loops() -> list[Contender]:
 
 def linear(features: tuple[int, ...], *, compiled: bool) -> list[Contender]:
     """A kernel for scale; two modes per neuron by their kernel, and with all steps at once."""
-    # Nothing drawn: the error is that of two neurons made alike.
     two = {"Modal, 2 modes": partial(Modal, features, tau=[20.0, 200.0], period=[10.0, 100.0])}
     at_once = neurons(two, "all steps at once, ", "parallel")
     found = [*neurons({"LNM, degree 3": LNM, **two}, "neurodyn ", "auto"), *at_once]

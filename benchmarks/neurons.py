@@ -22,6 +22,7 @@ batches of long sequences.
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import os
 import random
@@ -165,10 +166,13 @@ def against_float64(
     torch.manual_seed(0)
     x = torch.randn(shape, device=device, dtype=dtype) * 0.8
     weight = torch.randn(shape, device=device, dtype=dtype)
-    true = make().to(device).double()
-    true.backend = "reference"
+    ours = make().to(device)
+    true = copy.deepcopy(ours).double()
+    for module in true.modules():
+        if isinstance(module, Neuron):
+            module.backend = "reference"
     ran = []
-    for neuron, wide in ((make().to(device), dtype), (true, torch.float64)):
+    for neuron, wide in ((ours, dtype), (true, torch.float64)):
         leaf = x.to(wide).requires_grad_()
         spikes = neuron(leaf)
         (grad,) = torch.autograd.grad(spikes, leaf, weight.to(wide))

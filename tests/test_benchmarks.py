@@ -15,6 +15,7 @@ from benchmarks import (
     _jaxley,
     _machine,
     _neuron,
+    _ours,
     cells,
     epochs,
     events,
@@ -120,6 +121,13 @@ def test_other_spikes_are_counted_and_their_gradients_left_out():
     error, differing = neurons.against_float64(lif, (4, 2, 300), CPU, torch.float32)
     assert differing == 0
     assert error < 1e-6
+
+
+def test_all_contenders_of_ours_are_compared_with_their_own_loop():
+    for contender in _ours.ours((8,)):
+        error, other = neurons.against_float64(contender.make, (12, 2, 8), CPU, torch.float32)
+        assert error < 1e-5, contender.name
+        assert other < 0.1, contender.name
 
 
 def test_a_peer_that_fails_is_named():
