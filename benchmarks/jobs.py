@@ -28,6 +28,8 @@ from benchmarks._results import FOLDER, write_page
 from tests.kill.harness import same
 
 NEURONS = ("lif", "lnm")
+LOOK = 0.05
+"""Seconds between looks at the folder: they take time of the cores that the runs share."""
 
 
 class Killer:
@@ -49,12 +51,12 @@ class Killer:
 
     def look(self, process: subprocess.Popen[bytes]) -> None:
         """Kill what is due."""
-        finished = len(list(self.folder.rglob("result.json")))
+        finished = len(list(self.folder.glob("*/seed-*/result.json")))
         if self.command is not None and finished >= self.command:
             process.send_signal(signal.SIGKILL)
             self.command = None
         if self.runs:
-            for checkpoint in self.folder.rglob("last.ckpt"):
+            for checkpoint in self.folder.glob("*/seed-*/last.ckpt"):
                 self._count(checkpoint)
 
     def _count(self, checkpoint: Path) -> None:
@@ -90,7 +92,7 @@ def seconds(command: list[str], killer: Killer) -> float:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None:
             killer.look(process)
-            time.sleep(0.02)
+            time.sleep(LOOK)
         if process.returncode == 0:
             return time.perf_counter() - begin
         if process.returncode != -signal.SIGKILL:

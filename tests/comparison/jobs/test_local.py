@@ -155,7 +155,7 @@ def test_a_stopped_parent_leaves_no_children_behind(tmp_path, how):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_runs_and_the_command_are_killed_and_end_as_with_one_job(tmp_path):
-    bench.main(["--seeds=2", "--epochs=6", "--repeats=1", "--data.limit=200", f"--out={tmp_path}"])
+    bench.main(["--seeds=2", "--epochs=12", "--repeats=1", "--data.limit=400", f"--out={tmp_path}"])
     rows = list(json.loads((tmp_path / "jobs.json").read_text()).values())[1:]
     assert [row["equal"] for row in rows] == [None, True, True, True, True]
     assert [row["kills"] for row in rows[:3]] == [0, 0, 0]
