@@ -9,21 +9,16 @@ from typing import Any
 
 import yaml
 
+from neurodyn.comparison.settings import leaves
+
 
 def training(folder: str | Path) -> dict[str, Any]:
     """How a run was trained: its settings, except which features were embedded, by name."""
     config = yaml.safe_load((Path(folder) / "config.yaml").read_text(encoding="utf-8"))
     kept = {name: config[name] for name in ("model", "data", "seed_everything")}
     del kept["model"]["init_args"]["network"]["init_args"]["embed"]
-    return _flat({**kept, "max_epochs": config["trainer"]["max_epochs"]})
-
-
-def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in settings.items():
-        name = before if name == "init_args" else f"{before}.{name}".lstrip(".")
-        found |= _flat(value, name) if isinstance(value, dict) else {name: value}
-    return found
+    kept["max_epochs"] = config["trainer"]["max_epochs"]
+    return {key.replace(".init_args", ""): value for key, value in leaves("", kept)}
 
 
 def budget(folder: str | Path) -> str:

@@ -13,7 +13,7 @@ import importlib.metadata
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,22 @@ def _worst(a: Any, b: Any) -> float:
     return float(abs(a - b).max()) if len(a) else 0.0
 
 
+def passes(
+    cell: Pospischil, current: Tensor, forward: str, gradient: str
+) -> dict[str, Callable[[], None]]:
+    """A forward pass, and a forward and a backward pass, by these names."""
+
+    def one() -> None:
+        with torch.no_grad():
+            cell(current)
+
+    def both() -> None:
+        cell.zero_grad()
+        cell(current).mean().backward()
+
+    return {forward: one, gradient: both}
+
+
 def speed(dt: float, traces: int, rounds: int, clock: Now) -> dict[str, float]:
     """Milliseconds per trace of many together, in float32, and the gradient's share."""
     cell = Pospischil(dt=dt)
@@ -108,15 +124,7 @@ def speed(dt: float, traces: int, rounds: int, clock: Now) -> dict[str, float]:
     begin = round(START / dt)
     few = current[begin : begin + round(100 / dt), : min(traces, 256)]
 
-    def short() -> None:
-        with torch.no_grad():
-            cell(few)
-
-    def gradient() -> None:
-        cell.zero_grad()
-        cell(few).mean().backward()
-
-    calls = {"forward": forward, "short": short, "gradient": gradient}
+    calls = {"forward": forward, **passes(cell, few, "short", "gradient")}
     seconds = take_turns(calls, rounds, clock)
     return {
         "dt": dt,
@@ -146,15 +154,7 @@ def _beside_jaxley(
     theirs = _jaxley.load(dtype == torch.float64)
     there = _jaxley.compile_both(theirs, current.numpy(), dt, clock)
 
-    def forward() -> None:
-        with torch.no_grad():
-            cell(current)
-
-    def gradient() -> None:
-        cell.zero_grad()
-        cell(current).mean().backward()
-
-    calls = {"neurodyn forward": forward, "neurodyn gradient": gradient}
+    calls = passes(cell, current, "neurodyn forward", "neurodyn gradient")
     compiling = {}
     with _empty_cache():
         for key, call in calls.items():

@@ -23,7 +23,7 @@ def lasting_settings(config: str) -> dict[str, Any]:
     Those that are None are left out. So an option that this version has and an older one had not
     makes no difference.
     """
-    settings = dict(_leaves("", yaml.safe_load(config)))
+    settings = dict(leaves("", yaml.safe_load(config)))
     return {
         key: value
         for key, value in sorted(settings.items())
@@ -48,9 +48,10 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     ]
 
 
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What lies at or below a key, by full keys."""
     if not isinstance(value, dict):
         yield key, value
         return
     for name, below in value.items():
-        yield from _leaves(f"{key}.{name}" if key else str(name), below)
+        yield from leaves(f"{key}.{name}" if key else str(name), below)
