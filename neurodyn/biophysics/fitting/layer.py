@@ -11,7 +11,7 @@ from torch import Tensor
 from neurodyn.biophysics.fitting.membrane import HIGHEST, moved
 from neurodyn.biophysics.fitting.model import Escape
 from neurodyn.biophysics.fitting.stored import content_of, model_of, read_content
-from neurodyn.biophysics.fitting.timestep import TIMESTEP, Timestep, timestep
+from neurodyn.biophysics.fitting.timestep import TIMESTEP, Timestep, in_words, timestep
 from neurodyn.files import digest
 from neurodyn.learned import Learned
 from neurodyn.neurons import Neuron
@@ -119,11 +119,12 @@ class CellLayer:
 
     def __init__(self, model: Escape, dt: float, options: dict[str, Any]) -> None:
         self.step, self.options = timestep(model, dt), options
-        self.digest = digest(content_of(model, {}, 0.0))
+        self.model, self.dt = model, dt
 
     def __call__(self, features: Features = None, **more: Any) -> RecordedNeuron:
         return RecordedNeuron(features, cell=self.step, **{**self.options, **more})
 
     def __repr__(self) -> str:
         given = "".join(f", {name}={value!r}" for name, value in self.options.items())
-        return f"{type(self.step.neuron).__name__} {self.digest}{given}, {self.step}"
+        name = f"{type(self.model.neuron).__name__} {digest(content_of(self.model, {}, 0.0))}"
+        return f"{name}{given}, {in_words(self.model, self.dt)}"

@@ -29,14 +29,9 @@ Kernel = tuple[float, float]
 
 
 class Timestep(NamedTuple):
-    """What a fitted cell does in a timestep of a network, potentials in thresholds.
-
-    As a string it says so in millivolts and milliseconds.
-    """
+    """What a fitted cell does in a timestep of a network, potentials in thresholds."""
 
     neuron: Neuron
-    dt: float
-    """How long the timestep is [ms]."""
     level: float
     """The threshold in the fitted neuron's units."""
     share: float
@@ -49,29 +44,6 @@ class Timestep(NamedTuple):
     """Timesteps after a spike at which it cannot."""
     currents: tuple[Kernel, ...]
     thresholds: tuple[Kernel, ...]
-    offered: tuple[int, int]
-    """How many of both the cell has."""
-    tau: float
-    """Time constant near the rest [ms]."""
-    millivolts: tuple[float, float]
-    """Of the rest and of the threshold."""
-
-    def __str__(self) -> str:
-        (rest, threshold), wait = self.millivolts, self.wait
-        left = sum(weight * keep**wait for weight, keep in self.currents)
-        raised = 1 + sum(weight * keep**wait for weight, keep in self.thresholds)
-        at, wall = (rest + (threshold - rest) * u for u in (self.after - left, raised))
-        kernels = zip((self.currents, self.thresholds), self.offered, strict=True)
-        kept = [f"{len(there)} of {every}" for there, every in kernels]
-        return (
-            f"a layer of {self.dt:g} ms per timestep, in {self.parts} Euler steps\n"
-            f"  potential 0 is the rest, {rest:.1f} mV; 1 is the threshold, {threshold:.1f} mV\n"
-            f"  silent for {wait} timesteps after a spike; {(wait + 1) * self.dt:g} ms after it "
-            f"the membrane is at {at:.1f} mV, the threshold at {wall:.1f} mV\n"
-            f"  kernels kept: {kept[0]} spike-triggered currents, {kept[1]} of the moving "
-            f"threshold\n  near the rest: time constant {self.tau:.1f} ms, half of a potential is "
-            f"left after {self.tau * math.log(2):.1f} ms"
-        )
 
 
 def timestep(model: Escape, dt: float) -> Timestep:
@@ -103,7 +75,6 @@ def timestep(model: Escape, dt: float) -> Timestep:
         after = _course(model, float(model.reset), late) / level
     return Timestep(
         neuron=model.neuron,
-        dt=dt,
         level=level,
         share=-math.expm1(-z) / z * share if z else share,
         parts=parts,
@@ -115,9 +86,26 @@ def timestep(model: Escape, dt: float) -> Timestep:
             for v, tau in zip(model.v, model.thresholds, strict=True)
             if math.exp(-late / tau) > OVER
         ),
-        offered=(len(model.currents), len(model.thresholds)),
-        tau=1 / (leak * pace) if leak > 0 else math.inf,
-        millivolts=(model.potentials[0], model.threshold),
+    )
+
+
+def in_words(model: Escape, dt: float) -> str:
+    """What `timestep` makes of a model, in millivolts and milliseconds."""
+    step, (rest, _), threshold = timestep(model, dt), model.potentials, model.threshold
+    left = sum(weight * keep**step.wait for weight, keep in step.currents)
+    raised = 1 + sum(weight * keep**step.wait for weight, keep in step.thresholds)
+    at, wall = (rest + (threshold - rest) * u for u in (step.after - left, raised))
+    fall = _euler(model.neuron)[0] * float(model.log_share.exp())
+    tau = model.dt / fall if fall > 0 else math.inf
+    return (
+        f"a layer of {dt:g} ms per timestep, in {step.parts} Euler steps\n"
+        f"  potential 0 is the rest, {rest:.1f} mV; 1 is the threshold, {threshold:.1f} mV\n"
+        f"  silent for {step.wait} timesteps after a spike; {(step.wait + 1) * dt:g} ms after it "
+        f"the membrane is at {at:.1f} mV, the threshold at {wall:.1f} mV\n"
+        f"  kernels kept: {len(step.currents)} of {len(model.currents)} spike-triggered currents, "
+        f"{len(step.thresholds)} of {len(model.thresholds)} of the moving threshold\n"
+        f"  near the rest: time constant {tau:.1f} ms, half of a potential is left after "
+        f"{tau * math.log(2):.1f} ms"
     )
 
 
