@@ -132,7 +132,7 @@ def read_json(path: Path) -> Any:
 
 def digest(content: Any) -> str:
     """Eight characters that change with the content of a JSON file."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def kept(name: str) -> bytes | None:

@@ -59,7 +59,8 @@ def _naming(settings: Any, keys: tuple[str, ...]) -> Iterator[tuple[Any, Namespa
     for name, value in vars(settings).items():
         yield from _naming(value, (*keys, name))
     cls = neuron_at(str(settings.get("class_path", "")))
-    if files := getattr(cls, "files", None):
+    files = getattr(cls, "files", None)
+    if files and "init_args" in settings:
         yield (*keys, "init_args"), settings["init_args"], files
 
 

@@ -208,6 +208,10 @@ BROKEN = {
     "a time": (lambda c: c.update(currents_ms=[8.0, "x"]), "got the time 'x' ms"),
     "times": (lambda c: c.update(thresholds_ms=3), "whole fitted cell, got"),
     "a neuron": (lambda c: c.update(neuron="Popen"), "neuron: unknown name 'Popen'"),
+    "a list": (lambda c: c.update(neuron=["LIF"]), r"neuron: unknown name \['LIF'\]"),
+    "a threshold": (lambda c: c["parameters"].update(level=0.0), "above the rest .* got level 0"),
+    "a membrane": (lambda c: c["parameters"].update(log_share=1e4), "time constant, got .* inf"),
+    "a barrier": (lambda c: c.update(barrier="high"), "could not convert"),
     "an option": (lambda c: c["neuron_options"].update(reset=["a"]), r"\['a'\] as the neuron's"),
     "a version": (lambda c: c.update(format="neurodyn fitted cell 9"), "of another version; fit"),
     "a format": (lambda c: c.update(format="other"), "expected a file that Fitted.save wrote"),
@@ -224,7 +228,7 @@ def test_broken_numbers_are_named(what, out):
 
     run = out / "cell" / "seed-0"
     with_cell(run, broken)
-    with pytest.raises(ValueError, match=rf"config\.yaml: .*cell: cells/a: .*{message}"):
+    with pytest.raises(ValueError, match=rf"config\.yaml: .*cell: .*{message}"):
         neurodyn.load(run)
 
 

@@ -93,22 +93,26 @@ def _made(content: dict[str, Any], where: str) -> tuple[Escape, dict[str, Any], 
         for name, kind in vars(neurons).items()
         if inspect.isclass(kind) and issubclass(kind, neurons.Neuron)
     }
-    if content.get("neuron") not in known:
-        raise unknown(f"{where}: neuron", content.get("neuron"), known)
+    name = content.get("neuron")
+    if not isinstance(name, str) or name not in known:
+        raise unknown(f"{where}: neuron", name, known)
     try:
         model = Escape(
-            learning(known[content["neuron"]](**_plain(content["neuron_options"]))),
-            _times([content["dt_ms"]], above=0)[0],
-            currents=_times(content["currents_ms"], above=0),
-            thresholds=_times(content["thresholds_ms"], above=0),
-            lags=_times(content["lags_ms"], above=0),
-            refractory=_times([content["refractory_ms"]])[0],
+            learning(known[name](**_plain(content["neuron_options"]))),
+            _times([content["dt_ms"]])[0],
+            currents=_times(content["currents_ms"]),
+            thresholds=_times(content["thresholds_ms"]),
+            lags=_times(content["lags_ms"]),
+            refractory=_times([content["refractory_ms"]], positive=False)[0],
         )
         _fill(model, content["parameters"])
-        return model, content["options"], content["barrier"]
+        return model, dict(content["options"]), float(content["barrier"])
     except Exception as error:  # Damaged numbers end in many ways.
-        name = f"no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{where}: expected a whole fitted cell, got {name}") from error
+        got = f"no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{where}: expected a whole fitted cell, got {got}") from error
+
+
+# The errors of these say what came: `_made` puts the rest of the sentence before them.
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
@@ -118,10 +122,10 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def _times(given: list[Any], above: float | None = None) -> list[float]:
+def _times(given: list[Any], *, positive: bool = True) -> list[float]:
     for value in given:
         number = isinstance(value, int | float) and math.isfinite(value)
-        if not number or value < 0 or value == above:
+        if not number or value < 0 or (positive and value == 0):
             raise ValueError(f"the time {value!r} ms")
     return given
 

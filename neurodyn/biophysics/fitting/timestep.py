@@ -56,6 +56,12 @@ def timestep(model: Escape, dt: float) -> Timestep:
     rest. So the weights below say what a kernel was at the spike, had it begun there.
     """
     low, pace = round(model.dt, 6), float(model.log_share.exp()) / model.dt
+    level, r = float(model.level), model.refractory
+    if not (level > 0 and math.isfinite(pace)):
+        raise ValueError(
+            "cell: expected a threshold above the rest and a membrane of some time constant, got "
+            f"level {level:g} and a share {pace:g} per ms"
+        )
     leak, longest = _euler(model.neuron)
     check("dt", dt, low)
     check("dt", dt, low, math.floor(10 * min(FINEST * longest / pace, LONGEST)) / 10)
@@ -63,7 +69,6 @@ def timestep(model: Escape, dt: float) -> Timestep:
     parts = max(math.ceil(share / longest), 1)
     # A little less, so that potentials near the rest decay exactly as fast as by the flow.
     z = leak * share / parts
-    level, r = float(model.level), model.refractory
     wait = math.floor(r / dt + 1e-6)
     late = (wait + 1) * dt - r
     with torch.no_grad():
