@@ -12,6 +12,7 @@ from neurodyn.comparison.arguments import refuse_own
 from neurodyn.comparison.contender import Contender
 from neurodyn.comparison.folder import finished_runs, is_finished
 from neurodyn.comparison.jobs.cluster import Cluster, on_cluster
+from neurodyn.comparison.jobs.failures import Failure, told
 from neurodyn.comparison.jobs.local import check_jobs, side_by_side
 from neurodyn.comparison.jobs.task import Task, quiet, threads_set
 from neurodyn.comparison.lock import in_turn
@@ -67,7 +68,7 @@ def run_comparison(
             f"{'cluster' if cluster else 'jobs'}: the processes of a run on several devices start "
             "together; expected neither. Start one run by its name: --only NEURON/SEED"
         )
-    failed: list[str] = []
+    failed: list[Failure] = []
     runs = [(task.label, epochs[task.neuron]) for task in tasks]
     # All processes of a run on several devices come here.
     display = Display(runs) if getattr(rank_zero_only, "rank", 0) else make_display(runs)
@@ -85,10 +86,9 @@ def run_comparison(
     if failed:
         if finished_runs(folder):
             write_report(folder)
-        what = "\n".join(failed)
         raise ChildProcessError(
             f"{len(failed)} of {len(tasks)} runs failed; the same command tries them again, and "
-            f"keeps the others:\n{what}"
+            f"keeps the others:\n{told(failed)}"
         )
     return write_report(folder)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from neurodyn.comparison.folder import finished_runs, is_finished, write_json
 from neurodyn.comparison.jobs.attempts import STUCK, Attempts
+from neurodyn.comparison.jobs.failures import Failure
 from neurodyn.comparison.jobs.task import Task
 from neurodyn.comparison.progress import Log, Row
 from neurodyn.comparison.tables import write_report
@@ -85,8 +86,8 @@ class ClusterRun:
 
 def on_cluster(
     tasks: Sequence[Task], rows: Sequence[Row], cluster: Cluster, folder: Path
-) -> list[str]:
-    """Submit runs, and wait for them; returns a line for each run that failed.
+) -> list[Failure]:
+    """Submit runs, and wait for them; returns those that failed.
 
     Jobs of an earlier call that are still queued or running are waited for, and not submitted
     again. The table and pictures of the folder are written whenever a run is finished.
@@ -107,8 +108,8 @@ Jobs = dict[Path, tuple[Task, Row, Any]]
 
 def _gathered(
     jobs: Jobs, executor: Any, cluster: Cluster, folder: Path, attempts: Attempts
-) -> list[str]:
-    """Wait for jobs; returns a line for each run that failed."""
+) -> list[Failure]:
+    """Wait for jobs; returns the runs that failed."""
     failed = []
     while jobs:
         time.sleep(POLL)
@@ -129,7 +130,7 @@ def _gathered(
             else:
                 error = error or STUCK
                 row.ends(f"failed: {error}")
-                failed.append(f"{row.label}: {error} ({job.paths.stderr})")
+                failed.append(Failure(row.label, error, job.paths.stderr))
             del jobs[home]
             if finished_runs(folder):
                 write_report(folder)

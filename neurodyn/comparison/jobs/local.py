@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodyn.comparison.folder import is_finished
 from neurodyn.comparison.jobs.attempts import STUCK, Attempts
+from neurodyn.comparison.jobs.failures import Failure
 
 if TYPE_CHECKING:
     from neurodyn.comparison.jobs.task import Task
@@ -115,8 +116,8 @@ class Job:
         return self.task.home / "output.txt"
 
 
-def side_by_side(tasks: Sequence[Task], rows: Sequence[Row], jobs: int) -> list[str]:
-    """Train runs, `jobs` at a time; returns a line for each run that failed.
+def side_by_side(tasks: Sequence[Task], rows: Sequence[Row], jobs: int) -> list[Failure]:
+    """Train runs, `jobs` at a time; returns those that failed.
 
     A run whose process was killed goes on from its last checkpoint (`Attempts`).
     """
@@ -126,7 +127,7 @@ def side_by_side(tasks: Sequence[Task], rows: Sequence[Row], jobs: int) -> list[
     left = deque(zip(tasks, rows, strict=True))
     running: dict[Any, Job] = {}
     attempts = Attempts()
-    failed: list[str] = []
+    failed: list[Failure] = []
     try:
         while left or running:
             while left and len(running) < jobs:
@@ -148,7 +149,7 @@ def side_by_side(tasks: Sequence[Task], rows: Sequence[Row], jobs: int) -> list[
                     job.error = STUCK
                 job.row.ends(f"failed: {job.error}" if job.error else "")
                 if job.error:
-                    failed.append(f"{job.row.label}: {job.error} ({job.log})")
+                    failed.append(Failure(job.row.label, job.error, job.log))
     finally:
         _stop([job.process for job in running.values()])
     return failed
