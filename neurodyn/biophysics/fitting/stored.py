@@ -14,7 +14,7 @@ from neurodyn.biophysics.fitting.model import Escape, learning
 from neurodyn.errors import unknown
 from neurodyn.files import read_json, write
 
-FORMAT = "neurodyn fitted cell 2"
+FORMAT = "neurodyn fitted cell 3"
 
 
 def write_cell(model: Escape, options: dict[str, Any], barrier: float, path: Path) -> Path:
