@@ -25,6 +25,10 @@ from typing import Any
 
 DIGEST = hashlib.sha256().digest_size
 
+FROM = "from"
+"""In what was read of a file and is kept: the file's name. No option of anything is called so, as
+the word is one of Python's."""
+
 MAKING = threading.RLock()
 """Held while something is made that a process makes once: programs, kernels, their modules."""
 
@@ -124,6 +128,11 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: expected JSON, got {error}") from error
+
+
+def digest(content: Any) -> str:
+    """Eight characters that change with the content of a JSON file."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def kept(name: str) -> bytes | None:

@@ -29,13 +29,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--threshold", type=float, help="potential that spikes cross [mV]")
     parser.add_argument("--protocol", help="read only sweeps with this in their names")
     parser.add_argument("--dt", type=float, help="time between samples [ms], if the file has none")
+    parser.add_argument(
+        "--timestep", type=float, help="say what a layer of the cell does in it [ms] (default: 10)"
+    )
     parser.add_argument("--out", type=Path, help="folder (default: in runs/cells)")
 
 
 def fit_cell(known: argparse.Namespace) -> str:
-    """Fit, score on what was held out, and write the folder. Repeats of one current are split in
-    the middle; of several currents, every other sweep is held out. LIF is fitted in the same way
-    beside the neuron, so that it shows what the neuron's equation adds."""
+    """Fit, score on what was held out, write the folder, and say what a layer of the cell is.
+
+    Repeats of one current are split in the middle; of several currents, every other sweep is held
+    out. LIF is fitted in the same way beside the neuron, so that it shows what the neuron's
+    equation adds.
+    """
     from neurodyn import LIF
     from neurodyn.biophysics.fitting import fit
     from neurodyn.biophysics.fitting.page import check_folder, write_folder
@@ -58,7 +64,16 @@ def fit_cell(known: argparse.Namespace) -> str:
         fits[type(neuron).__name__] = fitted, fitted.score(test)
         print(f"{fitted}\n  held out: {fits[type(neuron).__name__][1]}")
     write_folder(fits, test, folder, known.file.stem)
+    print(_layer(next(iter(fits.values()))[0], known.timestep))
     return f"{folder / 'index.html'}"
+
+
+def _layer(cell: Any, timestep: float | None) -> str:
+    """The cell as a layer, in words. A timestep that it cannot have does not cost the fit."""
+    try:
+        return repr(cell.neuron() if timestep is None else cell.neuron(dt=timestep))
+    except ValueError as error:
+        return f"no layer at this timestep: {error}"
 
 
 def _held_out(recording: Any) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from neurodyn.comparison.verdict import listed
 from neurodyn.files import read_json, remove_leftovers, write
 from neurodyn.training.checkpoint import BestCheckpoint, LastCheckpoint, is_whole
 from neurodyn.training.guard import NonFiniteError
+from neurodyn.training.place import CONFIG
 from neurodyn.training.recipe import Recipe
 
 WRITTEN = (
@@ -91,7 +92,7 @@ class Run:
         arguments = [*recipe, *contender.arguments(), f"--seed_everything={seed}"]
         quiet = [f"{name}={value}" for name, value in QUIET.items()]
         place = f"--last_checkpoint.folder={self.home}"
-        self.cli = Recipe([*arguments, *quiet, place], run=False)
+        self.cli = Recipe([*arguments, *quiet, place], run=False, earlier=self._earlier())
         self.config = self.cli.parser.dump(self.cli.config)
         self.settings = lasting_settings(self.config)
         self.fingerprint = hashlib.sha256(repr(self.settings).encode()).hexdigest()[:16]
@@ -104,7 +105,7 @@ class Run:
             raise ValueError("data.validation: a comparison selects the epoch on validation data")
         if self.epochs < 1:
             raise ValueError(f"trainer.max_epochs: expected at least 1, got {self.epochs}")
-        if not self._begun:
+        if not _is_begun(self.home):
             return
         there = saved_settings(self.home / "config.yaml")
         other = differences(there, self.settings)
@@ -114,10 +115,10 @@ class Run:
                 "choose another folder, or delete that one"
             )
 
-    @property
-    def _begun(self) -> bool:
-        """Whether something was trained here. A start that failed before that does not count."""
-        return (self.home / "last.ckpt").is_file() or is_finished(self.home)
+    def _earlier(self) -> Path | None:
+        """The folder of a run that was begun with this contender: this one, or of another seed."""
+        homes = [self.home, *sorted(self.home.parent.glob("seed-*"))]
+        return next((h for h in homes if _is_begun(h) and (h / CONFIG).is_file()), None)
 
     def finish(self, watch: Watch) -> None:
         """Train from where the run stopped, test, write the result. Does nothing if it is there."""
@@ -128,7 +129,7 @@ class Run:
         self._tidy(watch)
         write(self.home / "config.yaml", self.config)
         starts = self.home / "starts.json"
-        earlier = read_json(starts) if self._begun else []
+        earlier = read_json(starts) if _is_begun(self.home) else []
         title = f"{self.contender.label}, seed {self.seed}"
         threads = {start["machine"]["threads"] for start in earlier} - {torch.get_num_threads()}
         if threads:
@@ -235,6 +236,11 @@ class Run:
             "confusion": None if confusion is None else confusion.compute().cpu().tolist(),
             **activity,
         }
+
+
+def _is_begun(home: Path) -> bool:
+    """Whether something was trained there. A start that failed before that does not count."""
+    return (home / "last.ckpt").is_file() or is_finished(home)
 
 
 class _Watched(L.Callback):

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from neurodyn.files import FROM, digest
+
 PLACE = (
     *(f"data.init_args.{name}" for name in ("root", "download", "workers", "on_device")),
     *("checkpoint", "last_checkpoint", "trainer.accelerator", "trainer.default_root_dir"),
@@ -49,7 +51,11 @@ def differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
 
 
 def leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What lies at or below a key, by full keys."""
+    """What lies at or below a key, by full keys. What was read of a file is one value, the file's
+    name and a digest."""
+    if isinstance(value, dict) and FROM in value:
+        yield key, f"{value[FROM]} ({digest({k: v for k, v in value.items() if k != FROM})})"
+        return
     if not isinstance(value, dict):
         yield key, value
         return

@@ -37,6 +37,10 @@ class SpikingLayer(Stateful):
     threshold: Tensor
     """Firing threshold; normalisation in front of the layer starts at its scale."""
 
+    files: ClassVar[dict[str, Callable[[str], dict[str, Any]]]] = {}
+    """Options that name a file, with what reads it. The settings of a run keep what was read, and
+    the option takes that too."""
+
 
 NeuronFactory = Callable[[tuple[int, ...]], SpikingLayer]
 """Makes the neuron of a layer from the shape of its step without batch, `(C, H, W)` or `(C,)`.

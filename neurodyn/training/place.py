@@ -57,10 +57,9 @@ def find_run(path: str | Path, checkpoint: str = "best") -> Place:
     """
     path = Path(path).expanduser()
     if path.suffix in (".ckpt", ".safetensors"):
-        folder = path.parent.parent if path.parent.name == "checkpoints" else path.parent
         if not path.is_file():
             raise FileNotFoundError(f"run: expected a file of weights, found none at {path}")
-        return _checked(Place(folder, path))
+        return _checked(Place(folder_of(path), path))
     if not path.is_dir():
         raise FileNotFoundError(f"run: expected the folder of a run, found none at {path}")
     if not (path / CONFIG).is_file():
@@ -76,6 +75,11 @@ def find_run(path: str | Path, checkpoint: str = "best") -> Place:
             there = "its training stopped at a number that is not finite (diverged.json)"
         raise FileNotFoundError(f"checkpoint: found no {name!r} in {path}; {there}")
     return _checked(Place(path, known[name]))
+
+
+def folder_of(weights: Path) -> Path:
+    """The folder of the run that a file of weights is of."""
+    return weights.parent.parent if weights.parent.name == "checkpoints" else weights.parent
 
 
 def _checked(place: Place) -> Place:

@@ -28,10 +28,12 @@ from neurodyn.training.checkpoint import (
 )
 from neurodyn.training.find import names_module, recipe_first
 from neurodyn.training.guard import Guard
+from neurodyn.training.kept import keep_files
 from neurodyn.training.learner import Learner
 from neurodyn.training.links import link_data
 from neurodyn.training.parser import RecipeError, RecipeParser, plain
 from neurodyn.training.paths import with_data_paths
+from neurodyn.training.place import CONFIG, folder_of
 from neurodyn.training.sync import SyncedNorms
 
 PROFILERS = ("simple", "advanced", "pytorch", "xla")
@@ -66,9 +68,16 @@ class Recipe(LightningCLI):
     """`LightningCLI` with our module and data, our checkpoints and the guard.
 
     The module is a `Learner`, unless the recipe names another as `model.class_path`.
+
+    Args:
+        args: a command line, without `neurodyn`.
+        run: whether it has a subcommand, which is run.
+        earlier: folder of a run that goes on, whose content of files holds (see `keep_files`);
+            unless given, that of the checkpoint that the command line names.
     """
 
-    def __init__(self, args: list[str], *, run: bool) -> None:
+    def __init__(self, args: list[str], *, run: bool, earlier: Path | None = None) -> None:
+        self.earlier = earlier
         args = recipe_first(with_data_paths(args))
         self.learner = not names_module(args)
         # It warns that `args` replaces the command line, which is what we want.
@@ -117,6 +126,8 @@ class Recipe(LightningCLI):
                 f"{given or 'none'}; `neurodyn fit` prints where its best one is"
             )
         refuse_broken(Path(given or ""))
+        if given and (folder_of(Path(given)) / CONFIG).is_file():
+            self.earlier = folder_of(Path(given))
 
     def before_instantiate_classes(self) -> None:
         self.target: float | None = self._get(self.config, "target")
@@ -124,6 +135,7 @@ class Recipe(LightningCLI):
             raise ValueError(f"target: expected a score in percent, got {self.target}")
         if self.learner:
             _refuse_untyped(self._get(self.config, "model.network"))
+            keep_files(self._get(self.config, "model"), self.earlier)
         profiler = self._get(self.config, "trainer.profiler")
         if isinstance(profiler, str) and profiler not in PROFILERS:
             raise unknown("trainer.profiler", profiler, PROFILERS)

@@ -61,12 +61,26 @@ def test_a_folder_with_the_cell_its_scores_and_a_page(run, table, home):
     assert out.splitlines()[-1] == str((folder / "index.html").relative_to(home))
     assert "Fitted LNM: rest" in out
     assert "Fitted LIF: rest" in out
+    assert out.count(repr(Fitted.load(folder / "cell.json").neuron())) == 1
     cell = Fitted.load(folder / "cell.json")
     assert (cell.model.neuron.degree, cell.model.currents) == (2, (20.0,))
     # What was put in.
     assert cell.model.threshold == pytest.approx(-45, abs=1.0)
     assert [*json.loads((folder / "scores.json").read_text())] == ["LNM", "LIF"]
     assert [path.name for path in folder.parent.iterdir()] == ["cell"]
+
+
+def test_the_timestep_of_the_layer_is_an_option(run, table, home):
+    given = saved(home / "cell.csv", table), "--neuron", "lif", "--currents", 20, "--thresholds", 30
+    status, out, err = run(*given, "--timestep", 2)
+    assert status == 0, err
+    cell = Fitted.load(home / "runs" / "cells" / "cell" / "cell.json")
+    assert f"\n{cell.neuron(dt=2.0)!r}\n" in out
+    status, out, err = run(*given, "--timestep", 0)
+    assert (status, "no layer at this timestep: dt: expected at least 0.1, got 0" in out) == (
+        0,
+        True,
+    )
 
 
 BAD = {

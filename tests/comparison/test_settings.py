@@ -40,6 +40,15 @@ def test_the_folder_of_a_data_set_is_no_place():
     assert three != one
 
 
+def test_what_was_read_of_a_file_is_one_setting():
+    one, two, three = (
+        lasting_settings(f"model: {{cell: {{from: {place}, numbers: [1, {n}]}}}}")["model.cell"]
+        for place, n in (("a", 2), ("b", 2), ("a", 3))
+    )
+    assert one.partition(" ")[2] == two.partition(" ")[2] != three.partition(" ")[2]
+    assert [value.partition(" ")[0] for value in (one, two, three)] == ["a", "b", "a"]
+
+
 @pytest.mark.parametrize("content", [b"a: [", b"\xff"])
 def test_a_broken_file_is_named(tmp_path, content):
     (tmp_path / "config.yaml").write_bytes(content)

@@ -11,7 +11,7 @@ import torch
 
 from neurodyn import surrogate as windows
 from neurodyn.biophysics import RecordedNeuron
-from neurodyn.biophysics.fitting.layer import Timestep
+from neurodyn.biophysics.fitting.timestep import Timestep
 from neurodyn.neurons import (
     ALIF,
     BRF,

@@ -22,6 +22,7 @@ from neurodyn.biophysics.fitting.scores import (
     md_star,
 )
 from neurodyn.biophysics.fitting.stored import read_cell, write_cell
+from neurodyn.biophysics.fitting.timestep import TIMESTEP
 from neurodyn.biophysics.recordings import Recording
 from neurodyn.scan import scan
 
@@ -182,14 +183,14 @@ class Fitted:
             spikes=sum(map(len, sharp)) / count,
         )
 
-    def neuron(self, dt: float = 1.0, **options: Any) -> CellLayer:
+    def neuron(self, dt: float = TIMESTEP, **options: Any) -> CellLayer:
         """What makes layers of this cell for a network: see `RecordedNeuron`.
 
         Args:
             dt: how many milliseconds a timestep of the network stands for.
             **options: of the layer's neurons, such as `surrogate`, `learn`.
         """
-        return CellLayer.of(self.model, dt, options)
+        return CellLayer(self.model, dt, options)
 
     def flow(self, millivolts: Any) -> Any:
         """`F(u)`: how fast the membrane moves without input [mV/ms], at potentials [mV]."""

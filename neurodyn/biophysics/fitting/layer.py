@@ -3,46 +3,19 @@
 from __future__ import annotations
 
 import copy
-import math
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from neurodyn.biophysics.fitting.membrane import HIGHEST, moved
 from neurodyn.biophysics.fitting.model import Escape
-from neurodyn.biophysics.fitting.stored import read_cell
-from neurodyn.errors import check
+from neurodyn.biophysics.fitting.stored import content_of, model_of, read_content
+from neurodyn.biophysics.fitting.timestep import TIMESTEP, Timestep, in_words, timestep
+from neurodyn.files import digest
 from neurodyn.learned import Learned
 from neurodyn.neurons import Neuron
 from neurodyn.neurons.base import Features
-
-OVER = 0.01
-"""A kernel of which less is left when the cell can fire again is left out."""
-FINEST = 64
-"""More parts than this a timestep is not cut into."""
-
-Kernel = tuple[float, float]
-"""A weight, in thresholds, and the share of itself that a kernel keeps per timestep."""
-
-
-class Timestep(NamedTuple):
-    """What a fitted cell does in a timestep of a network, potentials in thresholds."""
-
-    neuron: Neuron
-    level: float
-    """The threshold in the fitted neuron's units."""
-    share: float
-    """Of the fitted neuron's timestep, in all Euler steps together."""
-    parts: int
-    """Euler steps."""
-    after: float
-    """Where the membrane is at the first timestep after a spike at which the cell can fire."""
-    wait: int
-    """Timesteps after a spike at which it cannot."""
-    currents: tuple[Kernel, ...]
-    thresholds: tuple[Kernel, ...]
 
 
 class RecordedNeuron(Neuron):
@@ -67,12 +40,15 @@ class RecordedNeuron(Neuron):
     Args:
         features, **options: as for `Neuron`. With `learn=True` all that the cell's fit learned and
             `after` are trained; the fitted neuron is one for the layer, whatever `per` says.
-        cell: a file that `Fitted.save` wrote, or a folder of `neurodyn fit-cell`; no code is run.
-        dt: how many milliseconds a timestep stands for.
+        cell: a file that `Fitted.save` wrote, or a folder of `neurodyn fit-cell`; or what the file
+            holds, which is what a run keeps of it. No code is run.
+        dt: how many milliseconds a timestep stands for. Unless given, half of a potential is left
+            after about one, as in LIF (see `TIMESTEP`).
         share, after: as above; the cell's own unless given.
     """
 
     own_reset = True
+    files: ClassVar = {"cell": read_content}
 
     # The cell's own unless given: the name of another quantity makes the argument None by default.
     share = Learned("threshold", low=0.0)
@@ -83,9 +59,9 @@ class RecordedNeuron(Neuron):
     sigma: Any = Learned(vector=True, low=0.0, high=1.0, link="clamp")
 
     def __init__(
-        self, features: Features = None, *, cell: Any, dt: float = 10.0, **options: Any
+        self, features: Features = None, *, cell: Any, dt: float = TIMESTEP, **options: Any
     ) -> None:
-        own = cell if isinstance(cell, Timestep) else timestep(_read(cell), dt)
+        own = cell if isinstance(cell, Timestep) else timestep(model_of(cell), dt)
         membrane = copy.deepcopy(own.neuron).requires_grad_(options.get("learn", True) is True)
         self.states = (
             *membrane.states,
@@ -133,100 +109,22 @@ class RecordedNeuron(Neuron):
 
 
 class CellLayer:
-    """Makes `RecordedNeuron`s of one cell, from the shape of a layer: what a network takes."""
+    """Makes `RecordedNeuron`s of one cell, from the shape of a layer: what a network takes.
 
-    def __init__(self, step: Timestep, options: dict[str, Any]) -> None:
-        self.step, self.options = step, options
+    Args:
+        model: the fitted cell.
+        dt: how many milliseconds a timestep of the network stands for.
+        options: of the layer's neurons.
+    """
 
-    @classmethod
-    def of(cls, model: Escape, dt: float, options: dict[str, Any]) -> CellLayer:
-        """From a fitted model, for timesteps of `dt` ms."""
-        return cls(timestep(model, dt), options)
+    def __init__(self, model: Escape, dt: float, options: dict[str, Any]) -> None:
+        self.step, self.options = timestep(model, dt), options
+        self.model, self.dt = model, dt
 
     def __call__(self, features: Features = None, **more: Any) -> RecordedNeuron:
         return RecordedNeuron(features, cell=self.step, **{**self.options, **more})
 
-
-def timestep(model: Escape, dt: float) -> Timestep:
-    """A fitted model in timesteps of `dt` ms.
-
-    One timestep is `dt` of the cell's time. A spike at timestep 0 is followed by the refractory
-    time, by the flow from the reset with the spike-triggered currents, and by the raised threshold;
-    all three are the cell's own at the next timestep at which it can fire. From then on a kernel
-    keeps `exp(-dt / tau)` of itself, and a current does per timestep what it does to a cell at
-    rest. So the weights below say what a kernel was at the spike, had it begun there.
-    """
-    check("dt", dt, round(model.dt, 6))
-    level, r = float(model.level), model.refractory
-    wait = math.floor(r / dt + 1e-6)
-    late = (wait + 1) * dt - r
-    share = float(model.log_share.exp()) * dt / model.dt
-    with torch.no_grad():
-        currents = tuple(
-            (-_course(model, 0.0, dt, only=j) / level * math.exp(r / tau), math.exp(-dt / tau))
-            for j, tau in enumerate(model.currents)
-            if math.exp(-late / tau) > OVER
-        )
-        after = _course(model, float(model.reset), late) / level
-        parts, share = _euler(model.neuron, share)
-    return Timestep(
-        neuron=model.neuron,
-        level=level,
-        share=share,
-        parts=parts,
-        after=after + sum(w * keep**wait for w, keep in currents),
-        wait=wait,
-        currents=currents,
-        thresholds=tuple(
-            (float(v) / level * math.exp((r - dt) / tau), math.exp(-dt / tau))
-            for v, tau in zip(model.v, model.thresholds, strict=True)
-            if math.exp(-late / tau) > OVER
-        ),
-    )
-
-
-def _course(model: Escape, u: float, duration: float, only: int | None = None) -> float:
-    """The potential that the cell gets to without input, spike-triggered currents at their start.
-
-    Args:
-        u: where it begins.
-        duration: [ms].
-        only: the current that flows; all of them unless given.
-    """
-    share, w = model.log_share.exp(), model.w.detach()
-    keep = torch.exp(-model.dt / torch.tensor(model.currents, dtype=torch.float64))
-    a = torch.ones_like(w) if only is None else torch.eye(len(w), dtype=w.dtype)[only]
-    others = tuple(value.to(w.dtype) for value in model.neuron.initial_state()[1:])
-    state = (torch.full((1,), u, dtype=w.dtype), *others)
-    for _ in range(round(duration / model.dt)):
-        a = keep * a
-        state = moved(model.neuron, share, -(w * a).sum()[None], state)
-        state = (state[0].clamp(max=HIGHEST), *state[1:])
-    return float(state[0])
-
-
-def _euler(neuron: Neuron, share: float) -> tuple[int, float]:
-    """In how many Euler steps the flow runs over a share of the neuron's timestep, and the share
-    that they have together: a little less, so that potentials near the rest decay exactly as fast
-    as by the flow. No step is so long that it turns the order of two potentials around."""
-    u = torch.linspace(-HIGHEST, HIGHEST, 401, dtype=torch.float64)
-    others = (value.to(u.dtype).expand_as(u) for value in neuron.initial_state()[1:])
-    change = moved(neuron, 1.0, torch.zeros_like(u), (u, *others))[0] - u
-    falls = -change.diff() / u.diff()
-    leak, steepest = float(falls[199:201].mean()), float(falls.max())
-    for parts in range(1, FINEST + 1):
-        z = leak * share / parts
-        each = -math.expm1(-z) / z * share / parts if z else share / parts
-        if each * steepest <= 1:
-            break
-    return parts, parts * each
-
-
-def _read(given: Any) -> Escape:
-    path = Path(given) / "cell.json" if Path(given).is_dir() else Path(given)
-    if not path.exists():
-        raise FileNotFoundError(
-            "cell: expected a file of Fitted.save, or a folder of neurodyn fit-cell, got "
-            f"{given}; there is no {path} (from {Path.cwd()})"
-        )
-    return read_cell(path)[0].requires_grad_(False)
+    def __repr__(self) -> str:
+        given = "".join(f", {name}={value!r}" for name, value in self.options.items())
+        name = f"{type(self.model.neuron).__name__} {digest(content_of(self.model, {}, 0.0))}"
+        return f"{name}{given}, {in_words(self.model, self.dt)}"

@@ -64,6 +64,23 @@ class Code:
         made = self.builder.shuffle_vector(first, nothing, zeros, self.hint)
         return Value(self, made, value.kind)
 
+    def joined(self, values: Sequence[Value]) -> Value:
+        """Single numbers as the lanes of a vector; one alone stays as it is."""
+        kind, lanes = values[0].kind, len(values)
+        made: Any = values[0].ir if lanes == 1 else _Text(self.type(kind, lanes), "poison")
+        for i, value in enumerate(values if lanes > 1 else ()):
+            made = self.builder.insert_element(made, value.ir, WORD(i), self.hint)
+        return Value(self, made, kind)
+
+    def split(self, value: Value) -> list[Value]:
+        """The lanes of a vector as single numbers."""
+        if value.lanes == 1:
+            return [value]
+        each = [
+            self.builder.extract_element(value.ir, WORD(i), self.hint) for i in range(value.lanes)
+        ]
+        return [Value(self, one, value.kind) for one in each]
+
     def where(self, condition: Value, a: Any, b: Any) -> Value:
         """`a if condition else b` without a branch."""
         a, b = self.alike(a, b)
@@ -116,16 +133,14 @@ class Code:
     def library(self, name: str, *values: Value) -> Value:
         """A function of the C library, lane by lane."""
         values = tuple(self.alike(*values))
-        build, lanes = self.builder, values[0].lanes
+        build = self.builder
         name += "f" if self.bits == 32 else ""
         function = self._declared(name, self.real, [self.real] * len(values))
-        if lanes == 1:
-            return Value(self, build.call(function, [v.ir for v in values], self.hint), "real")
-        result: Any = _Text(self.type("real", lanes), "poison")
-        for i in range(lanes):
-            given = [build.extract_element(v.ir, WORD(i)) for v in values]
-            result = build.insert_element(result, build.call(function, given), WORD(i), self.hint)
-        return Value(self, result, "real")
+        calls = [
+            Value(self, build.call(function, [v.ir for v in given], self.hint), "real")
+            for given in zip(*map(self.split, values), strict=True)
+        ]
+        return self.joined(calls)
 
     def total(self, value: Value) -> Value:
         """The sum over lanes, in float64."""

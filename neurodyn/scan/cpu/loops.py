@@ -11,13 +11,13 @@ from dataclasses import replace
 
 from llvmlite import ir
 
+from neurodyn.scan.cpu.evaluate import Evaluation, Values
 from neurodyn.scan.cpu.listing import listing
 from neurodyn.scan.cpu.llvm import WHOLE, Code, Value
-from neurodyn.scan.cpu.math import OPERATIONS
 from neurodyn.scan.cpu.rows import Ahead, Place, Row, Tensor
 from neurodyn.scan.layout import OperandKind
 from neurodyn.step.functions import Functions
-from neurodyn.step.graph import Node, reachable
+from neurodyn.step.graph import Node
 
 HEADER = (
     *("steps", "outer", "period", "inner", "pieces", "width", "groups"),
@@ -26,9 +26,6 @@ HEADER = (
 """The first entries of the argument array; three numbers per tensor follow."""
 VECTOR = 64
 """Bytes of the narrowest row per turn of the innermost loop: a line of the cache."""
-ARITHMETIC = ("add", "sub", "mul", "div", "neg")
-"""Operations that may be contracted and reordered in a derivative; functions may not."""
-Values = dict[Node, Value]
 Body = Callable[[Value, int], None]
 
 
@@ -232,21 +229,7 @@ class Kernel:
         self, nodes: Sequence[Node], known: Values, *, exact: bool, lanes: int = 1
     ) -> list[Value]:
         """The values of nodes. They, and all values in between, are added to `known`."""
-        code = self.code
-        for node in reachable(nodes, frozenset(known)):
-            if node in known:
-                continue
-            given = [known[arg] for arg in node.args]
-            with code.named(f"r{node.index}"), code.exactly(exact or node.op not in ARITHMETIC):
-                if node.op == "const":
-                    known[node] = code.constant(node.value, node.kind, lanes)
-                elif node.op == "cast":
-                    known[node] = code.cast(given[0], node.kind)
-                elif node.op in OPERATIONS:
-                    known[node] = OPERATIONS[node.op](*given)
-                else:
-                    definition = (self.trace.definitions[node],)
-                    (known[node],) = self.evaluate(definition, known, exact=True, lanes=lanes)
+        Evaluation(self.code, self.trace.definitions, lanes).add(nodes, known, exact)
         return [known[node] for node in nodes]
 
     def text(self) -> str:

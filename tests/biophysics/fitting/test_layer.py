@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from functools import partial
 
 import pytest
@@ -11,7 +12,9 @@ from neurodyn import LIF, LNM, AdLIF
 from neurodyn.biophysics import Fitted, RecordedNeuron
 from neurodyn.biophysics.fitting.membrane import Free
 from neurodyn.biophysics.fitting.model import Escape, learning
+from neurodyn.biophysics.fitting.timestep import FINEST
 from neurodyn.comparison.contender import Contender
+from neurodyn.interactive.held import code_digest
 from neurodyn.models import ConvNet
 from neurodyn.neurons import neurons_of, set_horizon
 from neurodyn.scan import scan
@@ -146,11 +149,70 @@ def test_the_fitted_neuron_is_a_part_of_the_layer_and_not_a_layer():
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-def test_less_than_a_sample_and_another_reset_are_errors(cell):
-    with pytest.raises(ValueError, match=r"dt: expected at least 0\.1, got 0\.05"):
-        cell.neuron(dt=0.05)
+def test_timesteps_that_cannot_be_and_another_reset_are_errors(cell):
+    for dt in (0.05, 0, -1.0, math.nan):
+        with pytest.raises(ValueError, match=rf"dt: expected at least 0\.1, got {dt}"):
+            cell.neuron(dt=dt)
+    for fit, longest in ((cell, r"76\.\d"), (made(LIF()), "1000")):
+        for dt in (1001.0, math.inf):
+            expected = rf"dt: expected a number from 0\.1 to {longest}\S*, got {dt}"
+            with pytest.raises(ValueError, match=expected):
+                fit.neuron(dt=dt)
     with pytest.raises(ValueError, match="reset: RecordedNeuron has its own reset"):
         cell.neuron(dt=1.0, reset="soft")(None)
+
+
+def test_no_timestep_is_longer_than_its_euler_steps_allow(cell):
+    longest = float(re.search(r"to (\S+), got", str(refusal(cell, 1000.0)))[1])
+    assert cell.neuron(dt=longest).step.parts == FINEST
+    assert "got" in str(refusal(cell, longest + 0.2))
+
+
+def refusal(cell, dt):
+    with pytest.raises(ValueError, match="dt: expected") as raised:
+        cell.neuron(dt=dt)
+    return raised.value
+
+
+@pytest.mark.parametrize("dt", [1.0, 10.0, 60.0])
+def test_a_layer_says_what_it_is_in_millivolts_and_milliseconds(cell, dt):
+    said, step = repr(cell.neuron(dt=dt, learn=False)), cell.neuron(dt=dt).step
+    number = r"(-?\d+(?:\.\d+)?)"
+    told = re.sub(number, "#", said.partition("learn=False, ")[2])
+    found = [float(n) for n in re.findall(number, said.partition("learn=False, ")[2])]
+    assert told == (
+        "a layer of # ms per timestep, in # Euler steps\n"
+        "  potential # is the rest, # mV; # is the threshold, # mV\n"
+        "  silent for # timesteps after a spike; # ms after it the membrane is at # mV, the "
+        "threshold at # mV\n"
+        "  kernels kept: # of # spike-triggered currents, # of # of the moving threshold\n"
+        "  near the rest: time constant # ms, half of a potential is left after # ms"
+    )
+    assert found[:2] == [dt, step.parts]
+    (rest, _), threshold = cell.model.potentials, cell.model.threshold
+    assert found[2:6] == pytest.approx([0, rest, 1, threshold], abs=0.05)
+    wait, late, at, wall, *kernels, tau, half = found[6:]
+    assert (wait, late) == (step.wait, (step.wait + 1) * dt)
+    u, raised = (float(v[round(late / DT) - 1]) for v in alone(cell, late))
+    assert at == pytest.approx(rest + (threshold - rest) * u, abs=0.051)
+    assert wall == pytest.approx(rest + (threshold - rest) * raised, abs=0.2 if dt > 20 else 0.051)
+    assert kernels == ([1, 2, 1, 2] if dt == 60 else [2, 2, 2, 2])
+    slope = float(cell.flow([rest + 1e-3])[0] / -1e-3)
+    assert tau == pytest.approx(1 / slope, rel=0.01)
+    assert half == pytest.approx(tau * math.log(2), abs=0.1)
+
+
+def test_layers_of_other_cells_timesteps_and_options_have_other_names(cell):
+    """By which a comparison of objects knows that runs are of others."""
+    other = made(LNM(degree=3), c=[0.0, -0.73, 0.93, -0.5001])
+    layers = [cell.neuron(), cell.neuron(dt=5.0), cell.neuron(learn=False), other.neuron()]
+    assert len({code_digest(layer) for layer in layers}) == 4
+    assert code_digest(cell.neuron()) == code_digest(layers[0])
+
+
+def test_one_timestep_is_the_default_everywhere(cell, file):
+    layers = [RecordedNeuron(cell=file), cell.neuron()(None), cell.neuron(dt=10.0)(None)]
+    assert len({(layer.share.item(), layer.after.item()) for layer in layers}) == 1
 
 
 @pytest.fixture
@@ -189,6 +251,27 @@ def test_other_files_are_refused(file, tmp_path):
         file.write_text(json.dumps({**content, "neuron": name}))
         with pytest.raises(ValueError, match=rf"cell\.json: neuron: unknown name {name!r}"):
             RecordedNeuron(cell=file)
+
+
+def test_what_is_no_file_of_a_cell_is_named(file, tmp_path):
+    file.write_text(file.read_text()[:700])
+    for given, message in (
+        (file, r"cell: .*cell\.json: expected JSON"),
+        (3, "cell: expected a file of Fitted.save, .* got 3"),
+        ([1], r"cell: expected a file of Fitted.save, .* got \[1\]"),
+        ({}, "cell: expected a file that Fitted.save wrote"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            RecordedNeuron(cell=given)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(FileNotFoundError, match=r"got .*; there is no .*cell\.json"):
+        RecordedNeuron(cell=tmp_path)
+
+
+def test_a_file_below_the_home_folder(cell, file, monkeypatch):
+    monkeypatch.setenv("HOME", str(file.parent))
+    assert RecordedNeuron(cell="~/cell.json").after.item() == cell.neuron()(None).after.item()
 
 
 def test_a_fit_of_lif_is_a_layer_too():
