@@ -206,12 +206,16 @@ class Escape(nn.Module):
 
 
 def negative_log_likelihood(rate: Tensor, data: Prepared) -> Tensor:
-    """Of the recorded spikes, per spike [nats]. A sample has a spike with probability
-    `1 - exp(-exp(rate))`."""
+    """Of the recorded spikes, per spike [nats]."""
+    return surprise(rate, data) / data.spikes.sum()
+
+
+def surprise(rate: Tensor, data: Prepared) -> Tensor:
+    """The negative log-likelihood of the recorded spikes [nats]. A sample has a spike with
+    probability `1 - exp(-exp(rate))`."""
     expected = torch.exp(rate.clamp(max=10.0)) * data.live
     fired = expected[data.spikes > 0]
-    surprise = -torch.log(-torch.expm1(-fired.clamp(min=1e-12)))
-    return (surprise.sum() + expected.sum() - fired.sum()) / data.spikes.sum()
+    return expected.sum() - fired.sum() - torch.log(-torch.expm1(-fired.clamp(min=1e-12))).sum()
 
 
 def learning(neuron: Neuron) -> Neuron:
