@@ -6,7 +6,8 @@ import ctypes
 import hashlib
 import itertools
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,23 @@ def machine_code(source: str) -> bytes:
     options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
     passes = llvm.create_pass_builder(target, options)
     passes.getModulePassManager().run(module, passes)
-    result: bytes = target.emit_object(module)
+    with _addresses_as_written():
+        result: bytes = target.emit_object(module)
     return result
+
+
+@contextmanager
+def _addresses_as_written() -> Iterator[None]:
+    """Without LLVM's loop strength reduction, which takes a fifth of the time to compile a kernel
+    and makes it no faster: an address is a row's start and an offset that all its rows share.
+
+    The switch is the process's. What another library compiles meanwhile is as correct.
+    """
+    llvm.set_option("neurodyn", "-disable-lsr=true")
+    try:
+        yield
+    finally:
+        llvm.set_option("neurodyn", "-disable-lsr=false")
 
 
 def loaded(name: str, function: str, code: bytes) -> Kernel:
