@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import importlib.util
 import os
 
@@ -20,6 +21,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "gpu" in getattr(getattr(item, "callspec", None), "params", {}).values():
             item.add_marker(pytest.mark.skip(reason="Triton is not installed"))
+
+
+def pytest_collection_finish(session):
+    """What is imported by now stays: collecting garbage need not look through it every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
