@@ -58,8 +58,8 @@ class Forced(nn.Module):
 class Free(nn.Module):
     """The cell by itself: `(x, barrier, states, held, currents, thresholds) -> (spikes, ...)`.
 
-    It fires where the logarithm of its rate per sample reaches `barrier`: that of an exponential
-    draw makes spikes at random with this rate, a constant makes the threshold sharp.
+    It fires where the logarithm of `r`, the rate that does not end at `top`, reaches a barrier: see
+    `Escape.barrier`.
 
     Args:
         model: the fitted `Escape`.
@@ -68,7 +68,7 @@ class Free(nn.Module):
 
     def __init__(self, model: Any, dt: float) -> None:
         super().__init__()
-        self.neuron, self.log_dt = model.neuron, math.log(dt)
+        self.neuron = model.neuron
         self.refractory = round(model.refractory / dt)
         with torch.no_grad():
             self.share = float(model.log_share.exp())
@@ -96,7 +96,7 @@ class Free(nn.Module):
         above = u - self.level
         for weight, trace in zip(self.v, b, strict=True):
             above = above - weight * trace
-        rate = above / self.width + self.log_dt
+        rate = above / self.width
         s = ((rate - barrier >= 0) & (held < 0.5)).to(x.dtype)
         held = (held - 1).clamp(min=0) + self.refractory * s
         return (s, u, u, *others, held, *a, *b)

@@ -50,8 +50,11 @@ class Escape(nn.Module):
     """A neuron with spike-triggered currents and a moving threshold that fires at random:
 
         u follows the neuron's flow, with input  gain I + sum_j g_j L_j[I] - sum_k w_k a_k
-        rate(t) = exp((u - level - sum_k v_k b_k) / width)  per ms
+        rate(t) = r / (1 + r / top),  r = exp((u - level - sum_k v_k b_k) / width)  per ms
         V = rest + scale u + electrode               [mV]
+
+    `top` is learned. Without it, one moment in which the model is sure of a spike that does not
+    come costs as much as hundreds of spikes, and a fit is as good as its worst moment.
 
     `level` begins at 1. It is learned although `scale` could say the same: the spikes then place
     the threshold, and the voltage the scale, which an optimiser does much sooner.
@@ -94,6 +97,7 @@ class Escape(nn.Module):
         self.log_share = _number(math.log(dt / tau / leak))
         self.log_gain = _number(math.log(resistance / scale * leak))
         self.reset, self.log_width = _number(reset), _number(math.log(0.15))
+        self.log_top = _number(1.0)
         self.rest, self.log_scale = _number(rest / UNIT), _number(math.log(scale))
         self.level = _number(1.0)
         self.g = _numbers([0.0] * len(self.lags))
@@ -144,8 +148,9 @@ class Escape(nn.Module):
                 else:
                     for row, taus in enumerate((self.currents, self.thresholds)):
                         old[row, : len(taus), k] += np.exp(end * dt / np.array(taus))
-        lags = [low_passed(recording.current, dt, tau) for tau in self.lags]
-        seen = [recording.current, *(low_passed(recording.current, dt, t) for t in ELECTRODE)]
+        whole = np.concatenate([recording.lead, recording.current])
+        lags = [low_passed(whole, dt, tau)[-n:] for tau in self.lags]
+        seen = [recording.current, *(low_passed(whole, dt, tau)[-n:] for tau in ELECTRODE)]
         values = (
             recording.current,
             np.stack(lags, -1) if lags else np.zeros((*shape, 0)),
@@ -159,6 +164,10 @@ class Escape(nn.Module):
             decayed(ends, dt, self.thresholds, old[1]),
         )
         return Prepared(*(torch.from_numpy(np.ascontiguousarray(value)) for value in values))
+
+    def barrier(self, rate: Tensor) -> Tensor:
+        """Where `r` has to be for a rate, both as logarithms per ms; infinite from `top` on."""
+        return rate - torch.log(-torch.expm1((rate - self.log_top).clamp(max=0.0)))
 
     def drive(self, data: Prepared) -> Tensor:
         """The membrane's input, without what spikes set off."""
@@ -178,7 +187,8 @@ class Escape(nn.Module):
         forced = Forced(self.neuron, self.log_share, self.reset)
         (u,), _, _ = scan(forced, (x, data.hold), self.start(data), final=False)
         above = u - self.level - data.b @ self.v
-        rate = above * torch.exp(-self.log_width) + math.log(self.dt)
+        rate = above * torch.exp(-self.log_width)
+        rate = rate - nn.functional.softplus(rate - self.log_top) + math.log(self.dt)
         outside = self.rest + data.electrode @ self.electrode
         voltage = UNIT * outside + self.log_scale.exp() * u
         return u, rate, voltage
@@ -196,12 +206,16 @@ class Escape(nn.Module):
 
 
 def negative_log_likelihood(rate: Tensor, data: Prepared) -> Tensor:
-    """Of the recorded spikes, per spike [nats]. A sample has a spike with probability
-    `1 - exp(-exp(rate))`."""
+    """Of the recorded spikes, per spike [nats]."""
+    return surprise(rate, data) / data.spikes.sum()
+
+
+def surprise(rate: Tensor, data: Prepared) -> Tensor:
+    """The negative log-likelihood of the recorded spikes [nats]. A sample has a spike with
+    probability `1 - exp(-exp(rate))`."""
     expected = torch.exp(rate.clamp(max=10.0)) * data.live
     fired = expected[data.spikes > 0]
-    surprise = -torch.log(-torch.expm1(-fired.clamp(min=1e-12)))
-    return (surprise.sum() + expected.sum() - fired.sum()) / data.spikes.sum()
+    return expected.sum() - fired.sum() - torch.log(-torch.expm1(-fired.clamp(min=1e-12))).sum()
 
 
 def learning(neuron: Neuron) -> Neuron:

@@ -15,7 +15,7 @@ from neurodyn.biophysics.fitting.model import Escape, learning
 from neurodyn.errors import unknown
 from neurodyn.files import FROM, read_json, write
 
-FORMAT = "neurodyn fitted cell 2"
+FORMAT = "neurodyn fitted cell 3"
 PLAIN = (str, int, float, bool)
 WANTED = "a file of Fitted.save, or a folder of neurodyn fit-cell"
 

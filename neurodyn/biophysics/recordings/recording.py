@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,8 @@ class Recording:
         before: for each sweep, spike times before its start [ms], negative: `split` keeps them, as
             they still act on what follows.
         starts: when each sweep began [ms]. The spikes of earlier sweeps then are `before`.
+        lead: the current before the start [nA], as `current`: `split` keeps it too, for a dendrite
+            and an electrode follow the current slowly. Unless given, it was the first value.
 
     Raises:
         ValueError: shapes that differ, gaps (NaN), a `dt` that is not positive, or magnitudes that
@@ -48,6 +51,7 @@ class Recording:
         notes: Sequence[str] = (),
         before: Sequence[Array] | None = None,
         starts: Sequence[float] | None = None,
+        lead: ArrayLike | None = None,
     ) -> None:
         self.current, self.voltage = _sweeps("current", current), _sweeps("voltage", voltage)
         if self.current.shape != self.voltage.shape:
@@ -66,6 +70,10 @@ class Recording:
         for name, values in (("current", self.current), ("voltage", self.voltage)):
             _check_gaps(name, values, self.dt, self.names)
         check_magnitudes(self.current, self.voltage)
+        self.lead = self.current[:0] if lead is None else _sweeps("lead", lead, least=0)
+        if self.lead.shape[1] != sweeps:
+            raise ValueError(f"lead: expected (T, {sweeps}), as current, got {self.lead.shape}")
+        _check_gaps("lead", self.lead, self.dt, self.names)
         self.spikes = tuple(self._crossings(k) for k in range(sweeps))
         """Spike times of each sweep [ms], between samples by interpolation."""
         self.before = tuple(before) if before is not None else self._earlier(starts)
@@ -138,8 +146,8 @@ class Recording:
         return groups
 
     def split(self, at: float) -> tuple[Recording, Recording]:
-        """The recording before and after a time [ms]. The spikes of the first part act on in the
-        second."""
+        """The recording before and after a time [ms]. The spikes and the current of the first part
+        act on in the second."""
         if not 0 < at < self.duration:
             raise ValueError(f"at: expected a time within {self.duration:g} ms, got {at}")
         n = round(at / self.dt)
@@ -147,7 +155,9 @@ class Recording:
             np.concatenate([old, spikes[spikes <= n * self.dt]]) - n * self.dt
             for old, spikes in zip(self.before, self.spikes, strict=True)
         ]
-        return self._part(slice(0, n), self.before), self._part(slice(n, None), earlier)
+        lead = np.concatenate([self.lead, self.current[:n]])
+        first = self._with(self.current[:n], self.voltage[:n])
+        return first, self._with(self.current[n:], self.voltage[n:], before=earlier, lead=lead)
 
     def __getitem__(self, chosen: slice | Sequence[int]) -> Recording:
         """Some of the sweeps."""
@@ -155,14 +165,12 @@ class Recording:
         if len(kept) == 0:
             raise ValueError(f"sweeps: expected some of {self.sweeps}, got none")
         at = list(kept)
-        return Recording(
+        return self._with(
             self.current[:, at],
             self.voltage[:, at],
-            self.dt,
-            threshold=self.threshold,
             names=[self.names[k] for k in at],
-            notes=self.notes,
             before=[self.before[k] for k in at],
+            lead=self.lead[:, at],
         )
 
     def __len__(self) -> int:
@@ -173,23 +181,17 @@ class Recording:
         n = round(dt / self.dt)
         if n < 2:
             return self
-        rows = (len(self.current) // n, n, self.sweeps)
-        means = [x[: rows[0] * n].reshape(rows).mean(1) for x in (self.current, self.voltage)]
-        twin = Recording(means[0], means[1], n * self.dt, names=self.names, notes=self.notes)
-        twin.threshold = self.threshold
-        twin.before, twin.spikes = self.before, self.spikes
+        lead = self.lead[len(self.lead) % n :]
+        current, voltage, lead = (_means(x, n) for x in (self.current, self.voltage, lead))
+        twin = self._with(current, voltage, dt=n * self.dt, lead=lead)
+        twin.spikes = self.spikes
         return twin
 
-    def _part(self, rows: slice, before: Sequence[Array]) -> Recording:
-        return Recording(
-            self.current[rows],
-            self.voltage[rows],
-            self.dt,
-            threshold=self.threshold,
-            names=self.names,
-            notes=self.notes,
-            before=before,
-        )
+    def _with(self, current: Array, voltage: Array, **changes: Any) -> Recording:
+        """Other samples of this recording."""
+        kept = ("dt", "threshold", "names", "notes", "before", "lead")
+        options = {name: getattr(self, name) for name in kept}
+        return Recording(current, voltage, **(options | changes))
 
     def _crossings(self, sweep: int) -> Array:
         v = self.voltage[:, sweep]
@@ -226,10 +228,16 @@ class Recording:
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
 
-def _sweeps(name: str, given: ArrayLike) -> Array:
+def _means(x: Array, n: int) -> Array:
+    """Of each `n` samples; what is left over is dropped."""
+    rows = len(x) // n
+    return np.asarray(x[: rows * n].reshape(rows, n, x.shape[1]).mean(1))
+
+
+def _sweeps(name: str, given: ArrayLike, least: int = 2) -> Array:
     values = np.asarray(given, dtype=np.float64)
     values = values[:, None] if values.ndim == 1 else values
-    if values.ndim != 2 or 0 in values.shape or len(values) < 2:
+    if values.ndim != 2 or values.shape[1] == 0 or len(values) < least:
         raise ValueError(f"{name}: expected (T,) or (T, sweeps), got {np.shape(given)}")
     return values
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks import recordings
+from benchmarks import _choice, _fi
 from neurodyn import LNM
-from neurodyn.biophysics import Recording
+from neurodyn.biophysics import Recording, fit
 
 
 @pytest.fixture
@@ -18,26 +18,47 @@ def noise():
 def test_steps_are_where_the_current_stays_the_same():
     current = np.repeat([0.0, 0.2, 0.0, 0.1], [300, 200, 50, 450])
     recording = Recording(current, -60 + 0 * current, 1.0)
-    found = list(recordings.stretches(recording))
+    found = list(_fi.stretches(recording))
     assert found == [(0, 0.0, 300.0, 0.0), (0, 300.0, 500.0, 0.2), (0, 550.0, 1000.0, 0.1)]
     curve = [(0, 0.2, 10, 12.0), (0, 0.1, 20, 19.0)]
-    assert recordings.off(curve) == pytest.approx(0.125)
-    assert recordings.off([]) is None
+    assert _fi.off(curve) == pytest.approx(0.125)
+    assert _fi.off([]) is None
 
 
-def test_options_are_chosen_by_both_ends_of_what_is_fitted(noise, monkeypatch):
-    seen = []
+def test_options_are_taken_if_they_are_better_beyond_chance(noise, monkeypatch):
+    rng = np.random.default_rng(0)
+    base = rng.random(6)
 
-    def loss(make, train, part, rest, steps, options):
-        seen.append((part.duration, len(part.before[0]) > 0, rest.duration))
-        good = options["currents"] == recordings.KERNELS["three"]["currents"]
-        return 3.0 - good - (options["voltage"] == 0.015) - (options["refractory"] == 2.0)
+    def losses(make, train, steps, options):
+        found = base.copy()
+        if options.get("currents") == _choice.KERNELS["four"]["currents"]:
+            found -= 0.5
+        if options.get("voltage") == 0.015:  # Better on average, and by luck.
+            found -= np.array([3.0, -1.0, -1.0, 0.5, -0.5, -0.5])
+        if options.get("refractory") == 2.0:
+            found -= np.array([0.2, 0.1, 0.2, 0.1, 0.2, 0.1])
+        return found
 
-    monkeypatch.setattr(recordings, "_loss", loss)
-    name, options = recordings.choice(lambda: LNM(degree=1), noise, 4)
-    assert name == "three, voltage 0.015, refractory 2"
-    assert options == {**recordings.KERNELS["three"], "voltage": 0.015, "refractory": 2.0}
-    # The first 70 % with the rest, the last 70 % with what was before.
-    assert set(seen) == {(1400.0, False, 600.0), (1400.0, True, 600.0)}
+    monkeypatch.setattr(_choice, "losses", losses)
+    name, options = _choice.choice(lambda: LNM(degree=1), noise, 4)
+    assert name == "four, refractory 2"
+    assert options == {**_choice.KERNELS["four"], "refractory": 2.0}
+    monkeypatch.setattr(_choice, "losses", lambda *a: rng.random(1))
+    assert _choice.choice(lambda: LNM(degree=1), noise, 4) == ("defaults", {})
     few = noise.split(300.0)[0]
-    assert recordings.choice(lambda: LNM(degree=1), few, 4) == ("-", {})
+    assert _choice.choice(lambda: LNM(degree=1), few, 4) == ("defaults", {})
+
+
+def test_both_ends_of_what_is_fitted_are_left_out_in_turn(noise):
+    (first, end), (last, start) = _choice.folds(noise)
+    assert (first.duration, end.duration) == (1400.0, 600.0)
+    assert (last.duration, start.duration) == (1400.0, 600.0)
+    assert len(first.before[0]) == len(start.before[0]) == 0
+    assert len(end.before[0]) > len(last.before[0]) > 0
+
+
+def test_seconds_add_up_to_the_likelihood(noise):
+    fitted = fit(LNM(degree=1), noise, steps=1, lags=(), progress=False)
+    seconds = _choice.by_the_second(fitted, noise)
+    assert len(seconds) == 2
+    assert seconds.mean() == pytest.approx(fitted.score(noise, runs=2).nll)

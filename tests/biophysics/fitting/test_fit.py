@@ -6,6 +6,7 @@ import torch
 
 from neurodyn import LIF, LNM, QIF
 from neurodyn.biophysics import Fitted, Recording, fit
+from neurodyn.biophysics.fitting.consensus import consensus
 from neurodyn.biophysics.fitting.fit import _refractory
 from neurodyn.biophysics.fitting.model import Escape, learning, negative_log_likelihood
 from neurodyn.biophysics.fitting.scores import (
@@ -141,8 +142,70 @@ def test_whitened_traces_are_of_one_size_and_uncorrelated(recording):
     assert set(model.state_dict()) == set(Escape(learning(LIF()), DT, **make).state_dict())
 
 
-def test_likelihood_of_every_sample_by_hand(recording):
-    model = Escape(learning(LIF()), DT, currents=(), thresholds=(), lags=(), refractory=4.0)
+@pytest.fixture
+def bare():
+    """A model without traces, as it begins."""
+    return Escape(learning(LIF()), DT, currents=(), thresholds=(), lags=(), refractory=4.0)
+
+
+def test_traces_go_on_where_a_recording_is_split(recording):
+    taus = (5.0, 500.0)
+    model = Escape(learning(LIF()), DT, currents=taus, thresholds=taus, lags=taus, refractory=4.0)
+    whole, later = model.prepare(recording), model.prepare(recording.split(1200.0)[1])
+    n = round(1200 / DT)
+    for name in ("lagged", "electrode", "a", "b"):
+        torch.testing.assert_close(getattr(later, name), getattr(whole, name)[n:])
+    assert len(later.lagged) == len(later.current)
+
+
+def test_the_rate_ends_at_its_top(recording, bare):
+    data, top = bare.prepare(recording), 0.3
+    with torch.no_grad():
+        bare.log_top.fill_(np.log(top))
+        bare.log_gain += 2.0
+        u, rate, _ = bare.run(data)
+        free = torch.exp((u - bare.level) / bare.log_width.exp())
+        torch.testing.assert_close((rate.exp() / DT), free / (1 + free / top))
+        assert (free > 10 * top).any()
+        # A rate is reached where `r` is at its barrier; none from the top on is.
+        below = rate - np.log(DT)
+        torch.testing.assert_close(bare.barrier(below)[free < 10], free[free < 10].log())
+        assert torch.isinf(bare.barrier(torch.tensor([np.log(top), 1.0]))).all()
+
+
+def test_random_spikes_come_as_often_as_the_rate_says(bare):
+    n, rate = 20_000, 0.05
+    calm = Recording(np.zeros((n, 100)), np.full((n, 100), -70.0), DT)
+    with torch.no_grad():
+        bare.rest.fill_(-70.0 / 30.0)
+        bare.log_top.fill_(np.log(2 * rate))
+        bare.level.fill_(-float(bare.log_width.exp()) * np.log(2 * rate))
+        bare.reset.fill_(0.0)  # At rest always: `r` is `top`.
+    counts = [len(train) for train in Fitted(bare, {}).simulate(calm, seed=0)]
+    assert np.mean(counts) == pytest.approx(n * DT / (1 / rate + 4.0), rel=0.025)
+
+
+def test_consensus():
+    a, b = np.array([10.0, 50.0, 90.0]), np.array([11.0, 52.0, 150.0])
+    np.testing.assert_allclose(consensus([a, a, a], 200.0), a, atol=4)
+    found = consensus([a, a, b], 200.0)
+    assert len(found) == 3
+    assert all(coincidences(found, run) == n for run, n in ((a, 3), (b, 2)))
+    # What one run in four has is left out, and two spikes of a run are one prediction.
+    rare = consensus([np.array([50.0]), *[np.array([50.0, 52.0, 120.0])] * 1, *[a[1:2]] * 2], 200.0)
+    assert len(rare) == 1
+    assert len(consensus([np.empty(0)] * 2, 200.0)) == 0
+    # Better than any one run: of noisy ones, the middle.
+    rng = np.random.default_rng(0)
+    true = np.arange(50.0, 5000.0, 100.0)
+    runs = [np.sort(true + rng.normal(0, 2.5, true.shape)) for _ in range(40)]
+    one, others = consensus(runs[:20], 5000.0), runs[20:]
+    best = max(np.mean([gamma(run, o, 5000.0) for o in others]) for run in runs[:20])
+    assert np.mean([gamma(one, o, 5000.0) for o in others]) > best + 0.03
+
+
+def test_likelihood_of_every_sample_by_hand(recording, bare):
+    model = bare
     data = model.prepare(recording)
     rate = torch.randn(data.live.shape, generator=torch.Generator().manual_seed(0)).double() - 5
     fires = 1 - torch.exp(-rate.exp() * data.live.clamp(min=1e-12))

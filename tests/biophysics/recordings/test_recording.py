@@ -26,6 +26,11 @@ def test_split_keeps_what_still_acts():
     np.testing.assert_allclose(second.before[0], recording.spikes[0][:1] - 40)
     assert first.duration == 40
     assert second.duration == 60
+    later = Recording(np.sin(TIME), spiking(), 0.1).split(40.0)[1].split(20.0)[1]
+    np.testing.assert_array_equal(later.lead[:, 0], np.sin(TIME[:600]))
+    np.testing.assert_array_equal(later[[0, 0]].lead[:, 1], np.sin(TIME[:600]))
+    coarse = later.coarser(0.7).lead[:, 0]  # 85 times 7 samples, the last ones.
+    np.testing.assert_allclose(coarse, np.sin(TIME[5:600]).reshape(85, 7).mean(1))
 
 
 def test_spikes_of_earlier_sweeps_act_on():
@@ -76,6 +81,13 @@ def test_coarser_samples_keep_the_spikes():
 def test_what_does_not_fit(current, voltage, dt, message):
     with pytest.raises(ValueError, match=message):
         Recording(current, voltage, dt)
+
+
+def test_a_lead_that_does_not_fit():
+    with pytest.raises(ValueError, match=r"lead: expected \(T, 1\), as current, got \(5, 2\)"):
+        Recording(0 * TIME, spiking(), 0.1, lead=np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="lead: expected numbers without gaps"):
+        Recording(0 * TIME, spiking(), 0.1, lead=np.full(5, np.nan))
 
 
 def test_gaps_are_named():
