@@ -107,15 +107,14 @@ def table(found: dict[str, Any]) -> list[str]:
         "70.2, 67.7, 72.4, 75.9 and 77.6 %.",
         "",
         "| neuron | scored on | chosen | nats per spike | gamma | repeats | share | "
-        "gamma, sharp threshold | gamma at random | Md* | explained variance | rms [mV] | "
+        "gamma at random | Md* | explained variance | rms [mV] | "
         "fit [s of processor] |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {r['neuron']} | {r['scored on']} | {r['chosen']} | {_number(r['nll'])} | "
         f"{_number(r['gamma'], 3)} | {_number(r['ceiling'], 3)} | "
-        f"{_number(r['gamma'] / r['ceiling'], 3)} | {_number(r['gamma_sharp'], 3)} | "
-        f"{_number(r['gamma_random'], 3)} | "
+        f"{_number(r['gamma'] / r['ceiling'], 3)} | {_number(r['gamma_random'], 3)} | "
         f"{_number(r['md_star'], 3)} | {_number(r['explained'], 3)} | {_number(r['rms'])} | "
         f"{r['seconds']:.0f} |"
         for r in found.get("halves", ())

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from neurodyn.biophysics.fitting.consensus import consensus
 from neurodyn.biophysics.fitting.layer import CellLayer
 from neurodyn.biophysics.fitting.membrane import Free
 from neurodyn.biophysics.fitting.model import Escape, negative_log_likelihood
@@ -38,12 +37,10 @@ class Score(NamedTuple):
     nll: float
     """Negative log-likelihood per recorded spike [nats], rate per sample."""
     gamma: float | None
-    """Coincidence factor (within 4 ms) of the cell's one prediction, the `consensus` of its random
-    ones, and each repeat; None without spikes."""
+    """Coincidence factor (within 4 ms) of the prediction with a sharp threshold and each repeat;
+    None without spikes."""
     ceiling: float | None
     """That of pairs of repeats. None without repeats."""
-    gamma_sharp: float | None
-    """That of the prediction with a sharp threshold."""
     gamma_random: float | None
     """That of predictions that fire at random, as the repeats do."""
     md_star: float | None
@@ -60,8 +57,8 @@ class Score(NamedTuple):
 
         return (
             f"voltage error {self.rms:.2f} mV, {self.nll:.2f} nats per spike, "
-            f"gamma {show(self.gamma)} (repeats {show(self.ceiling)}; with a sharp threshold "
-            f"{show(self.gamma_sharp)}, at random {show(self.gamma_random)}), "
+            f"gamma {show(self.gamma)} (repeats {show(self.ceiling)}; at random "
+            f"{show(self.gamma_random)}), "
             f"Md* {show(self.md_star)}, explained variance {show(self.explained)}, "
             f"{self.spikes:.2f} spikes predicted per recorded one"
         )
@@ -159,22 +156,16 @@ class Fitted:
                 continue
             copies = test[[group[i % len(group)] for i in range(runs)]]
             random = self.simulate(copies, seed=0)
-            one = consensus(random, test.duration)
-
-            def mean(trains: Sequence[Train], real: Sequence[Train] = real) -> float | None:
-                return _mean([gamma(m, r, test.duration) for m in trains for r in real])
-
             values = {
-                "gamma": mean([one]),
+                "gamma": _mean([gamma(sharp[k], r, test.duration) for k in group for r in real]),
                 "ceiling": gamma_ceiling(real, test.duration),
-                "gamma_sharp": mean([sharp[k] for k in group]),
-                "gamma_random": mean(random),
+                "gamma_random": _mean([gamma(m, r, test.duration) for m in random for r in real]),
                 "md_star": md_star(random, real),
                 "explained": explained_variance([sharp[k] for k in group], real, test.duration),
             }
             for name, value in values.items():
                 found.setdefault(name, []).append(value)
-        names = ("gamma", "ceiling", "gamma_sharp", "gamma_random", "md_star", "explained")
+        names = ("gamma", "ceiling", "gamma_random", "md_star", "explained")
         count = max(sum(map(len, test.spikes)), 1)
         return Score(
             rms=float(error.sqrt()),

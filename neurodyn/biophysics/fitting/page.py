@@ -31,9 +31,8 @@ COLOURS = ("C0", "C1")
 WORDS = {
     "rms": "voltage error between spikes [mV]",
     "nll": "negative log-likelihood per recorded spike [nats]",
-    "gamma": "coincidence factor within 4 ms of the cell's one prediction",
+    "gamma": "coincidence factor within 4 ms, sharp threshold",
     "ceiling": "coincidence factor of the repeats: the ceiling",
-    "gamma_sharp": "coincidence factor, sharp threshold",
     "gamma_random": "coincidence factor, fired at random",
     "md_star": "Md*: random predictions and repeats as sets; 1 is alike",
     "explained": "explained variance of smoothed rates, share of the explainable",

@@ -35,16 +35,11 @@ def gamma(model: Train, data: Train, duration: float, window: float = WINDOW) ->
 
         (coincidences - 2 r window N_data) / ((N_data + N_model) / 2) / (1 - 2 r window)
     """
-    found = coincidences(model, data, window)
-    return factor(found, len(model), len(data), duration, window)
-
-
-def factor(found: float, model: float, data: float, duration: float, window: float) -> float:
-    """The coincidence factor of so many coincidences, spikes of the model and of the data."""
-    if model + data == 0:
+    if len(model) + len(data) == 0:
         return 0.0
-    chance = 2 * window * model / duration
-    return float((found - chance * data) / (0.5 * (data + model)) / (1 - chance))
+    chance = 2 * window * len(model) / duration
+    surplus = coincidences(model, data, window) - chance * len(data)
+    return float(surplus / (0.5 * (len(data) + len(model))) / (1 - chance))
 
 
 def gamma_ceiling(repeats: Sequence[Train], duration: float) -> float | None:

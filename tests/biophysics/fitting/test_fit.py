@@ -6,7 +6,6 @@ import torch
 
 from neurodyn import LIF, LNM, QIF
 from neurodyn.biophysics import Fitted, Recording, fit
-from neurodyn.biophysics.fitting.consensus import consensus
 from neurodyn.biophysics.fitting.fit import _refractory
 from neurodyn.biophysics.fitting.model import Escape, learning, negative_log_likelihood
 from neurodyn.biophysics.fitting.scores import (
@@ -183,25 +182,6 @@ def test_random_spikes_come_as_often_as_the_rate_says(bare):
         bare.reset.fill_(0.0)  # At rest always: `r` is `top`.
     counts = [len(train) for train in Fitted(bare, {}).simulate(calm, seed=0)]
     assert np.mean(counts) == pytest.approx(n * DT / (1 / rate + 4.0), rel=0.025)
-
-
-def test_consensus():
-    a, b = np.array([10.0, 50.0, 90.0]), np.array([11.0, 52.0, 150.0])
-    np.testing.assert_allclose(consensus([a, a, a], 200.0), a, atol=4)
-    found = consensus([a, a, b], 200.0)
-    assert len(found) == 3
-    assert all(coincidences(found, run) == n for run, n in ((a, 3), (b, 2)))
-    # What one run in four has is left out, and two spikes of a run are one prediction.
-    rare = consensus([np.array([50.0]), *[np.array([50.0, 52.0, 120.0])] * 1, *[a[1:2]] * 2], 200.0)
-    assert len(rare) == 1
-    assert len(consensus([np.empty(0)] * 2, 200.0)) == 0
-    # Better than any one run: of noisy ones, the middle.
-    rng = np.random.default_rng(0)
-    true = np.arange(50.0, 5000.0, 100.0)
-    runs = [np.sort(true + rng.normal(0, 2.5, true.shape)) for _ in range(40)]
-    one, others = consensus(runs[:20], 5000.0), runs[20:]
-    best = max(np.mean([gamma(run, o, 5000.0) for o in others]) for run in runs[:20])
-    assert np.mean([gamma(one, o, 5000.0) for o in others]) > best + 0.03
 
 
 def test_likelihood_of_every_sample_by_hand(recording, bare):
