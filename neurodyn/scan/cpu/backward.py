@@ -57,13 +57,14 @@ class Backward(Stepper):
         computed = frozenset(reachable(trace.results[trace.n_outputs :], ready)) - ready
         long = frozenset(n for n in computed if is_long(n, trace.definitions)) - {*held}
         met = reachable(functions.pull.results, long | ready | {*held})
-        return held | {node: f"kept{node.index}" for node in met if node in long}
+        return held | {node: f"r{node.index}" for node in met if node in long}
 
     def emit(self) -> None:
         kernel = self.kernel
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
         sums = [f"{p}_grad" for p in self.sums.rows]
         with self.tasks(self._memory(), sums) as task:
+            kernel.side_by_side([*self.held.values()])
             self.sums.begin()
             self._blocks()
             self.sums.end(task, self.o)

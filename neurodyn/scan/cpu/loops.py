@@ -112,6 +112,13 @@ class Kernel:
         build.fence("seq_cst")  # Makes stores past the cache visible to other threads.
         build.ret_void()
 
+    def side_by_side(self, names: Sequence[str]) -> None:
+        """Let rows of each block, which `scratch` made one after the other and equally many of
+        each, lie side by side instead (see `Row`)."""
+        if len(names) > 1:
+            rows = self.memory[names[0]].beside(len(names))
+            self.memory.update(zip(names, rows, strict=True))
+
     @contextmanager
     def tasks(self) -> Iterator[Value]:
         """The loop over tasks. It sets the place of the column."""
