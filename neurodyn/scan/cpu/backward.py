@@ -1,7 +1,8 @@
 """The backward kernel: goes over the segments of time from the last to the first.
 
 Within a segment it reads the inputs again and recomputes the states, and then goes back through the
-steps and computes the gradients.
+steps and computes the gradients. Values of a step that take long are kept on the first way, and
+loaded on the second.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Backward(Stepper):
             leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
         }
         self.held = self._held() if self.states else {}
-        """The rows of memory that keep values of every step of a segment, besides the states. The
-        way back does not compute them again."""
+        """Values that are kept in memory for every step of a segment, besides the states, and the
+        names of their rows. The way back does not compute them again."""
         self.carried = [*self.states, *self.sums.full]
         """States and parameters whose gradients, element by element, are those of one block."""
         self.everything = [*inputs, *self.states, *self.sums.learned]
@@ -49,14 +50,18 @@ class Backward(Stepper):
         """The sequences that the way back reads."""
 
     def _held(self) -> dict[Node, str]:
-        """The neck, and long functions that are computed for the states and for the gradients."""
+        """The neck, and the long functions that both states and gradients are computed from.
+
+        Where gradients need a long function, they rarely need what it is computed from; so the
+        search ends there.
+        """
         functions, trace = self.kernel.functions, self.trace
         used = reachable((*functions.replay.results, *functions.pull.results))
         held = {self.neck: "neck"} if self.neck and self.neck in used else {}
         ready = frozenset(functions.prepare.results)
-        computed = frozenset(reachable(trace.results[trace.n_outputs :], ready)) - ready
-        long = frozenset(n for n in computed if is_long(n, trace.definitions)) - {*held}
-        met = reachable(functions.pull.results, long | ready | {*held})
+        known, states = ready | {*held}, reachable(trace.results[trace.n_outputs :], ready)
+        long = {n for n in states if n not in known and is_long(n, trace.definitions)}
+        met = reachable(functions.pull.results, known | long)
         return held | {node: f"r{node.index}" for node in met if node in long}
 
     def emit(self) -> None:
