@@ -1,8 +1,8 @@
 """The backward kernel: goes over the segments of time from the last to the first.
 
 Within a segment it reads the inputs again and recomputes the states, and then goes back through the
-steps and computes the gradients. Values of a step that take long are kept on the first way, and
-loaded on the second.
+steps and computes the gradients. The first way keeps the values of a step that take long, and
+the second loads them.
 """
 
 from __future__ import annotations

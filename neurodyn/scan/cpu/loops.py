@@ -113,8 +113,8 @@ class Kernel:
         build.ret_void()
 
     def side_by_side(self, names: Sequence[str]) -> None:
-        """Let rows of each block, which `scratch` made one after the other and equally many of
-        each, lie side by side instead (see `Row`)."""
+        """Let rows of these names lie side by side (see `Row`). `scratch` made them one after the
+        other, the same number of each."""
         if len(names) > 1:
             rows = self.memory[names[0]].beside(len(names))
             self.memory.update(zip(names, rows, strict=True))

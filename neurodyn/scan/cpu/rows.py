@@ -39,9 +39,10 @@ class Row:
     """Where a row begins, and the kind of its numbers.
 
     `apart` is the distance in bytes to the same row of the next block; None if blocks share it.
-    Rows that are read and written together may lie side by side: the first numbers of each, then
-    the next of each, always as many as a turn of the loop takes. Then a turn finds them all in one
-    place, however many there are. `place` is which of `several` rows it is.
+
+    Rows that are read together may lie side by side: the numbers of all rows for the first turn of
+    the loop, then those for the second turn, and so on. A turn then reads one place in memory,
+    however many rows there are. `place` says which of the `several` rows this one is.
     """
 
     address: Value
@@ -60,7 +61,7 @@ class Row:
         return replace(self, address=self.address + count * (self.size * self.several))
 
     def beside(self, several: int) -> list[Row]:
-        """So many rows side by side, where this one and as many less one behind it were."""
+        """This row and those behind it, `several` in all, as rows that lie side by side."""
         apart = None if self.apart is None else self.apart * several
         return [replace(self, apart=apart, place=k, several=several) for k in range(several)]
 
