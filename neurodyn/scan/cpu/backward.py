@@ -1,7 +1,8 @@
 """The backward kernel: goes over the segments of time from the last to the first.
 
 Within a segment it reads the inputs again and recomputes the states, and then goes back through the
-steps and computes the gradients.
+steps and computes the gradients. The first way keeps the values of a step that take long, and
+the second loads them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from neurodyn.scan.cpu.evaluate import is_long
 from neurodyn.scan.cpu.llvm import Value
 from neurodyn.scan.cpu.loops import Kernel, Values
 from neurodyn.scan.cpu.rows import AHEAD, Ahead
@@ -38,23 +40,36 @@ class Backward(Stepper):
         self.grads = {
             leaf: g for leaf in functions.leaves if (g := functions.gradient(leaf)) is not None
         }
-        used = reachable((*functions.replay.results, *functions.pull.results))
-        keeps = self.states and self.neck in used
-        self.keeps_neck = bool(keeps)
-        """Whether the neck of every step of a segment is kept in memory, besides the states. Then
-        the way back does not compute it again."""
-        self.known_neck = {self.neck} if self.neck and keeps else set[Node]()
+        self.held = self._held() if self.states else {}
+        """Values that are kept in memory for every step of a segment, besides the states, and the
+        names of their rows. The way back does not compute them again."""
         self.carried = [*self.states, *self.sums.full]
         """States and parameters whose gradients, element by element, are those of one block."""
         self.everything = [*inputs, *self.states, *self.sums.learned]
-        self.read = self._streams(self.everything, self.known_neck)
+        self.read = self._streams(self.everything)
         """The sequences that the way back reads."""
+
+    def _held(self) -> dict[Node, str]:
+        """The neck, and the long functions that both states and gradients are computed from.
+
+        Where gradients need a long function, they rarely need what it is computed from; so the
+        search ends there.
+        """
+        functions, trace = self.kernel.functions, self.trace
+        used = reachable((*functions.replay.results, *functions.pull.results))
+        held = {self.neck: "neck"} if self.neck and self.neck in used else {}
+        ready = frozenset(functions.prepare.results)
+        known, states = ready | {*held}, reachable(trace.results[trace.n_outputs :], ready)
+        long = {n for n in states if n not in known and is_long(n, trace.definitions)}
+        met = reachable(functions.pull.results, known | long)
+        return held | {node: f"r{node.index}" for node in met if node in long}
 
     def emit(self) -> None:
         kernel = self.kernel
         kernel.nest = tuple(line.format(lanes=kernel.lanes) for line in self.nest)
         sums = [f"{p}_grad" for p in self.sums.rows]
         with self.tasks(self._memory(), sums) as task:
+            kernel.side_by_side([*self.held.values()])
             self.sums.begin()
             self._blocks()
             self.sums.end(task, self.o)
@@ -63,8 +78,7 @@ class Backward(Stepper):
         """The rows in memory: how many there are of each."""
         rows = dict.fromkeys([f"{leaf}_grad" for leaf in self.carried], 1)
         steps = self.kernel.at["length"] + 1
-        necks = {"neck": steps} if self.keeps_neck else {}
-        return rows | {str(u): steps for u in self.states} | necks
+        return rows | {str(u): steps for u in (*self.states, *self.held.values())}
 
     def _blocks(self) -> None:
         """Backward through time, for one column of a task's blocks."""
@@ -117,7 +131,7 @@ class Backward(Stepper):
         """The states after each step of a segment."""
         kernel = self.kernel
         if self.states:
-            stop = end if self.keeps_neck or self.to_the_end else end - 1
+            stop = end if self.held or self.to_the_end else end - 1
             with self.code.range("t", begin, stop) as t:
                 later = t + AHEAD
                 turn = kernel.ahead(self.read, end - 1 - (later - stop), self.o)
@@ -136,11 +150,11 @@ class Backward(Stepper):
         following = kernel.ahead(leaves, end, *kernel.next)
         return kernel.ahead(leaves, before, self.o).unless(segment <= 0, following)
 
-    def _streams(self, leaves: Sequence[Node], known: set[Node]) -> list[Node]:
+    def _streams(self, leaves: Sequence[Node]) -> list[Node]:
         """The sequences that the gradients of leaves are computed from."""
         trace = self.trace
         gradients = [self.grads[leaf] for leaf in leaves if leaf in self.grads]
-        nodes = reachable(gradients, frozenset(known))
+        nodes = reachable(gradients, frozenset(self.held))
         return [x for x in (*trace.inputs, *trace.grads[: trace.n_outputs]) if x in nodes]
 
     def _replay(self, t: Value, i: Value, ahead: Ahead) -> None:
@@ -150,23 +164,22 @@ class Backward(Stepper):
         def finish(results: list[Value], j: Value, lanes: int) -> None:
             for u, value in zip(self.states, results, strict=False):
                 kernel.keep(value, str(u), j, lanes, i + 1)
-            for value in results[len(after) :]:
-                kernel.keep(value, "neck", j, lanes, i)
+            for name, value in zip(self.held.values(), results[len(after) :], strict=True):
+                kernel.keep(value, name, j, lanes, i)
 
-        self.step((*after, *self.known_neck), finish, self.o, t, i, ahead=ahead)
+        self.step((*after, *self.held), finish, self.o, t, i, ahead=ahead)
 
     def _pull(self, t: Value, i: Value, ahead: Ahead, some: Sequence[Node] | None = None) -> None:
         """The gradients of a step, or `some` of them, from those of the step after it."""
         kernel, trace = self.kernel, self.trace
         after = trace.grads[trace.n_outputs :]
         wanted = self.everything if some is None else some
-        read = self.read if some is None else self._streams(some, self.known_neck)
+        read = self.read if some is None else self._streams(some)
 
         def body(j: Value, lanes: int) -> None:
             ahead.fetch(j, lanes)
             known = self.known(self.o, j, lanes, i)
-            for neck in self.known_neck:
-                known[neck] = kernel.kept("neck", j, lanes, i)
+            known |= {node: kernel.kept(name, j, lanes, i) for node, name in self.held.items()}
             for g, u in zip(after, self.states, strict=True):
                 known[g] = kernel.kept(f"{u}_grad", j, lanes)
             known |= {x: kernel.stream(x, self.o, t, j, lanes) for x in read}

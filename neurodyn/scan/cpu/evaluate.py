@@ -12,9 +12,19 @@ ARITHMETIC = ("add", "sub", "mul", "div", "neg")
 """Operations that may be contracted and reordered in a derivative; functions may not."""
 LONG = ("exp", "expm1", "log")
 """Functions that take many instructions: as many for one number as for a vector."""
+LONGER = (*LONG, "sin", "cos", "pow", "erf")
+"""All functions that take many instructions; those of the C library are computed lane by lane."""
 MOST = 8
 """Single numbers that make up a vector; there are rarely more at once."""
 Values = dict[Node, Value]
+
+
+def is_long(node: Node, definitions: Mapping[Node, Node]) -> bool:
+    """Whether a node is a long function, or is defined by one (`step.lowered`)."""
+    if node.op in OPERATIONS or node not in definitions:
+        return node.op in LONGER
+    parts = reachable((definitions[node],), frozenset(node.args))
+    return any(is_long(part, definitions) for part in parts if part not in node.args)
 
 
 class Evaluation:

@@ -112,6 +112,13 @@ class Kernel:
         build.fence("seq_cst")  # Makes stores past the cache visible to other threads.
         build.ret_void()
 
+    def side_by_side(self, names: Sequence[str]) -> None:
+        """Let rows of these names lie side by side (see `Row`). `scratch` made them one after the
+        other, the same number of each."""
+        if len(names) > 1:
+            rows = self.memory[names[0]].beside(len(names))
+            self.memory.update(zip(names, rows, strict=True))
+
     @contextmanager
     def tasks(self) -> Iterator[Value]:
         """The loop over tasks. It sets the place of the column."""

@@ -39,11 +39,17 @@ class Row:
     """Where a row begins, and the kind of its numbers.
 
     `apart` is the distance in bytes to the same row of the next block; None if blocks share it.
+
+    Rows that are read together may lie side by side: the numbers of all rows for the first turn of
+    the loop, then those for the second turn, and so on. A turn then reads one place in memory,
+    however many rows there are. `place` says which of the `several` rows this one is.
     """
 
     address: Value
     kind: str = "real"
     apart: Value | None = None
+    place: int = 0
+    several: int = 1
 
     @property
     def size(self) -> int:
@@ -52,22 +58,29 @@ class Row:
 
     def after(self, count: Value) -> Row:
         """The row that begins so many numbers later."""
-        return replace(self, address=self.address + count * self.size)
+        return replace(self, address=self.address + count * (self.size * self.several))
 
-    def at(self, j: Value) -> Value:
-        """The address of the `j`-th number."""
-        address, part = self.address + j * self.size, part_of(j)
+    def beside(self, several: int) -> list[Row]:
+        """This row and those behind it, `several` in all, as rows that lie side by side."""
+        apart = None if self.apart is None else self.apart * several
+        return [replace(self, apart=apart, place=k, several=several) for k in range(several)]
+
+    def at(self, j: Value, lanes: int) -> Value:
+        """The address of the `j`-th number, in a loop that takes so many at once."""
+        address, part = self.address + j * (self.size * self.several), part_of(j)
+        if self.place:
+            address = address + self.place * lanes * self.size
         return address if self.apart is None or part == 0 else address + self.apart * part
 
     def load(self, j: Value, lanes: int) -> Value:
         """Numbers from the `j`-th on, as reals."""
-        return widened(j.code.load(self.at(j), self.kind, lanes))
+        return widened(j.code.load(self.at(j, lanes), self.kind, lanes))
 
     def store(self, value: Value, j: Value, lanes: int, *, streaming: bool = False) -> None:
         """Write reals, from the `j`-th number on; `streaming` as for `Code.store`."""
         code = j.code
         value = narrowed(code.repeated(value, lanes), self.kind)
-        code.store(value, self.at(j), streaming=streaming)
+        code.store(value, self.at(j, lanes), streaming=streaming)
 
 
 @dataclass(frozen=True)
