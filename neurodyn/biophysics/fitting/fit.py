@@ -50,10 +50,10 @@ def fit(
     neuron's time constants count as learned, whatever it declares. The same call gives the same
     result.
 
-    The default time constants and weight of the voltage are those that the benchmark of recordings
-    chose on the fitted part alone, for `LNM(degree=3)` and the first half of a cell in noise
-    (`neurodyn bench recordings --choose`). Of families of steps, slower kernels, to 3 s, often did
-    better, and for a fast-spiking cell a larger weight of the voltage, 0.015.
+    The default time constants and weight of the voltage were chosen for `LNM(degree=3)` on one half
+    of a cell in noise, and do as well on its other half. For families of steps
+    `neurodyn bench recordings --choose` often takes others: slower kernels, to 3 s, and another
+    weight of the voltage.
 
     Args:
         neuron: of one equation for the layer (`per="layer"`), such as `LNM(degree=3)`; a copy is
