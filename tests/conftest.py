@@ -5,6 +5,11 @@ import importlib.util
 import os
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before PyTorch reads it: the threads of processes that share the cores wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import torch
 
 TRITON = importlib.util.find_spec("triton") is not None
