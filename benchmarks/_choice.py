@@ -43,8 +43,8 @@ LEAST = 40
 def choice(make: Any, train: Recording, steps: int) -> tuple[str, dict[str, Any]]:
     """The options that do better than the defaults within `train`. Of repeats, fits to the first
     and to the last 70 %, by half of the steps, have to make the spikes of the rest likely, second
-    by second; of families, fits to two in three sweeps have to be near the f-I curve of the third,
-    step by step. (Likelihood is no guide there: with the recorded spikes given, a voltage far
+    by second; of families, a fit to two in three sweeps has to be near the f-I curve of all of
+    them, step by step. (Likelihood is no guide there: with the recorded spikes given, a voltage far
     from the recorded one makes them likelier, and by itself such a cell fires at wrong rates.)
 
     First the kernels are chosen, then the weight of the voltage, then the refractory time. An
@@ -86,10 +86,9 @@ def repeated(train: Recording) -> bool:
 
 def folds(train: Recording) -> list[tuple[Recording, Recording]]:
     """Parts to fit, and what is left: of repeats the first and the last 70 %, of families two in
-    three sweeps, in all three ways."""
+    three sweeps."""
     if not repeated(train):
-        kept = [[k for k in range(train.sweeps) if k % 3 != left] for left in range(3)]
-        return [(train[kept[left]], train[left::3]) for left in range(3)]
+        return [(train[[k for k in range(train.sweeps) if k % 3 != 1]], train[1::3])]
     later, first = train.split((1 - KEPT) * train.duration)[::-1]
     return [train.split(KEPT * train.duration), (later, first)]
 
@@ -103,7 +102,7 @@ def losses(make: Any, train: Recording, steps: int, options: dict[str, Any]) -> 
         if repeated(train):
             found.append(by_the_second(fitted, rest))
         else:
-            steps_off = [abs(model / real - 1) for _, _, real, model in curve(fitted, rest)]
+            steps_off = [abs(model / real - 1) for _, _, real, model in curve(fitted, train)]
             found.append(np.array(steps_off))
     return np.concatenate(found)
 
