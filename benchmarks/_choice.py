@@ -68,11 +68,10 @@ def choice(make: Any, train: Recording, steps: int) -> tuple[str, dict[str, Any]
         found = {
             name: losses(make, train, steps, chosen | options) for name, options in stage.items()
         }
-        for name, values in found.items():
-            gain, error = better(now, values)
-            print(f"  {name}: {values.mean():.3f}, gain {gain:.3f} +- {error:.3f}", flush=True)
-        best = min(found, key=lambda name: found[name].mean())
-        gain, error = better(now, found[best])
+        gains = {name: better(now, values) for name, values in found.items()}
+        for name, (gain, error) in gains.items():
+            print(f"  {name}: {found[name].mean():.3f}, gain {gain:.3f} +- {error:.3f}", flush=True)
+        best, (gain, error) = max(gains.items(), key=lambda item: item[1][0])
         if gain > error:
             names.append(best)
             chosen, now = chosen | stage[best], found[best]

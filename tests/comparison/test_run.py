@@ -12,6 +12,7 @@ from neurodyn.comparison.clock import seconds_to
 from neurodyn.comparison.compare import run_comparison
 from neurodyn.comparison.jobs import local as jobs
 from neurodyn.training.recipe import Recipe
+from tests.comparison.stopped import stopped_at
 
 TINY = [
     "--config=digits",
@@ -154,23 +155,9 @@ def test_a_run_that_never_finished_an_epoch(tmp_path):
     assert not [path for path in files(tmp_path) if "/." in path or path.endswith(".part")]
 
 
-def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path, monkeypatch):
-    from neurodyn.comparison import run as module
-
-    class InterruptError(Exception):
-        pass
-
-    advance = module._Watched.on_train_epoch_start
-
-    def stop(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
-            raise InterruptError
-        advance(self, trainer, pl_module)
-
-    monkeypatch.setattr(module._Watched, "on_train_epoch_start", stop)
-    with pytest.raises(InterruptError):
+def test_an_interrupted_run_goes_on_to_the_same_result(finished, tmp_path):
+    with stopped_at(1):
         run_comparison(TINY, ["lnm:degree=2"], 1, tmp_path)
-    monkeypatch.undo()
     home = tmp_path / "lnm+degree=2" / "seed-0"
     assert (home / "last.ckpt").is_file()
     assert not (home / "result.json").exists()

@@ -13,19 +13,15 @@ import neurodyn
 from neurodyn import LIF
 from neurodyn.biophysics import RecordedNeuron
 from neurodyn.cli import main
-from neurodyn.comparison import run as module
 from neurodyn.comparison.compare import run_comparison
 from neurodyn.report.folder import RunFolder
 from neurodyn.report.probe import probe
 from neurodyn.training.card import write_card
 from tests.biophysics.fitting.test_layer import made
+from tests.comparison.stopped import stopped_at
 from tests.comparison.test_run import TINY
 
 CELL = "cell@neurodyn.biophysics.RecordedNeuron:cell=cells/a:dt=8"
-
-
-class StoppedError(Exception):
-    """The run is killed."""
 
 
 def written(refractory=4.0):
@@ -116,18 +112,9 @@ def test_another_fit_in_the_folder_changes_no_run(out, home):
 
 
 @pytest.mark.parametrize("there", ["gone", "broken", "another"])
-def test_a_killed_run_goes_on_with_its_own_cell(there, trained, home, monkeypatch):
-    advance = module._Watched.on_train_epoch_start
-
-    def stop(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
-            raise StoppedError
-        advance(self, trainer, pl_module)
-
-    monkeypatch.setattr(module._Watched, "on_train_epoch_start", stop)
-    with pytest.raises(StoppedError):
+def test_a_killed_run_goes_on_with_its_own_cell(there, trained, home):
+    with stopped_at(1):
         run_comparison(TINY, [CELL], 1, home / "out")
-    monkeypatch.setattr(module._Watched, "on_train_epoch_start", advance)
     if there == "gone":
         shutil.rmtree("cells")
     elif there == "broken":

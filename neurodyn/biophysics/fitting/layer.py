@@ -127,4 +127,4 @@ class CellLayer:
     def __repr__(self) -> str:
         given = "".join(f", {name}={value!r}" for name, value in self.options.items())
         name = f"{type(self.model.neuron).__name__} {digest(content_of(self.model, {}, 0.0))}"
-        return f"{name}{given}, {in_words(self.model, self.dt)}"
+        return f"{name}{given}, {in_words(self.step, self.model, self.dt)}"

@@ -94,9 +94,9 @@ def timestep(model: Escape, dt: float) -> Timestep:
     )
 
 
-def in_words(model: Escape, dt: float) -> str:
-    """What `timestep` makes of a model, in millivolts and milliseconds."""
-    step, (rest, _), threshold = timestep(model, dt), model.potentials, model.threshold
+def in_words(step: Timestep, model: Escape, dt: float) -> str:
+    """What `timestep` made of a model, in millivolts and milliseconds."""
+    (rest, _), threshold = model.potentials, model.threshold
     left = sum(weight * keep**step.wait for weight, keep in step.currents)
     raised = 1 + sum(weight * keep**step.wait for weight, keep in step.thresholds)
     at, wall = (rest + (threshold - rest) * u for u in (step.after - left, raised))
